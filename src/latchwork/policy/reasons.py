@@ -1,0 +1,45 @@
+"""The closed set of reasons. A code never changes its meaning and is never reused; the sentence may be reworded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a door opened or did not: a stable code, and in `sentence` what a person reads."""
+
+    sentence: str
+
+    def __new__(cls, code: str, sentence: str) -> Reason:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.sentence = sentence
+        return member
+
+    GRANTED = "granted", "Welcome, the door is open."
+
+    # The reader and its door
+    UNKNOWN_DOOR = "unknown_door", "This reader does not know its door yet; please ask the front desk."
+    NO_READER = "no_reader", "This door has no reader on this side."
+    NOT_SYNCED = "not_synced", "This door has not heard from its cloud yet; please ask the front desk."
+    OFFLINE_TOO_LONG = "offline_too_long", "This door has been offline for too long; please ask the front desk."
+    CLOCK_UNTRUSTED = "clock_untrusted", "This door does not know the time yet; please try again in a moment."
+    JOURNAL_UNAVAILABLE = "journal_unavailable", "This door cannot keep its records now; please ask the front desk."
+
+    # What was shown
+    PASS_UNREADABLE = "pass_unreadable", "This is not a code that opens doors."
+    PASS_TOO_LONG = "pass_too_long", "This code is too long to be one that opens doors."
+    PASS_UNKNOWN_KEY = "pass_unknown_key", "This code was made for another organisation, or is too new for this door."
+    PASS_FORGED = "pass_forged", "This code was altered or is not genuine."
+    PASS_WRONG_CLAIMS = "pass_wrong_claims", "This code says something that its maker may not say."
+
+    # A visitor's pass
+    PASS_FROM_FUTURE = "pass_from_future", "This code is dated in the future; please refresh it."
+    PASS_NOT_YET_VALID = "pass_not_yet_valid", "Your visit has not begun; please refresh the code when it has."
+    PASS_EXPIRED = "pass_expired", "This code has expired; please refresh it."
+    PASS_REVOKED = "pass_revoked", "Your visit was changed; please refresh the code."
+    PASS_WRONG_DOOR = "pass_wrong_door", "This code does not open this door."
+    ALREADY_USED = "already_used", "This code was already used here; please refresh it."
+
+    # People
+    UNKNOWN_CREDENTIAL = "unknown_credential", "This card or phone is not known here."

@@ -1,0 +1,63 @@
+"""Facts: what happened at a controller, one journal entry each (msgpack, tagged; fields only appended, with defaults).
+
+A fact's number in the journal is its identity; `at` is the controller's view of time, seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from latchwork.wire.codec import Codec
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    at: float
+
+
+class AccessDecided(Fact, frozen=True, tag="access"):
+    """Somebody presented something; `reason` is `policy.reasons.Reason`'s code."""
+
+    door: int
+    direction: Literal["entry", "exit"]
+    reason: str
+    credential: Literal["qr", "card", "phone"]
+    visitor: int | None = None
+    meeting: int | None = None
+    pass_id: bytes | None = None
+    shared_suspected: bool = False
+    count: int = 1
+    """How many identical refusals this stands for."""
+
+
+class StrikeWithheld(Fact, frozen=True, tag="withheld"):
+    """An earlier grant of this journal was committed too late, so the door did not open on it."""
+
+    door: int
+    number: int
+
+
+class DoorChanged(Fact, frozen=True, tag="door"):
+    """The door itself did something."""
+
+    door: int
+    change: Literal["opened", "closed", "forced", "held", "unforced", "request_to_exit", "fire_release", "fire_clear"]
+
+
+class ControllerStarted(Fact, frozen=True, tag="started"):
+    version: str
+    clock_trusted: bool
+
+
+class RecordRejected(Fact, frozen=True, tag="rejected"):
+    """A desired-state record that this controller could not read; its subject is denied."""
+
+    kind: str
+    key: str
+    revision: int
+
+
+AnyFact = AccessDecided | StrikeWithheld | DoorChanged | ControllerStarted | RecordRejected
+
+codec: Final[Codec[AnyFact]] = Codec(AnyFact)

@@ -1,0 +1,133 @@
+"""The link: what a controller and its cloud say to each other over one WebSocket (binary frames, msgpack, tagged).
+
+    cloud      controller
+    Challenge  →
+               ← Hello        signed: who I am, what I hold, what I have to tell
+    Welcome    →              (or the socket closes with a code of `Close`)
+    Changes…   →              one batch under way at a time, in chunks of at most CHUNK_BYTES
+               ← Applied      after the batch's last chunk was made durable
+               ← Facts        journal entries, gapless from `first`
+    Committed  →              the cloud holds everything below `next`
+    Tick       →              every TICK_SECONDS: the time, and a sign of life
+
+Bytes are data: fields are only ever appended, each with a default; a tag is never reused.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from latchwork.wire.codec import Codec
+
+PATH: Final = "/link"
+CHUNK_BYTES: Final = 256 * 1024
+TICK_SECONDS: Final = 20.0
+MAX_FRAME_BYTES: Final = 1024 * 1024
+SIGNING_CONTEXT: Final = b"latchwork link v1"
+
+
+class Close:
+    """WebSocket close codes of ours (RFC 6455 §7.4.2: 4000–4999 are for applications)."""
+
+    BAD_MESSAGE: Final = 4400
+    NOT_AUTHENTIC: Final = 4401
+    SUPERSEDED: Final = 4409
+    """A newer session of the same controller has taken over."""
+    REMOVED: Final = 4410
+    """The controller was removed or its key replaced: stop until it is enrolled again."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One desired-state record; `body` None is a tombstone."""
+
+    kind: str
+    key: str
+    revision: int
+    body: bytes | None = None
+
+
+class Challenge(msgspec.Struct, frozen=True, tag="challenge"):
+    cloud: bytes
+    """The cloud's id, 16 bytes."""
+    nonce: bytes
+    """32 random bytes."""
+    time: float
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    organisation: int
+    controller: int
+    signature: bytes
+    """ES256, raw r‖s (64 bytes), over `signed_bytes`."""
+    revision: int
+    """What the controller holds; 0: nothing."""
+    mark: bytes
+    """The random 8 bytes of that revision; empty with revision 0."""
+    journal: bytes
+    """The journal's random id, 16 bytes."""
+    first: int
+    """The number of the oldest fact it still holds (= `next` when none)."""
+    next: int
+    """The number that its next fact will get; the first fact of a journal is number 1."""
+    instance: bytes
+    """16 random bytes, new at every start of the program: tells a restart from a clone."""
+    version: str = ""
+    tzdata: str = ""
+    kinds: tuple[str, ...] = ()
+    """The record kinds that this controller can enforce."""
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
+    session: int
+    time: float
+    committed: int
+    """The next fact that the cloud wants of this journal: everything below is committed."""
+    frozen: bool = False
+    """The cloud was rolled back and sends no state until an administrator accepts a snapshot."""
+
+
+class Changes(msgspec.Struct, frozen=True, tag="changes"):
+    revision: int
+    """The revision that the whole batch leads to."""
+    mark: bytes
+    records: list[Record]
+    snapshot: bool = False
+    """The batch replaces everything held."""
+    first: bool = True
+    last: bool = True
+
+
+class Applied(msgspec.Struct, frozen=True, tag="applied"):
+    revision: int
+    mark: bytes
+
+
+class Facts(msgspec.Struct, frozen=True, tag="facts"):
+    journal: bytes
+    first: int
+    bodies: list[bytes]
+    """Encoded `wire.facts`, numbered first, first + 1, …"""
+
+
+class Committed(msgspec.Struct, frozen=True, tag="committed"):
+    journal: bytes
+    next: int
+
+
+class Tick(msgspec.Struct, frozen=True, tag="tick"):
+    time: float
+
+
+FromCloud = Challenge | Welcome | Changes | Committed | Tick
+FromController = Hello | Applied | Facts
+
+from_cloud: Final[Codec[FromCloud]] = Codec(FromCloud)
+from_controller: Final[Codec[FromController]] = Codec(FromController)
+
+
+def signed_bytes(challenge: Challenge, hello: Hello) -> bytes:
+    """What a hello's signature covers: context, cloud id, nonce and every other field of the hello."""
+    unsigned = msgspec.structs.replace(hello, signature=b"")
+    return b"\0".join((SIGNING_CONTEXT, challenge.cloud + challenge.nonce, from_controller.encode(unsigned)))
