@@ -20,7 +20,7 @@ class Direction(StrEnum):
 
 
 class Degraded(StrEnum):
-    """What a door does when it cannot trust its clock or write its journal: refuse (the default), or admit all the same."""
+    """What a door does when it cannot trust its clock or write its journal: refuse (the default) or admit."""
 
     REFUSE = "refuse"
     ADMIT = "admit"

@@ -13,7 +13,7 @@ class Enrolment(msgspec.Struct, frozen=True, rename="camel"):
     """What the controller sends. The key pair was made at the controller; the private half never leaves it."""
 
     code: str
-    """The one-time code as shown: `<controller id>-<16 letters and digits>[-<TLS fingerprint>]`, without the fingerprint."""
+    """The one-time code as shown: `<controller id>-<16 letters and digits>`, without the TLS fingerprint."""
     public_key: str
     """P-256, uncompressed point (65 bytes), base64url without padding."""
     proof: str
