@@ -1,4 +1,4 @@
-"""ES256, the one signature algorithm of every key of ours: P-256 with SHA-256, raw r‖s (RFC 7518 §3.4, RFC 9053 §2.1)."""
+"""ES256, the one signature algorithm of all our keys: P-256 with SHA-256, raw r‖s (RFC 7518 §3.4, RFC 9053 §2.1)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def verify(key: PublicKey, signature: bytes, message: bytes) -> bool:
 
 
 def kid(point: bytes) -> bytes:
-    """8 bytes of the key's COSE thumbprint (RFC 9679 §4: SHA-256 of {1: 2, -1: 1, -2: x, -3: y}, deterministic CBOR)."""
+    """8 bytes of the key's COSE thumbprint (RFC 9679 §4: SHA-256 of deterministic {1: 2, -1: 1, -2: x, -3: y})."""
     return sha256(b"\xa4\x01\x02\x20\x01\x21\x58\x20" + point[1:33] + b"\x22\x58\x20" + point[33:]).digest()[:8]
 
 
