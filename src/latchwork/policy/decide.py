@@ -22,7 +22,7 @@ _END_OF_TIME: Final = 2**53
 def decide(snapshot: Snapshot, attempt: Attempt) -> Decision:
     """Granted or refused, with one reason; total: any records give a decision, and what makes no sense is refused."""
     door = snapshot.door
-    if door is None:
+    if door is None or door.id != attempt.access_point:
         return Decision(Reason.UNKNOWN_DOOR)
     refusal = _refused_by_the_door(door, snapshot.synced_at, attempt)
     if refusal is not None:

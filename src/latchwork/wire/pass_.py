@@ -29,23 +29,33 @@ _MEETING_CLAIM: Final = -65537
 
 # Deterministic CBOR (RFC 8949 §4.2.1): an unsigned integer below 2^63 in its shortest form; an instant until 2106.
 _UINT: Final = rb"(?:[\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)..|\x1a(?!\x00\x00)....|\x1b(?!\x00{4})[\x00-\x7f].{7})"
+_NUMBER: Final = b"(" + _UINT + b")"
 _TIME: Final = rb"\x1a((?!\x00\x00)....)"
-_PASS_ID: Final = rb"\x07\x48(.{8})"
+_PASS_ID: Final = rb"\x48(.{8})"
+_STEPS: Final = rb"([\x80-\x97]|\x98[\x18-\x40])((?:(?!\x00)" + _UINT + rb")*)"
 
 _ENVELOPE: Final = re.compile(
     rb"\xd2\x84"  # tag 18, an array of four
     rb"(\x4d\xa2\x01\x26\x04\x48(.{8}))"  # protected header {1: -7, 4: kid}, as a byte string
     rb"\xa0"  # unprotected header {}
-    rb"((?:[\x40-\x57]|\x58.|\x59..)(.*))"  # payload, as a byte string
+    rb"([\x40-\x57]|\x58[\x18-\xff]|\x59(?!\x00)..)(.*)"  # payload, as a byte string: its head and its bytes
     rb"\x58\x40(.{64})",  # signature
     re.DOTALL,
 )
 _VISIT: Final = re.compile(
-    rb"\xa5\x04" + _TIME + rb"\x05" + _TIME + rb"\x06" + _TIME + _PASS_ID + rb"\x3a\x00\x01\x00\x00"
-    rb"\x84(%b)(%b)(%b)([\x80-\x97]|\x98[\x18-\x40])((?:(?!\x00)%b)*)" % (_UINT, _UINT, _UINT, _UINT),
+    b"".join(
+        (
+            rb"\xa5",
+            rb"\x04" + _TIME,  # exp
+            rb"\x05" + _TIME,  # nbf
+            rb"\x06" + _TIME,  # iat
+            rb"\x07" + _PASS_ID,  # cti
+            rb"\x3a\x00\x01\x00\x00\x84" + _NUMBER + _NUMBER + _NUMBER + _STEPS,  # _MEETING_CLAIM
+        )
+    ),
     re.DOTALL,
 )
-_PHONE_CODE: Final = re.compile(rb"\xa2\x06" + _TIME + _PASS_ID, re.DOTALL)
+_PHONE_CODE: Final = re.compile(rb"\xa2\x06" + _TIME + rb"\x07" + _PASS_ID, re.DOTALL)
 _UINTS: Final = re.compile(_UINT, re.DOTALL)
 
 
@@ -111,14 +121,14 @@ def verify(text: str, find_key: Callable[[bytes], PassKey | None]) -> VerifiedPa
     envelope = _envelope(text)
     if envelope is None:
         return BrokenPass(Reason.PASS_UNREADABLE)
-    protected, kid, payload_item, payload, signature = envelope
+    protected, kid, head, payload, signature = envelope
     key = find_key(kid)
     if key is None:
         return BrokenPass(Reason.PASS_UNKNOWN_KEY)
     said = _read_visit(payload) if key.kind == "organisation" else _read_phone_code(payload, kid)
     if said is None:
         return BrokenPass(Reason.PASS_WRONG_CLAIMS)
-    if not p256.verify(key.public, signature, _to_be_signed(protected, payload_item)):
+    if not p256.verify(key.public, signature, _to_be_signed(protected, head + payload)):
         return BrokenPass(Reason.PASS_FORGED)
     return said
 
@@ -151,7 +161,7 @@ def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
 
 
 def _envelope(text: str) -> tuple[bytes, ...] | None:
-    """(protected as an item, kid, payload as an item, payload, signature), or None when it is not our envelope."""
+    """(protected as an item, kid, the payload's head, payload, signature), or None when it is not our envelope."""
     if not text.startswith(PREFIX):
         return None
     try:
@@ -159,7 +169,7 @@ def _envelope(text: str) -> tuple[bytes, ...] | None:
     except ValueError:
         return None
     match = _ENVELOPE.fullmatch(data)
-    if match is None or match[3] != cbor2.dumps(match[4]):
+    if match is None or len(match[4]) != _argument(match[3]):
         return None
     return match.groups()
 
@@ -169,14 +179,14 @@ def _read_visit(payload: bytes) -> VerifiedPass | None:
     if match is None:
         return None
     expires_at, not_before, issued_at, pass_id, visitor, meeting, version, count, steps = match.groups()
-    doors = tuple(accumulate(map(_uint, _UINTS.findall(steps))))
-    if len(doors) != _count(count):
+    doors = tuple(accumulate(map(_argument, _UINTS.findall(steps))))
+    if len(doors) != _argument(count):
         return None
     return VerifiedPass(
         pass_id=pass_id,
-        visitor=_uint(visitor),
-        meeting=_uint(meeting),
-        version=_uint(version),
+        visitor=_argument(visitor),
+        meeting=_argument(meeting),
+        version=_argument(version),
         doors=doors,
         issued_at=int.from_bytes(issued_at, "big"),
         not_before=int.from_bytes(not_before, "big"),
@@ -186,17 +196,14 @@ def _read_visit(payload: bytes) -> VerifiedPass | None:
 
 def _read_phone_code(payload: bytes, kid: bytes) -> VerifiedPhoneCode | None:
     match = _PHONE_CODE.fullmatch(payload)
-    return match and VerifiedPhoneCode(pass_id=match[2], key=kid, issued_at=int.from_bytes(match[1], "big"))
+    if match is None:
+        return None
+    return VerifiedPhoneCode(pass_id=match[2], key=kid, issued_at=int.from_bytes(match[1], "big"))
 
 
-def _uint(item: bytes) -> int:
-    """The number of an unsigned integer's item (RFC 8949 §3.1, major type 0)."""
-    return item[0] if len(item) == 1 else int.from_bytes(item[1:], "big")
-
-
-def _count(head: bytes) -> int:
-    """The length in an array's head (RFC 8949 §3.1, major type 4)."""
-    return head[-1] if len(head) == 2 else head[0] - 0x80
+def _argument(head: bytes) -> int:
+    """The number in an item's head, whatever its type (RFC 8949 §3)."""
+    return head[0] & 31 if len(head) == 1 else int.from_bytes(head[1:], "big")
 
 
 def _differences(doors: tuple[int, ...]) -> list[int]:
