@@ -1,0 +1,257 @@
+"""The journal: what happened here, until the cloud has it, in an SQLite file of its own.
+
+Rules:
+1. An entry has a number; numbers begin at 1 and have no gaps, whatever fails. They go on after the cloud took entries.
+2. A grant and the use of its pass are one transaction: who was let in is remembered after a restart.
+3. One thread writes. Whatever waits while it commits goes into its next transaction (group commit).
+4. What could not be made durable raises `JournalUnavailable` to whoever wanted it written, and left nothing behind.
+5. A journal that is lost or unreadable is a new journal, with a new id and number 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+from latchwork.edge import sqlite
+from latchwork.wire import facts
+
+log = logging.getLogger(__name__)
+
+_APPLICATION: Final = 0x4C574A31  # "LWJ1"
+_SCHEMA: Final = """
+create table if not exists journal (
+    id blob not null, next integer not null, base_clock real not null, heard_at real
+);
+create table if not exists entries (number integer primary key, base_clock real not null, body blob not null);
+create table if not exists uses (
+    pass_id blob, door integer, direction text, first_at real not null, expires_at real not null,
+    number integer not null, primary key (pass_id, door, direction)
+) without rowid;
+create index if not exists uses_by_number on uses (number);
+insert into journal select randomblob(16), 1, 0, null where not exists (select 1 from journal)
+"""
+_PAGE: Final = 4096
+_GROUP: Final = 256
+
+
+class JournalUnavailable(Exception):
+    """The journal could not make an entry durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A pass opens a door in a direction; `expires_at`: when this need not be remembered any more."""
+
+    pass_id: bytes
+    door: int
+    direction: str
+    first_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the journal knows of the past: the latest base clock, and when the cloud was last heard (None: never)."""
+
+    base_clock: float
+    heard_at: float | None
+
+
+Write = Callable[[sqlite3.Connection], int]
+"""Runs inside a transaction of the writer's thread; its answer is handed to whoever submitted it."""
+
+
+class Journal:
+    """Entries, uses and marks. `append` and its like may be called from the event loop; they write in one thread."""
+
+    def __init__(self, path: Path, *, max_bytes: int = 1 << 30, commit_delay: float = 0) -> None:
+        """`max_bytes` bounds the file, so that a long offline spell cannot fill the disk for everything else.
+
+        `commit_delay` (seconds, slept by the writer's thread just before each COMMIT) stands in for a slower disk.
+        """
+        self._conn = sqlite.open_or_set_aside(path, lambda: sqlite.writer(path, _APPLICATION, _SCHEMA))
+        self._conn.execute(f"pragma max_page_count = {max(max_bytes // _PAGE, 1)}")
+        self._reader = sqlite.reader(path)
+        self._commit_delay = commit_delay
+        self._queue: SimpleQueue[tuple[Write, Future[int]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._thread.start()
+        self.on_appended: Callable[[], None] = lambda: None
+        """Called in the writer's thread after every commit."""
+
+    def close(self) -> None:
+        """Writes what waits, then lets go of the file."""
+        self._queue.put(None)
+        self._thread.join()
+        self._reader.close()
+        self._conn.close()
+
+    # Reading. Event loop's thread only.
+
+    @property
+    def id(self) -> bytes:
+        identity: bytes = self._one("select id from journal")[0]
+        return identity
+
+    @property
+    def next(self) -> int:
+        """The number that the next entry will get."""
+        number: int = self._one("select next from journal")[0]
+        return number
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest entry held; `next` when there is none."""
+        number: int = self._one("select coalesce((select min(number) from entries), next) from journal")[0]
+        return number
+
+    @property
+    def marks(self) -> Marks:
+        return Marks(*self._one("select base_clock, heard_at from journal"))
+
+    def page(self, first: int, limit: int, max_bytes: int) -> list[bytes]:
+        """The bodies numbered first, first + 1, …: at most `limit`, together at most `max_bytes`, but at least one."""
+        rows = self._reader.execute(
+            "select body from entries where number >= ? order by number limit ?", (first, limit)
+        ).fetchall()
+        return _fitting([row[0] for row in rows], max_bytes)
+
+    def first_used_at(self, pass_id: bytes, door: int, direction: str) -> float | None:
+        """When this pass first opened this door in this direction, or None."""
+        rows = self._reader.execute(
+            "select first_at from uses where pass_id = ? and door = ? and direction = ?", (pass_id, door, direction)
+        ).fetchall()
+        return rows[0][0] if rows else None
+
+    def _one(self, query: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._reader.execute(query).fetchall()[0]
+        return row
+
+    # Writing.
+
+    async def append(self, fact: facts.AnyFact, base_clock: float, use: Use | None = None) -> int:
+        """Makes a fact durable and answers its number; raises `JournalUnavailable`."""
+        return await asyncio.wrap_future(self.submit(fact, base_clock, use))
+
+    def submit(self, fact: facts.AnyFact, base_clock: float, use: Use | None = None) -> Future[int]:
+        """`append` without waiting; the future can be cancelled until its transaction begins."""
+        body = facts.codec.encode(fact)
+        return self._submit(lambda conn: _append(conn, body, base_clock, use))
+
+    def withhold(self, fact: facts.StrikeWithheld, base_clock: float) -> Future[int]:
+        """Appends that an earlier grant came too late, and forgets the use that the grant remembered."""
+        body = facts.codec.encode(fact)
+        return self._submit(lambda conn: _withhold(conn, body, base_clock, fact.number))
+
+    def committed(self, following: int) -> Future[int]:
+        """Lets go of every entry below `following`, because the cloud has it."""
+        return self._submit(lambda conn: conn.execute("delete from entries where number < ?", (following,)).rowcount)
+
+    def mark(self, marks: Marks, now: float) -> Future[int]:
+        """Remembers the clock and the cloud's last word, and forgets uses that expired before `now`."""
+        return self._submit(lambda conn: _mark(conn, marks, now))
+
+    def renew(self) -> Future[int]:
+        """Becomes a new journal: another id, its entries numbered from 1 (for one that the cloud knows more of)."""
+        return self._submit(_renew)
+
+    def _submit(self, write: Write) -> Future[int]:
+        future: Future[int] = Future()
+        self._queue.put((write, future))
+        return future
+
+    def _write_all(self) -> None:
+        while (item := self._queue.get()) is not None:
+            group = [item]
+            while len(group) < _GROUP and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    self._queue.put(None)
+                    break
+                group.append(following)
+            self._commit([(write, future) for write, future in group if future.set_running_or_notify_cancel()])
+
+    def _commit(self, group: Sequence[tuple[Write, Future[int]]]) -> None:
+        """One transaction for the whole group; a failure fails everybody in it and leaves nothing of it."""
+        try:
+            self._conn.execute("begin immediate")
+            answers = [write(self._conn) for write, _ in group]
+            if self._commit_delay:
+                time.sleep(self._commit_delay)
+            self._conn.execute("commit")
+        except Exception as error:
+            self._roll_back(error)
+            for _, future in group:
+                future.set_exception(JournalUnavailable(type(error).__name__))
+            return
+        for (_, future), answer in zip(group, answers, strict=True):
+            future.set_result(answer)
+        with suppress(RuntimeError):  # an event loop that closed meanwhile
+            self.on_appended()
+
+    def _roll_back(self, error: Exception) -> None:
+        log.error("the journal cannot be written: %s", error)
+        try:
+            if self._conn.in_transaction:
+                self._conn.execute("rollback")
+            self._conn.execute("pragma wal_checkpoint(passive)")
+        except sqlite3.Error:
+            log.error("the journal cannot be rolled back; the next attempt begins anew")
+
+
+def _append(conn: sqlite3.Connection, body: bytes, base_clock: float, use: Use | None = None) -> int:
+    number: int = conn.execute(
+        "update journal set next = next + 1, base_clock = max(base_clock, ?) returning next - 1", (base_clock,)
+    ).fetchall()[0][0]
+    conn.execute("insert into entries (number, base_clock, body) values (?, ?, ?)", (number, base_clock, body))
+    if use is not None:
+        conn.execute(
+            "insert into uses (pass_id, door, direction, first_at, expires_at, number) values (?, ?, ?, ?, ?, ?)"
+            " on conflict do update set number = excluded.number",
+            (use.pass_id, use.door, use.direction, use.first_at, use.expires_at, number),
+        )
+    return number
+
+
+def _withhold(conn: sqlite3.Connection, body: bytes, base_clock: float, number: int) -> int:
+    conn.execute("delete from uses where number = ?", (number,))
+    return _append(conn, body, base_clock)
+
+
+def _mark(conn: sqlite3.Connection, marks: Marks, now: float) -> int:
+    conn.execute("delete from uses where expires_at < ?", (now,))
+    return conn.execute(
+        "update journal set base_clock = max(base_clock, ?), heard_at = coalesce(?, heard_at)",
+        (marks.base_clock, marks.heard_at),
+    ).rowcount
+
+
+def _renew(conn: sqlite3.Connection) -> int:
+    """Answers how many entries the new journal begins with; uses lose the number of a grant that is no more theirs."""
+    rows = conn.execute("select base_clock, body from entries order by number").fetchall()
+    conn.execute("delete from entries")
+    conn.executemany("insert into entries values (?, ?, ?)", [(n, *row) for n, row in enumerate(rows, 1)])
+    conn.execute("update uses set number = 0")
+    conn.execute("update journal set id = ?, next = ?", (os.urandom(16), len(rows) + 1))
+    return len(rows)
+
+
+def _fitting(bodies: list[bytes], max_bytes: int) -> list[bytes]:
+    total = 0
+    for count, body in enumerate(bodies):
+        total += len(body)
+        if count and total > max_bytes:
+            return bodies[:count]
+    return bodies

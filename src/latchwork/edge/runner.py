@@ -1,0 +1,126 @@
+"""The controller program: the parts put together, started, marked every minute, and ended cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Final
+
+from latchwork.edge import clock as clocks
+from latchwork.edge.clock import Clock
+from latchwork.edge.config import Config
+from latchwork.edge.controller import Controller
+from latchwork.edge.drivers.door import DriverFactory
+from latchwork.edge.drivers.unwired import UnwiredDoor
+from latchwork.edge.enrol import own_key
+from latchwork.edge.journal import Journal
+from latchwork.edge.link import Identity, Link
+from latchwork.edge.store import Store
+
+MARK_SECONDS: Final = 60.0
+_SWITCH_SECONDS: Final = 0.0005
+"""How long a thread that applies state may keep the interpreter from a door that wants to decide."""
+
+
+class AlreadyRunning(Exception):
+    """Another program works in this controller's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A running controller."""
+
+    controller: Controller
+    link: Link
+    clock: Clock
+
+
+async def run(config: Config, drivers: DriverFactory = UnwiredDoor) -> None:
+    """Runs the controller until SIGTERM or SIGINT; raises `AlreadyRunning`."""
+    stop = asyncio.Event()
+    stop_on_signals(stop.set)
+    async with running(config, drivers):
+        await stop.wait()
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Calls `stop` on SIGTERM and SIGINT instead of dying."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+
+
+@asynccontextmanager
+async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]:
+    """A controller that decides and keeps its link for as long as the context lasts."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone_in(config.folder):
+        store = Store(config.folder / "state.db")
+        journal = Journal(config.folder / "journal.db", commit_delay=config.commit_delay)
+        try:
+            async with _composed(config, store, journal, drivers) as edge:
+                yield edge
+        finally:
+            await store.settled()
+            store.close()
+            journal.close()
+
+
+@asynccontextmanager
+async def _composed(config: Config, store: Store, journal: Journal, drivers: DriverFactory) -> AsyncIterator[Edge]:
+    clock = _clock(config, journal)
+    controller = Controller(store, journal, clock, drivers)
+    link = Link(config, _identity(config), store, journal, clock)
+    link.on_welcome = controller.mark
+    controller.started(version_of("latchwork"))
+    tasks = [asyncio.create_task(link.run()), asyncio.create_task(_mark_each_minute(controller))]
+    try:
+        yield Edge(controller, link, clock)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        controller.mark()
+        await controller.close()
+
+
+def _clock(config: Config, journal: Journal) -> Clock:
+    marks = journal.marks
+    system = clocks.synchronised_system_clock if config.system_clock else lambda: None
+    return Clock(marks.base_clock, marks.heard_at, system=system)
+
+
+def _identity(config: Config) -> Identity:
+    return Identity(config.organisation, config.controller, own_key(config.key), bytes.fromhex(config.cloud_id))
+
+
+async def _mark_each_minute(controller: Controller) -> None:
+    while True:
+        await asyncio.sleep(MARK_SECONDS)
+        controller.mark()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Holds a lock on the folder that ends with the process, however it ends (SQLite's, which every system has)."""
+    lock = sqlite3.connect(folder / "lock.db", timeout=0, isolation_level=None)
+    try:
+        lock.execute("begin exclusive")
+    except sqlite3.OperationalError:
+        lock.close()
+        raise AlreadyRunning(f"another program works in {folder}") from None
+    try:
+        yield
+    finally:
+        lock.close()
