@@ -1,0 +1,73 @@
+"""One real PostgreSQL for the whole test session, and a fresh database in it for whoever asks."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from latchwork.cloud.kernel.migrate import migrate
+from latchwork.cloud.kernel.postgres import embedded
+
+_TEMPLATE = "migrated"
+_numbers = itertools.count(1)
+
+
+def forget_cluster(folder: Path) -> None:
+    """Remove what a test's data folder left below /var/lib when the tests run as root."""
+    pointer = folder / "postgresql.location"
+    if pointer.exists():
+        shutil.rmtree(pointer.read_text().splitlines()[-1], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("latchwork-server")
+    with embedded(folder) as dsn:
+        yield dsn
+    forget_cluster(folder)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def _administrator(_server: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection beside the databases under test. Tests survive no power cut, so nothing waits for the disk."""
+    connection = await asyncpg.connect(_server.replace("/latchwork?", "/postgres?"))
+    await connection.execute("alter system set fsync = off")
+    await connection.execute("select pg_reload_conf()")
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database_dsn(_server: str, _administrator: asyncpg.Connection) -> str:
+    """A migrated database shared by the session: leave it as you found it (roll back), or take `fresh_dsn`."""
+    await migrate(_server)
+    await _administrator.execute(f"create database {_TEMPLATE} template latchwork")
+    return _server
+
+
+@pytest_asyncio.fixture
+async def empty_dsn(_server: str, _administrator: asyncpg.Connection) -> AsyncIterator[str]:
+    """A database of the test's own without anything in it."""
+    async for dsn in _lent_database(_server, _administrator, "template1"):
+        yield dsn
+
+
+@pytest_asyncio.fixture
+async def fresh_dsn(database_dsn: str, _administrator: asyncpg.Connection) -> AsyncIterator[str]:
+    """A migrated database of the test's own."""
+    async for dsn in _lent_database(database_dsn, _administrator, _TEMPLATE):
+        yield dsn
+
+
+async def _lent_database(server: str, administrator: asyncpg.Connection, template: str) -> AsyncIterator[str]:
+    name = f"test_{next(_numbers)}"
+    await administrator.execute(f"create database {name} template {template}")
+    yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    await administrator.execute(f"drop database {name} with (force)")
