@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sqlite3
 import sys
@@ -63,7 +64,7 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 @asynccontextmanager
 async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]:
     """A controller that decides and keeps its link for as long as the context lasts."""
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    _put_doors_first()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone_in(config.folder):
         store = Store(config.folder / "state.db")
@@ -93,6 +94,13 @@ async def _composed(config: Config, store: Store, journal: Journal, drivers: Dri
         await asyncio.gather(*tasks, return_exceptions=True)
         controller.mark()
         await controller.close()
+
+
+def _put_doors_first() -> None:
+    """Keeps the interpreter from making a door wait: short turns for threads, no garbage sought in the program itself."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
 
 
 def _clock(config: Config, journal: Journal) -> Clock:

@@ -162,9 +162,13 @@ class Store:
         return held
 
     def apply_now(self, changes: Changes) -> Held | None:
-        """`apply` in the calling thread, without telling the readers' caches."""
+        """`apply` in the calling thread, without telling the readers' caches.
+
+        What is only staged need not survive a power cut; not syncing it leaves the disk to the journal.
+        """
         self._follow(changes)
         try:
+            self._conn.execute(f"pragma synchronous = {'full' if changes.last else 'normal'}")
             self._conn.execute("begin immediate")
             removed = self._write(changes)
             self._conn.execute("commit")

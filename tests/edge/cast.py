@@ -1,0 +1,120 @@
+"""Who is there: Dora the controller, her front door, Vic the visitor and the organisation that signs Vic's pass."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from latchwork.edge.clock import Clock
+from latchwork.edge.controller import Controller
+from latchwork.edge.journal import Journal
+from latchwork.edge.store import Store
+from latchwork.policy.model import Direction
+from latchwork.sim.doors import VirtualWiring
+from latchwork.wire import p256, state
+from latchwork.wire.link import Changes, Record
+from latchwork.wire.pass_ import Visit, sign_visit
+from latchwork.wire.state import DoorRecord, KeyRecord, RevocationRecord
+
+FRONT, LAB = 1, 2
+NOW = 1_800_000_000.0
+MEETING, VIC = 70, 7
+ENTRY = Direction.ENTRY
+
+
+@dataclass
+class Organisation:
+    """Signs passes."""
+
+    key: p256.PrivateKey = field(default_factory=p256.new_key)
+
+    @property
+    def point(self) -> bytes:
+        return p256.public_bytes(self.key.public_key())
+
+    @property
+    def kid(self) -> bytes:
+        return p256.kid(self.point)
+
+    @property
+    def key_record(self) -> Record:
+        return Record("key", self.kid.hex(), 1, state.codec.encode(KeyRecord("organisation", self.point)))
+
+    def invite(self, now: float = NOW, **changes: object) -> str:
+        """Vic's pass for the front door: made now, good for a minute."""
+        visit = Visit(VIC, MEETING, 1, (FRONT,), int(now), int(now) - 600, int(now) + 60, os.urandom(8))
+        return sign_visit(replace(visit, **changes), self.kid, self.key)  # type: ignore[arg-type]
+
+
+def door(key: int = FRONT, revision: int = 1, **changes: object) -> Record:
+    record = DoorRecord(**{"name": "Front door", "site": 1, "entry_reader": "r1", "exit_reader": "r2"} | changes)  # type: ignore[arg-type]
+    return Record("door", str(key), revision, state.codec.encode(record))
+
+
+def revocation(meeting: int, refuse_below: int, revision: int = 1) -> Record:
+    return Record("revocation", str(meeting), revision, state.codec.encode(RevocationRecord(refuse_below)))
+
+
+def snapshot(*records: Record, revision: int = 1, mark: bytes = b"snapshot") -> Changes:
+    return Changes(revision, mark, list(records), snapshot=True)
+
+
+def delta(*records: Record, revision: int = 2, mark: bytes = b"delta---") -> Changes:
+    return Changes(revision, mark, list(records))
+
+
+class Time:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.elapsed = 1000.0
+
+    def __call__(self) -> float:
+        return self.elapsed
+
+
+class Dora:
+    """A controller with its files in one folder; `restart` is what a power cut leaves."""
+
+    def __init__(self, folder: Path, commit_delay: float = 0, max_bytes: int = 1 << 30) -> None:
+        self.folder = folder
+        self.time = Time()
+        self.start(commit_delay, max_bytes)
+
+    def start(self, commit_delay: float = 0, max_bytes: int = 1 << 30) -> None:
+        self.store = Store(self.folder / "state.db")
+        self.journal = Journal(self.folder / "journal.db", commit_delay=commit_delay, max_bytes=max_bytes)
+        marks = self.journal.marks
+        self.clock = Clock(marks.base_clock, marks.heard_at, elapsed=self.time)
+        self.wiring = VirtualWiring()
+        self.controller = Controller(self.store, self.journal, self.clock, self.wiring)
+
+    async def close(self) -> None:
+        await self.controller.close()
+        await self.store.settled()
+        self.store.close()
+        self.journal.close()
+
+    async def restart(self) -> None:
+        await self.close()
+        self.start()
+
+    async def learn(self, *records: Record, at: float = NOW) -> None:
+        """The cloud speaks, and sends a snapshot."""
+        self.clock.hear(at, 0)
+        self.controller.mark()
+        await self.store.apply(snapshot(*records))
+
+    async def show(self, qr: str, at: int = FRONT, direction: Direction = ENTRY) -> str:
+        """The reason with which the door answers."""
+        decision, _ = await self.controller.present(at, direction, qr=qr)
+        return decision.reason.value
+
+    def bodies(self) -> list[bytes]:
+        return self.journal.page(self.journal.first, 100_000, 1 << 30)
+
+    async def written(self) -> None:
+        """Returns when everything submitted to the journal so far is in it."""
+        await asyncio.wrap_future(self.controller.mark())
