@@ -48,7 +48,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-MAJOR = 16
+MAJOR = 18
 """Major version of a new cluster. An existing one keeps its own, as long as the wheel brings that version."""
 _INSTALLS = {16: "pginstall", 18: "pginstall18"}
 

@@ -1,0 +1,65 @@
+"""The gate: no request passes without a token that allows it, nor faster than its client may."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from litestar import Request
+
+from latchwork.cloud.accounts.store import IdempotencyKeys
+from latchwork.cloud.accounts.tokens import Tokens
+from latchwork.cloud.kernel.http import Anybody, Caller, May
+from latchwork.cloud.kernel.limits import Limits
+from latchwork.cloud.kernel.work import Database
+from latchwork.wire.api.problems import Forbidden, Unauthorized
+
+ADDRESS_RATE, ADDRESS_BURST = 10.0, 100
+"""Calls of the token and enrolment endpoints, which need no token, per address."""
+
+
+class TokenGate:
+    """Admits requests by their bearer token (RFC 6750 §2.1)."""
+
+    def __init__(self, database: Database, tokens: Tokens, limits: Limits, proxy_trusted: bool) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._limits = limits
+        self._proxy_trusted = proxy_trusted
+        self._idempotency = IdempotencyKeys()
+
+    async def admit(self, request: Request[Any, Any, Any], needs: May, bare_token: bool = False) -> Caller | Anybody:
+        """The caller; raises Unauthorized, TooManyRequests or Forbidden, in this order."""
+        now = time.time()
+        if not needs.needs_token:
+            self.slow_down(request)
+            return Anybody(self._database, int(now), request)
+        identity = await self._tokens.check(bearer(request.headers.get("authorization"), bare_token), now)
+        bucket = self._limits.admit(identity.client, identity.rate_per_second, identity.rate_burst, time.monotonic())
+        request.scope["state"]["rate_limit"] = bucket
+        if needs.scope is not None and needs.scope not in identity.scopes:
+            raise Forbidden(f"This client may not do that: its token lacks the scope {needs.scope}.")
+        return Caller(identity, self._database, self._idempotency, int(now), request)
+
+    def slow_down(self, request: Request[Any, Any, Any]) -> None:
+        """Raises TooManyRequests when this address has called a public endpoint too often."""
+        address = self._address(request)
+        request.scope["state"]["rate_limit"] = self._limits.admit(
+            ("address", address), ADDRESS_RATE, ADDRESS_BURST, time.monotonic()
+        )
+
+    def _address(self, request: Request[Any, Any, Any]) -> str:
+        forwarded = request.headers.get("x-forwarded-for") if self._proxy_trusted else None
+        if forwarded:
+            return forwarded.rpartition(",")[2].strip()
+        return request.client.host if request.client else ""
+
+
+def bearer(header: str | None, bare_token: bool) -> str:
+    """The token in an Authorization header; raises Unauthorized. With `bare_token` also a JWT without a scheme."""
+    scheme, _, token = (header or "").strip().partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if bare_token and not token and scheme.count(".") == 2:
+        return scheme
+    raise Unauthorized

@@ -1,0 +1,171 @@
+"""OAuth2: tokens by client credentials (RFC 6749 §4.4), revocation (RFC 7009), metadata (RFC 8414), JWKS (RFC 7517)."""
+
+from __future__ import annotations
+
+import binascii
+import time
+from base64 import b64decode
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+import litestar
+import msgspec
+from litestar import Request, Response
+from litestar.openapi.datastructures import ResponseSpec
+
+from latchwork.cloud.accounts import service
+from latchwork.cloud.accounts.model import ClientSecret
+from latchwork.cloud.accounts.rules import ALL_SCOPES
+from latchwork.cloud.kernel.work import SYSTEM, Scope
+from latchwork.wire.api.problems import Unauthorized
+
+_NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """RFC 6749 §5.1."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+
+
+class OAuthError(Exception):
+    """RFC 6749 §5.2."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.error, self.description, self.status = error, description, status
+
+
+def answer_oauth_error(request: Request[Any, Any, Any], error: OAuthError) -> Response[dict[str, str]]:
+    headers = dict(_NO_STORE)
+    if error.status == 401:
+        headers["www-authenticate"] = 'Basic realm="latchwork"'
+    body = {"error": error.error, "error_description": error.description}
+    return Response(body, status_code=error.status, headers=headers)
+
+
+@litestar.post(
+    "/oauth2/token",
+    status_code=200,
+    operation_id="oauth_token",
+    tags=["oauth2"],
+    summary="Issues an access token for client credentials.",
+    responses={200: ResponseSpec(TokenAnswer, description="The token", generate_examples=False)},
+)
+async def token(request: Request[Any, Any, Any]) -> Response[TokenAnswer]:
+    """Form body `grant_type=client_credentials`, optionally `scope`; the client by HTTP Basic or in the body."""
+    request.app.state.gate.slow_down(request)
+    form = await _form(request)
+    found = await _client(request, form)
+    if form.get("grant_type") != "client_credentials":
+        raise OAuthError("unsupported_grant_type", "The only grant type is client_credentials.")
+    scopes = _scopes(form.get("scope"), found.client.scopes)
+    text = request.app.state.tokens.issue(found, scopes, int(time.time()))
+    answer = TokenAnswer(text, "Bearer", found.client.token_seconds, " ".join(scopes))
+    return Response(answer, status_code=200, headers=_NO_STORE)
+
+
+@litestar.post(
+    "/oauth2/revoke",
+    status_code=200,
+    operation_id="oauth_revoke",
+    tags=["oauth2"],
+    summary="Revokes one of the client's own access tokens.",
+)
+async def revoke(request: Request[Any, Any, Any]) -> Response[None]:
+    """Form body `token=…`; 200 also for a token that is none (RFC 7009 §2.2)."""
+    request.app.state.gate.slow_down(request)
+    form = await _form(request)
+    found = await _client(request, form)
+    try:
+        identity = await request.app.state.tokens.check(form.get("token", ""), time.time())
+    except Unauthorized:
+        return Response(None, status_code=200)
+    if identity.client_id == found.client.client_id:
+        hints = request.app.state.hints
+        await request.app.state.database.run(
+            Scope(identity.organisation),
+            SYSTEM,
+            int(time.time()),
+            lambda work: service.revoke_token(work, hints, identity.client_id, identity.jti, identity.expires_at),
+        )
+    return Response(None, status_code=200)
+
+
+@litestar.get("/.well-known/oauth-authorization-server", operation_id="oauth_metadata", tags=["oauth2"])
+async def metadata(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Authorization server metadata (RFC 8414 §2)."""
+    url = request.app.state.settings.public_url
+    methods = ["client_secret_basic", "client_secret_post"]
+    return {
+        "issuer": url,
+        "token_endpoint": f"{url}/oauth2/token",
+        "revocation_endpoint": f"{url}/oauth2/revoke",
+        "jwks_uri": f"{url}/.well-known/jwks.json",
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "scopes_supported": list(ALL_SCOPES),
+        "service_documentation": f"{url}/docs",
+    }
+
+
+@litestar.get("/.well-known/jwks.json", operation_id="oauth_jwks", tags=["oauth2"])
+async def jwks(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """The public keys that sign access tokens (RFC 7517 §5)."""
+    keys: dict[str, Any] = request.app.state.tokens.jwks()
+    return keys
+
+
+async def _form(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The form's fields; raises OAuthError for another media type, a repeated field (RFC 6749 §3.2) or no UTF-8."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise OAuthError("invalid_request", "The body must be application/x-www-form-urlencoded.")
+    try:
+        pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True, errors="strict", max_num_fields=20)
+    except ValueError:
+        raise OAuthError("invalid_request", "The body cannot be read.") from None
+    if len(dict(pairs)) != len(pairs):
+        raise OAuthError("invalid_request", "A field stands in the body twice.")
+    return dict(pairs)
+
+
+async def _client(request: Request[Any, Any, Any], form: dict[str, str]) -> ClientSecret:
+    """The client that authenticates itself; raises OAuthError invalid_client."""
+    header = request.headers.get("authorization")
+    if header is not None and "client_secret" in form:
+        raise OAuthError("invalid_request", "Use one way of client authentication, not two.")
+    client_id, secret = _basic(header) if header else (form.get("client_id", ""), form.get("client_secret", ""))
+    try:
+        async with request.app.state.database.connection() as conn:
+            return await service.authenticate(conn, client_id, secret)
+    except Unauthorized as wrong:
+        raise OAuthError("invalid_client", wrong.detail, 401) from None
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """Id and secret of an HTTP Basic header, each form-encoded (RFC 6749 §2.3.1)."""
+    scheme, _, value = header.partition(" ")
+    try:
+        client_id, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise OAuthError("invalid_client", "The Authorization header cannot be read.", 401) from None
+    if scheme.lower() != "basic" or not colon:
+        raise OAuthError("invalid_client", "Client authentication is HTTP Basic.", 401)
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _scopes(wanted: str | None, allowed: list[str]) -> list[str]:
+    if not wanted:
+        return allowed
+    scopes = wanted.split()
+    if not set(scopes) <= set(allowed):
+        raise OAuthError("invalid_scope", "This client may not have all of these scopes.")
+    return scopes
+
+
+endpoints = [token, revoke, metadata, jwks]

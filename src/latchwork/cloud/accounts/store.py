@@ -1,0 +1,277 @@
+"""All SQL of organisations, clients, tokens and idempotency keys."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from latchwork.cloud.accounts.model import ClientSecret, Revocation, Tenant
+from latchwork.cloud.kernel.http import Stored
+from latchwork.cloud.kernel.work import Connection, Retry, Scope, Work
+from latchwork.wire.api.accounts import Client, ClientDraft, Organisation
+from latchwork.wire.api.problems import NotFound
+
+# ------------------------------------------------------------------------------------------------- organisations
+
+
+async def add_organisation(conn: Connection, name: str, now: int) -> int:
+    organisation: int = await conn.fetchval(
+        "INSERT INTO organisations (name, created_at) VALUES ($1, $2) RETURNING id", name, now
+    )
+    return organisation
+
+
+async def get_tenant(conn: Connection, scope: Scope) -> Tenant:
+    row = await conn.fetchrow("SELECT * FROM organisations WHERE id = $1", scope.organisation)
+    return _tenant(row)
+
+
+async def lock_tenant(conn: Connection, scope: Scope) -> Tenant:
+    row = await conn.fetchrow("SELECT * FROM organisations WHERE id = $1 FOR NO KEY UPDATE", scope.organisation)
+    return _tenant(row)
+
+
+async def list_organisations(conn: Connection) -> list[Organisation]:
+    return [_tenant(row).organisation for row in await conn.fetch("SELECT * FROM organisations ORDER BY id")]
+
+
+async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) -> None:
+    o = tenant.organisation
+    await conn.execute(
+        """
+        UPDATE organisations SET name = $2, visitor_module = $3, pass_seconds = $4, single_use = $5,
+            meeting_max_days = $6, offline_limit = $7, passes_shortened_at = $8
+        WHERE id = $1
+        """,
+        scope.organisation,
+        o.name,
+        o.visitor_module,
+        o.pass_seconds,
+        o.single_use,
+        o.meeting_max_days,
+        o.offline_limit,
+        tenant.passes_shortened_at,
+    )
+
+
+def _tenant(row: asyncpg.Record | None) -> Tenant:
+    if row is None:
+        raise NotFound
+    organisation = Organisation(
+        id=row["id"],
+        name=row["name"],
+        visitor_module=row["visitor_module"],
+        pass_seconds=row["pass_seconds"],
+        single_use=row["single_use"],
+        meeting_max_days=row["meeting_max_days"],
+        offline_limit=row["offline_limit"],
+    )
+    return Tenant(organisation, row["passes_shortened_at"])
+
+
+# ------------------------------------------------------------------------------------------------- clients
+
+
+async def add_client(
+    conn: Connection, scope: Scope, client_id: str, secret_hash: str, draft: ClientDraft, now: int
+) -> Client:
+    row = await conn.fetchrow(
+        """
+        INSERT INTO clients (organisation_id, client_id, name, secret_hash, scopes, token_seconds, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *
+        """,
+        scope.organisation,
+        client_id,
+        draft.name,
+        secret_hash,
+        draft.scopes,
+        draft.token_seconds,
+        now,
+    )
+    return _client(row)
+
+
+async def get_client(conn: Connection, scope: Scope, id: int) -> Client:
+    row = await conn.fetchrow("SELECT * FROM clients WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    return _client(row)
+
+
+async def lock_client(conn: Connection, scope: Scope, id: int) -> Client:
+    row = await conn.fetchrow(
+        "SELECT * FROM clients WHERE organisation_id = $1 AND id = $2 FOR NO KEY UPDATE", scope.organisation, id
+    )
+    return _client(row)
+
+
+async def page_clients(conn: Connection, scope: Scope, after: int, limit: int) -> list[Client]:
+    rows = await conn.fetch(
+        "SELECT * FROM clients WHERE organisation_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        scope.organisation,
+        after,
+        limit,
+    )
+    return [_client(row) for row in rows]
+
+
+async def change_client(conn: Connection, scope: Scope, client: Client) -> None:
+    await conn.execute(
+        """
+        UPDATE clients SET name = $3, scopes = $4, token_seconds = $5, revoked_at = $6
+        WHERE organisation_id = $1 AND id = $2
+        """,
+        scope.organisation,
+        client.id,
+        client.name,
+        client.scopes,
+        client.token_seconds,
+        client.revoked_at,
+    )
+
+
+async def change_secret(conn: Connection, scope: Scope, id: int, secret_hash: str) -> None:
+    await conn.execute(
+        "UPDATE clients SET secret_hash = $3 WHERE organisation_id = $1 AND id = $2",
+        scope.organisation,
+        id,
+        secret_hash,
+    )
+
+
+async def change_rate(conn: Connection, scope: Scope, id: int, per_second: int, burst: int) -> None:
+    await conn.execute(
+        "UPDATE clients SET rate_per_second = $3, rate_burst = $4 WHERE organisation_id = $1 AND id = $2",
+        scope.organisation,
+        id,
+        per_second,
+        burst,
+    )
+
+
+async def find_secret(conn: Connection, client_id: str) -> ClientSecret | None:
+    """The client that this public id names, in whatever organisation; None when it is unknown or revoked."""
+    row = await conn.fetchrow("SELECT * FROM clients WHERE client_id = $1 AND revoked_at IS NULL", client_id)
+    if row is None:
+        return None
+    return ClientSecret(
+        row["organisation_id"], _client(row), row["secret_hash"], row["rate_per_second"], row["rate_burst"]
+    )
+
+
+def _client(row: asyncpg.Record | None) -> Client:
+    if row is None:
+        raise NotFound
+    return Client(
+        id=row["id"],
+        client_id=row["client_id"],
+        name=row["name"],
+        scopes=row["scopes"],
+        token_seconds=row["token_seconds"],
+        revoked_at=row["revoked_at"],
+        created_at=row["created_at"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------- tokens
+
+
+async def add_revocation(conn: Connection, client_id: str, jti: str | None, not_before: int, expires_at: int) -> None:
+    """One at a time until commit, so that numbers become visible in order."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('latchwork token revocations'))")
+    await conn.execute(
+        "INSERT INTO token_revocations (client_id, jti, not_before, expires_at) VALUES ($1, $2, $3, $4)",
+        client_id,
+        jti,
+        not_before,
+        expires_at,
+    )
+
+
+async def is_revoked(conn: Connection, client_id: str, jti: str, issued_at: int) -> bool:
+    revoked: bool = await conn.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM token_revocations
+            WHERE client_id = $1 AND (jti = $2 OR (jti IS NULL AND not_before > $3)))
+        """,
+        client_id,
+        jti,
+        issued_at,
+    )
+    return revoked
+
+
+async def revocations_after(conn: Connection, number: int) -> list[Revocation]:
+    rows = await conn.fetch(
+        "SELECT number, client_id, jti, not_before FROM token_revocations WHERE number > $1 ORDER BY number", number
+    )
+    return [Revocation(*row) for row in rows]
+
+
+async def forget_expired(conn: Connection, now: int) -> None:
+    """Drops revocations whose tokens have all expired, and idempotency keys older than a day."""
+    await conn.execute("DELETE FROM token_revocations WHERE expires_at < $1", now - 3600)
+    await conn.execute("DELETE FROM idempotency_keys WHERE created_at < $1", now - 86_400)
+
+
+async def token_keys(conn: Connection) -> list[tuple[str, bytes, bytes]]:
+    """(kid, public point, sealed private key) of the keys in use, the newest first."""
+    rows = await conn.fetch(
+        """
+        SELECT kid, public_key, sealed_private_key FROM token_keys
+        WHERE retired_at IS NULL ORDER BY number DESC
+        """
+    )
+    return [(row["kid"], row["public_key"], row["sealed_private_key"]) for row in rows]
+
+
+async def add_token_key(conn: Connection, kid: str, public_key: bytes, sealed: bytes, now: int) -> None:
+    await conn.execute(
+        "INSERT INTO token_keys (kid, public_key, sealed_private_key, created_at) VALUES ($1, $2, $3, $4)",
+        kid,
+        public_key,
+        sealed,
+        now,
+    )
+
+
+async def retire_token_keys(conn: Connection, now: int) -> None:
+    """Retires all keys but the newest: every token signed by them is refused."""
+    await conn.execute(
+        """
+        UPDATE token_keys SET retired_at = $1
+        WHERE retired_at IS NULL AND number <> (SELECT max(number) FROM token_keys)
+        """,
+        now,
+    )
+
+
+# ------------------------------------------------------------------------------------------------- idempotency
+
+
+class IdempotencyKeys:
+    """A hash and an id per key; nothing of the request or the answer is kept."""
+
+    async def find(self, work: Work, client: int, key_hash: bytes) -> Stored | None:
+        row = await work.conn.fetchrow(
+            """
+            SELECT request_hash, result_id FROM idempotency_keys
+            WHERE organisation_id = $1 AND client_id = $2 AND key_hash = $3
+            """,
+            work.scope.organisation,
+            client,
+            key_hash,
+        )
+        return Stored(row["request_hash"], row["result_id"]) if row else None
+
+    async def add(self, work: Work, client: int, key_hash: bytes, stored: Stored) -> None:
+        """Raises Retry when the same key was committed in the meantime."""
+        try:
+            await work.conn.execute(
+                "INSERT INTO idempotency_keys VALUES ($1, $2, $3, $4, $5, $6)",
+                work.scope.organisation,
+                client,
+                key_hash,
+                stored.request_hash,
+                stored.result_id,
+                work.now,
+            )
+        except asyncpg.UniqueViolationError:
+            raise Retry from None

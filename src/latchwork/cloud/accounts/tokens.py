@@ -1,0 +1,201 @@
+"""Access tokens: ES256 JWTs (RFC 9068), issued here, checked once and then remembered until they expire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from hashlib import sha256
+from typing import Any
+
+import asyncpg
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
+
+from latchwork.cloud.accounts import store
+from latchwork.cloud.accounts.model import ClientSecret, Revocation
+from latchwork.cloud.accounts.service import REVOCATIONS
+from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.http import Identity
+from latchwork.cloud.kernel.seal import Seal
+from latchwork.cloud.kernel.work import Database
+from latchwork.wire import p256
+from latchwork.wire.api.problems import Unauthorized
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.4
+"""Seconds between two looks for revocations: a hint usually comes first."""
+_MOST_REMEMBERED = 20_000
+_LONGEST_TOKEN = 4_096
+
+
+class Tokens:
+    """Issues and checks tokens. One per process; every process forgets a revoked client within a second."""
+
+    def __init__(self, database: Database, seal: Seal, hints: Hints, issuer: str) -> None:
+        self._database = database
+        self._seal = seal
+        self._hints = hints
+        self._issuer = issuer
+        self._private: ECKey | None = None
+        self._public = KeySet([])
+        self._remembered: dict[bytes, Identity] = {}
+        self._kids: set[str] = set()
+        self._reload_at = 0.0
+        self._seen = 0
+        self._turn = 0
+
+    async def load_keys(self, now: int) -> None:
+        """Reads the signing keys; the first process ever makes one."""
+        async with self._database.transaction() as conn:
+            await conn.execute("SELECT pg_advisory_xact_lock(hashtext('latchwork token keys'))")
+            if not await store.token_keys(conn):
+                await add_key(conn, self._seal, now)
+            rows = await store.token_keys(conn)
+        kid, _, sealed = rows[0]
+        self._private = _private_jwk(kid, self._seal.open(sealed, "token"))
+        self._public = KeySet([_public_jwk(kid, point) for kid, point, _ in rows])
+        self._kids = {kid for kid, _, _ in rows}
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys (RFC 7517 §5)."""
+        return {"keys": [key.as_dict(private=False) for key in self._public.keys]}
+
+    def issue(self, found: ClientSecret, scopes: list[str], now: int) -> str:
+        """A token for the client; its life is the client's `token_seconds`."""
+        if self._private is None:
+            raise RuntimeError("no signing key is loaded")
+        claims = {
+            "iss": self._issuer,
+            "aud": self._issuer,
+            "sub": found.client.client_id,
+            "client_id": found.client.client_id,
+            "scope": " ".join(scopes),
+            "iat": now,
+            "exp": now + found.client.token_seconds,
+            "jti": secrets.token_hex(12),
+        }
+        return jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": self._private.kid}, claims, self._private)
+
+    async def check(self, token: str, now: float) -> Identity:
+        """Who the token belongs to; raises Unauthorized when it is forged, expired or revoked."""
+        digest = sha256(token.encode("utf-8", "replace")).digest()
+        identity = self._remembered.get(digest)
+        if identity is None:
+            identity = await self._first_look(token, digest)
+        if now >= identity.expires_at:
+            self._remembered.pop(digest, None)
+            raise Unauthorized("This access token has expired.")
+        return identity
+
+    async def _first_look(self, token: str, digest: bytes) -> Identity:
+        claims = await self._verified(token)
+        turn = -1
+        while turn != self._turn:  # a revocation that came while we read is read again
+            turn = self._turn
+            identity = await self._identified(claims)
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered[digest] = identity
+        return identity
+
+    async def _verified(self, token: str) -> dict[str, Any]:
+        try:
+            if _kid(token) not in self._kids and time.monotonic() > self._reload_at:
+                self._reload_at = time.monotonic() + 1
+                await self.load_keys(int(time.time()))  # the key may be newer than this process
+            return self._claims(token)
+        except (JoseError, ValueError, KeyError, TypeError):
+            raise Unauthorized from None
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        decoded = jwt.decode(token, self._public, algorithms=["ES256"])
+        claims = decoded.claims
+        if decoded.header.get("typ") != "at+jwt" or claims["iss"] != self._issuer or claims["aud"] != self._issuer:
+            raise ValueError("a token for something else")
+        for name, kind in (("client_id", str), ("scope", str), ("jti", str), ("iat", int), ("exp", int)):
+            if not isinstance(claims[name], kind):
+                raise TypeError(name)
+        return dict(claims)
+
+    async def _identified(self, claims: dict[str, Any]) -> Identity:
+        """The client as it is now: scopes taken away since the token was issued are gone."""
+        async with self._database.connection() as conn:
+            found = await store.find_secret(conn, claims["client_id"])
+            if found is None or await store.is_revoked(conn, claims["client_id"], claims["jti"], claims["iat"]):
+                raise Unauthorized("This access token was revoked.")
+        return Identity(
+            organisation=found.organisation,
+            client=found.client.id,
+            client_id=found.client.client_id,
+            name=found.client.name,
+            scopes=frozenset(claims["scope"].split()) & frozenset(found.client.scopes),
+            issued_at=claims["iat"],
+            expires_at=claims["exp"],
+            rate_per_second=found.rate_per_second,
+            rate_burst=found.rate_burst,
+            jti=claims["jti"],
+        )
+
+    async def watch_revocations(self) -> None:
+        """Forgets what was revoked, for ever; runs beside the app."""
+        with self._hints.listening(REVOCATIONS) as flag:
+            while True:
+                flag.clear()
+                try:
+                    await self._look()
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    log.warning("revocations cannot be read for now: %s", type(error).__name__)
+                    self._remembered.clear()  # every token is looked up again, or refused with the database
+                try:
+                    await asyncio.wait_for(flag.wait(), LOOK_EVERY)
+                except TimeoutError:
+                    continue
+
+    async def _look(self) -> None:
+        async with self._database.connection() as conn:
+            news = await store.revocations_after(conn, self._seen)
+        if news:
+            self._turn += 1
+            self._seen = news[-1].number
+            self._remembered = {d: i for d, i in self._remembered.items() if not any(_concerns(r, i) for r in news)}
+
+
+async def add_key(conn: Any, seal: Seal, now: int) -> None:
+    """A new key for signing tokens; the newest signs, all that are not retired verify."""
+    key = p256.new_key()
+    point = p256.public_bytes(key.public_key())
+    kid = p256.b64url(p256.kid(point))
+    await store.add_token_key(conn, kid, point, seal.close(p256.private_bytes(key), "token"), now)
+
+
+def _kid(token: str) -> str:
+    """Which key the token claims to be signed with; raises ValueError when it is no JWT of a sensible size."""
+    if len(token) > _LONGEST_TOKEN:
+        raise ValueError("too long")
+    header = msgspec.json.decode(p256.from_b64url(token.partition(".")[0]))
+    return str(header["kid"])
+
+
+def _concerns(revocation: Revocation, identity: Identity) -> bool:
+    if revocation.client_id != identity.client_id:
+        return False
+    return revocation.jti in (None, identity.jti)
+
+
+def _public_jwk(kid: str, point: bytes) -> ECKey:
+    return ECKey.import_key(_jwk(kid, point))
+
+
+def _private_jwk(kid: str, scalar: bytes) -> ECKey:
+    point = p256.public_bytes(p256.load_private(scalar).public_key())
+    return ECKey.import_key({**_jwk(kid, point), "d": p256.b64url(scalar)})
+
+
+def _jwk(kid: str, point: bytes) -> dict[str, str | list[str]]:
+    x, y = p256.b64url(point[1:33]), p256.b64url(point[33:])
+    return {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid, "alg": "ES256", "use": "sig"}

@@ -1,0 +1,137 @@
+"""What an operator does at the machine itself: the first organisation, its first client, keys and rates.
+
+Everything else goes through the API. Each function is one unit of work in the name of the operator.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from latchwork.cloud.accounts import service as accounts
+from latchwork.cloud.accounts import store as account_store
+from latchwork.cloud.accounts import tokens
+from latchwork.cloud.accounts.rules import ALL_SCOPES
+from latchwork.cloud.app import compose
+from latchwork.cloud.controllers import service as controllers
+from latchwork.cloud.events import service as events
+from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.seal import Seal, read_master_key
+from latchwork.cloud.kernel.settings import Settings
+from latchwork.cloud.kernel.texts import name_errors
+from latchwork.cloud.kernel.work import Database, Scope, UseCase, Work, open_pool
+from latchwork.wire.api.accounts import Client, ClientDraft, Organisation, PassKey
+from latchwork.wire.api.events import Actor
+from latchwork.wire.api.problems import Invalid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An operator's access to the database."""
+
+    database: Database
+    seal: Seal
+    hints: Hints
+
+    async def run(self, organisation: int, use_case: UseCase[T]) -> T:
+        actor = Actor("admin", "", getpass.getuser())
+        return await self.database.run(Scope(organisation), actor, int(time.time()), use_case)
+
+
+@asynccontextmanager
+async def open_office(settings: Settings, dsn: str) -> AsyncIterator[Office]:
+    pool = await open_pool(dsn, 2)
+    hints = Hints()
+    try:
+        seal = Seal(read_master_key(settings.master_key, settings.data))
+        yield Office(compose(pool, hints), seal, hints)
+    finally:
+        await pool.close()
+
+
+async def found(office: Office, name: str) -> Organisation:
+    """A new organisation with its first pass key."""
+    check_name(name)
+    async with office.database.transaction() as conn:
+        organisation = await accounts.found(conn, name, int(time.time()))
+
+    async def begin(work: Work) -> Organisation:
+        created = (await account_store.get_tenant(work.conn, work.scope)).organisation
+        events.record(work, "organisation_created", f"organisation/{organisation}", after=created)
+        await controllers.add_pass_key(work, office.seal)
+        return created
+
+    return await office.run(organisation, begin)
+
+
+async def organisations(office: Office) -> list[Organisation]:
+    async with office.database.connection() as conn:
+        return await account_store.list_organisations(conn)
+
+
+async def add_client(office: Office, organisation: int, name: str, scopes: list[str], days: float) -> Client:
+    """A client and its secret; raises NotFound for an unknown organisation, Invalid for what cannot be."""
+    draft = ClientDraft(name, scopes or list(ALL_SCOPES), int(days * 86_400))  # type: ignore[arg-type]
+    return await office.run(organisation, lambda work: _add_client(work, draft))
+
+
+async def _add_client(work: Work, draft: ClientDraft) -> Client:
+    await account_store.get_tenant(work.conn, work.scope)
+    return await accounts.add_client(work, draft)
+
+
+async def clients(office: Office, organisation: int) -> list[Client]:
+    async with office.database.connection() as conn:
+        return await account_store.page_clients(conn, Scope(organisation), 0, 10_000)
+
+
+async def rotate_secret(office: Office, organisation: int, client: int) -> Client:
+    return await office.run(organisation, lambda work: accounts.rotate_secret(work, office.hints, ALL_SCOPES, client))
+
+
+async def revoke_client(office: Office, organisation: int, client: int) -> None:
+    await office.run(organisation, lambda work: accounts.revoke_client(work, office.hints, client))
+
+
+async def set_rate(office: Office, organisation: int, client: int, per_second: int, burst: int) -> None:
+    """How fast a client may call; counted per process of the cloud."""
+
+    async def change(work: Work) -> None:
+        await account_store.get_client(work.conn, work.scope, client)
+        await account_store.change_rate(work.conn, work.scope, client, per_second, burst)
+        await accounts.forget_tokens(work, office.hints, client)
+
+    await office.run(organisation, change)
+
+
+async def add_pass_key(office: Office, organisation: int) -> PassKey:
+    return await office.run(organisation, lambda work: controllers.add_pass_key(work, office.seal))
+
+
+async def activate_pass_key(office: Office, organisation: int, kid: str, accept_unconfirmed: bool) -> PassKey:
+    return await office.run(organisation, lambda work: controllers.activate_pass_key(work, kid, accept_unconfirmed))
+
+
+async def pass_keys(office: Office, organisation: int) -> list[PassKey]:
+    async with office.database.connection() as conn:
+        return await controllers.pass_keys(conn, Scope(organisation))
+
+
+async def rotate_token_key(office: Office, retire_old: bool) -> None:
+    """A new key signs access tokens; with `retire_old` every token issued before is refused."""
+    now = int(time.time())
+    async with office.database.transaction() as conn:
+        await tokens.add_key(conn, office.seal, now)
+        if retire_old:
+            await account_store.retire_token_keys(conn, now)
+
+
+def check_name(name: str) -> None:
+    if errors := name_errors(name):
+        raise Invalid(errors[0].detail, errors)

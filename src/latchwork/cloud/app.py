@@ -1,0 +1,203 @@
+"""The cloud as an ASGI application: composes the slices; nobody imports it but whoever starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import litestar
+from litestar import Litestar, Request, Response
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.enums import ScopeType
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin
+from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
+from litestar.types import ASGIApp, Receive, Send
+from litestar.types import Scope as ASGIScope
+
+from latchwork.cloud.accounts import endpoints as accounts
+from latchwork.cloud.accounts import oauth
+from latchwork.cloud.accounts import store as account_store
+from latchwork.cloud.accounts.gate import TokenGate
+from latchwork.cloud.accounts.rules import ALL_SCOPES
+from latchwork.cloud.accounts.tokens import Tokens
+from latchwork.cloud.controllers import desired, link
+from latchwork.cloud.controllers import endpoints as controllers
+from latchwork.cloud.controllers import store as controller_store
+from latchwork.cloud.events import endpoints as events
+from latchwork.cloud.events.service import numbering
+from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.http import answer_problem, as_problem
+from latchwork.cloud.kernel.limits import Bucket, Limits
+from latchwork.cloud.kernel.seal import Seal, read_master_key
+from latchwork.cloud.kernel.settings import Settings
+from latchwork.cloud.kernel.work import Database, open_pool
+from latchwork.cloud.saams import endpoints as saams
+from latchwork.cloud.sites import endpoints as sites
+from latchwork.cloud.visitors import desired as visits
+from latchwork.cloud.visitors import endpoints as visitors
+from latchwork.cloud.visitors.service import drop_lapsed
+from latchwork.cloud.visitors.signing import Signer
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1024 * 1024
+DESIRED: tuple[desired.Compute, ...] = (desired.doors, desired.keys, visits.revocations)
+"""One function per record kind (design: docs/sync.md)."""
+LAPSE_EVERY = 5.0
+SWEEP_EVERY = 600.0
+TOMBSTONES_FOR = 30 * 86_400
+
+
+def create_app(settings: Settings, dsn: str) -> ASGIApp:
+    """The cloud on a migrated database."""
+    app = Litestar(
+        route_handlers=[
+            health,
+            *oauth.endpoints,
+            *accounts.endpoints,
+            *events.endpoints,
+            *sites.endpoints,
+            *controllers.endpoints,
+            *visitors.endpoints,
+            saams.router,
+        ],
+        lifespan=[lambda app: _running(app, settings, dsn)],
+        exception_handlers={
+            oauth.OAuthError: oauth.answer_oauth_error,
+            Exception: lambda request, error: answer_problem(request, as_problem(error)),
+        },
+        openapi_config=_openapi(settings),
+        request_max_body_size=MAX_BODY,
+        on_app_init=[_quiet],
+    )
+    return _with_headers(app)
+
+
+@litestar.get("/healthz", operation_id="health", tags=["operation"], summary="Answers 200 while the cloud can work.")
+async def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+    """Asks the database; 503 when it does not answer."""
+    try:
+        async with asyncio.timeout(3), request.app.state.database.connection() as conn:
+            await conn.fetchval("SELECT 1")
+    except Exception:
+        return Response({"status": "unavailable"}, status_code=503)
+    return Response({"status": "ok"}, status_code=200)
+
+
+@asynccontextmanager
+async def _running(app: Litestar, settings: Settings, dsn: str) -> AsyncIterator[None]:
+    """Everything that lives as long as the process does, in `app.state`."""
+    hints, limits = Hints(), Limits()
+    seal = Seal(read_master_key(settings.master_key, settings.data))
+    pool = await open_pool(dsn, settings.pool_size)
+    database = compose(pool, hints)
+    tokens = Tokens(database, seal, hints, settings.public_url)
+    await tokens.load_keys(int(time.time()))
+    links = link.Links(database, hints, visits.describe)
+    app.state.update(
+        settings=settings,
+        database=database,
+        hints=hints,
+        seal=seal,
+        tokens=tokens,
+        gate=TokenGate(database, tokens, limits, settings.proxy_trusted),
+        links=links,
+        signer=Signer(seal),
+        desired=DESIRED,
+    )
+    jobs = [hints.carry(dsn), tokens.watch_revocations(), links.watch(), _lapse(database), _sweep(database)]
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pool.close(), 5)
+
+
+def compose(pool: asyncpg.Pool[asyncpg.Record], hints: Hints) -> Database:
+    """The database with its closing steps, in their order: settle the desired state, then number the events."""
+    return Database(pool, [desired.settling(DESIRED, hints), numbering(hints)])
+
+
+async def _lapse(database: Database) -> None:
+    """Ends revocations that no pass outlives, for ever."""
+    while True:
+        await asyncio.sleep(LAPSE_EVERY)
+        with _survived("revocations are not dropped for now"):
+            await drop_lapsed(database, int(time.time()))
+
+
+async def _sweep(database: Database) -> None:
+    """Forgets what is too old to matter, for ever."""
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        with _survived("old rows are not swept for now"):
+            async with database.transaction() as conn:
+                await account_store.forget_expired(conn, int(time.time()))
+                await controller_store.forget_tombstones(conn, int(time.time()) - TOMBSTONES_FOR)
+
+
+@contextlib.contextmanager
+def _survived(what: str) -> Any:
+    """A job goes on when the database comes back."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s: %s", what, type(error).__name__)
+
+
+def _openapi(settings: Settings) -> OpenAPIConfig:
+    flow = OAuthFlow(token_url="/oauth2/token", scopes={scope: _scope_sentence(scope) for scope in ALL_SCOPES})  # noqa: S106
+    scheme = SecurityScheme(type="oauth2", flows=OAuthFlows(client_credentials=flow))
+    return OpenAPIConfig(
+        title="Latchwork",
+        version="1",
+        description="Who may open which door, when, and proof of who did. Every instant is seconds since the epoch.",
+        components=Components(security_schemes={"oauth2": scheme}),
+        path="/",
+        render_plugins=[ScalarRenderPlugin(path="/reference")],
+    )
+
+
+def _scope_sentence(scope: str) -> str:
+    resource, _, verb = scope.partition(":")
+    return f"May {verb} {resource}."
+
+
+def _quiet(config: AppConfig) -> AppConfig:
+    """Our own logging: Litestar's would print requests with their exceptions."""
+    config.logging_config = None
+    config.state = config.state or State()
+    return config
+
+
+def _with_headers(app: Litestar) -> ASGIApp:
+    """Adds to every answer what every answer carries: the rate limit, and that nobody may guess its type."""
+
+    async def outermost(scope: ASGIScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        state: dict[str, Any] = scope.setdefault("state", {})
+
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                bucket: Bucket | None = state.get("rate_limit")
+                extra = [(b"x-content-type-options", b"nosniff")]
+                message["headers"] = [*message["headers"], *extra, *(bucket.headers() if bucket else ())]
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return outermost

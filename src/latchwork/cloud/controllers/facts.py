@@ -1,0 +1,121 @@
+"""Facts become events: each journal entry exactly once, in its order, whatever the link does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from latchwork.cloud.controllers import store
+from latchwork.cloud.controllers.model import Held
+from latchwork.cloud.events import service as events
+from latchwork.cloud.kernel.work import Connection, Scope, Work
+from latchwork.cloud.sites import store as sites
+from latchwork.wire import facts, p256
+from latchwork.wire.link import Facts
+
+Describe: TypeAlias = Callable[[Connection, Scope, Sequence[facts.AnyFact]], Awaitable[list[dict[str, Any]]]]
+"""Who each fact is about, as they are called today: the log keeps these names."""
+
+_DOOR_CHANGES = {
+    "opened": "door_opened",
+    "closed": "door_closed",
+    "forced": "door_forced",
+    "held": "door_held",
+    "unforced": "door_secured",
+    "request_to_exit": "request_to_exit",
+    "fire_release": "fire_released",
+    "fire_clear": "fire_cleared",
+}
+
+
+async def take(work: Work, held: Held, message: Facts, describe: Describe) -> int:
+    """Appends what is new of these facts to the log; answers the next number wanted."""
+    wanted = await store.lock_journal(work.conn, work.scope, held.controller, message.journal)
+    if message.first > wanted:
+        gap = {"journal": message.journal.hex(), "from": wanted, "to": message.first - 1}
+        events.record(work, "journal_gap", f"controller/{held.controller}", data=gap)
+    start = max(wanted, message.first)
+    bodies = message.bodies[start - message.first :]
+    if bodies:
+        await _record(work, held, message.journal, start, bodies, describe)
+        await store.commit_journal(work.conn, held.controller, message.journal, start + len(bodies))
+    return max(wanted, message.first + len(message.bodies))
+
+
+async def _record(
+    work: Work, held: Held, journal: bytes, start: int, bodies: Sequence[bytes], describe: Describe
+) -> None:
+    read = [_readable(body) for body in bodies]
+    known = [fact for fact in read if fact is not None]
+    names = await sites.name_doors(work.conn, work.scope, sorted({door for f in known if (door := _door_of(f))}))
+    about = iter(await describe(work.conn, work.scope, known))
+    for number, fact in enumerate(read, start):
+        origin = {"controllerId": held.controller, "journal": journal.hex(), "journalNumber": number}
+        if fact is None:
+            events.record(work, "unreadable_fact", f"controller/{held.controller}", data=origin)
+            continue
+        _record_one(work, held, fact, {**origin, **_place(fact, names), **next(about)})
+
+
+def _record_one(work: Work, held: Held, fact: facts.AnyFact, data: dict[str, Any]) -> None:
+    subject = f"controller/{held.controller}"
+    match fact:
+        case facts.AccessDecided():
+            granted = fact.reason == "granted"
+            data |= _access(fact)
+            subject = f"access_point/{fact.door}"
+            events.record(work, "access_granted" if granted else "access_refused", subject, data=data, at=fact.at)
+            if fact.shared_suspected:
+                events.record(work, "pass_shared_suspected", subject, data=data, at=fact.at)
+        case facts.StrikeWithheld():
+            data |= {"grantNumber": fact.number}
+            events.record(work, "strike_withheld", f"access_point/{fact.door}", data=data, at=fact.at)
+        case facts.DoorChanged():
+            events.record(work, _DOOR_CHANGES[fact.change], f"access_point/{fact.door}", data=data, at=fact.at)
+        case facts.ControllerStarted():
+            data |= {"version": fact.version, "clockTrusted": fact.clock_trusted}
+            events.record(work, "controller_started", subject, data=data, at=fact.at)
+        case facts.RecordRejected():
+            data |= {"kind": fact.kind, "key": fact.key, "revision": fact.revision}
+            events.record(work, "record_rejected", subject, data=data, at=fact.at)
+
+
+def _readable(body: bytes) -> facts.AnyFact | None:
+    try:
+        fact = facts.codec.decode(body)
+    except msgspec.MsgspecError:
+        return None
+    return fact if math.isfinite(fact.at) and 0 <= fact.at < 2**40 and _storable(fact) else None
+
+
+def _storable(fact: facts.AnyFact) -> bool:
+    """No text that a database refuses."""
+    texts = [value for name in fact.__struct_fields__ if isinstance(value := getattr(fact, name), str)]
+    return all("\0" not in text and len(text) <= 1_000 for text in texts)
+
+
+def _door_of(fact: facts.AnyFact) -> int | None:
+    door = getattr(fact, "door", None)
+    return door if isinstance(door, int) and 0 < door < 2**31 else None
+
+
+def _place(fact: facts.AnyFact, names: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+    door = getattr(fact, "door", None)
+    if door is None:
+        return {}
+    name, site = names.get(door, ("", None))
+    return {"accessPointId": door, "accessPointName": name, "siteId": site}
+
+
+def _access(fact: facts.AccessDecided) -> dict[str, Any]:
+    data: dict[str, Any] = {"direction": fact.direction, "reason": fact.reason, "credential": fact.credential}
+    if fact.pass_id is not None:
+        data["passId"] = p256.b64url(fact.pass_id)
+    if fact.meeting is not None:
+        data |= {"meetingId": fact.meeting, "visitorId": fact.visitor}
+    if fact.count != 1:
+        data["count"] = fact.count
+    return data

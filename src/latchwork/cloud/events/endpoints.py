@@ -1,0 +1,43 @@
+"""`/v1/events`: the log, for whoever reads along with a cursor."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from litestar.params import Parameter
+
+from latchwork.cloud.events import service, store
+from latchwork.cloud.kernel.http import Caller, get, may
+from latchwork.wire.api.events import EventPage
+from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT
+
+
+@get("/v1/events")
+async def page(
+    by: Annotated[Caller, may("events:read")],
+    after: Annotated[int, Parameter(ge=0, le=2**62)] = 0,
+    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    wait: Annotated[float, Parameter(ge=0, le=30)] = 0,
+) -> EventPage:
+    """Lists events above a number, oldest first.
+
+    With `wait` the answer comes as soon as there is one, or empty after that many seconds. Asking again with `after` =
+    `last` misses nothing and repeats nothing.
+    """
+    until = time.monotonic() + wait
+    while True:
+        found = await by.read(lambda conn, scope: service.page(conn, scope, after, limit))
+        left = until - time.monotonic()
+        if found.events or left <= 0:
+            return found
+        await service.sleep_until_news(by.request.app.state.hints, by.scope, min(left, service.NEWS_EVERY))
+
+
+@get("/v1/events/last")
+async def last(by: Annotated[Caller, may("events:read")]) -> EventPage:
+    """Answers the newest event's number, with no events: where to begin reading along."""
+    return EventPage([], await by.read(store.last_number))
+
+
+endpoints = [page, last]

@@ -1,0 +1,70 @@
+"""The event log's use cases: numbering what a unit of work recorded, and waiting for news."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from latchwork.cloud.events import store
+from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Scope, Work
+from latchwork.wire.api.events import EventPage
+
+NEWS_EVERY = 2.0
+"""Seconds after which a waiting reader looks by itself: a hint may be lost."""
+
+
+def record(
+    work: Work,
+    fact: str,
+    subject: str,
+    *,
+    data: Any = None,
+    before: Any = None,
+    after: Any = None,
+    at: float | None = None,
+) -> None:
+    """Notes a fact of this unit of work; `before` and `after` are records of the native API."""
+    work.events.append(
+        EventDraft(
+            fact,
+            subject,
+            work.now if at is None else at,
+            msgspec.json.encode(data if data is not None else {}),
+            msgspec.json.encode(before) if before is not None else None,
+            msgspec.json.encode(after) if after is not None else None,
+        )
+    )
+
+
+def numbering(hints: Hints) -> ClosingStep:
+    """The closing step that stores a unit of work's events as its last statement."""
+
+    async def number(work: Work) -> None:
+        if work.events:
+            await store.append(work.conn, work.scope, work.actor, work.now, work.events)
+            topic = news(work.scope)
+            work.after_commit.append(lambda: hints.give(topic))
+
+    return number
+
+
+def news(scope: Scope) -> str:
+    """The hint's topic: this organisation has new events."""
+    return f"events:{scope.organisation}"
+
+
+async def page(conn: Connection, scope: Scope, after: int, limit: int) -> EventPage:
+    events = await store.page(conn, scope, after, limit)
+    return EventPage(events, events[-1].number if events else after)
+
+
+async def sleep_until_news(hints: Hints, scope: Scope, seconds: float) -> None:
+    """Returns at the next hint, or after the time given at the latest; holds no connection."""
+    with hints.listening(news(scope)) as flag:
+        try:
+            await asyncio.wait_for(flag.wait(), seconds)
+        except TimeoutError:
+            return

@@ -1,0 +1,83 @@
+"""All SQL of the event log. Only `append` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+
+from latchwork.cloud.kernel.work import Connection, EventDraft, Scope
+from latchwork.wire.api.events import Actor, Event
+
+
+async def append(conn: Connection, scope: Scope, actor: Actor, recorded_at: float, drafts: Sequence[EventDraft]) -> int:
+    """Numbers and stores the facts, in order; answers the last number.
+
+    The counter's row stays locked until commit, so numbers become visible in order and a reader with a cursor misses
+    nothing: let this be the transaction's last statement.
+    """
+    last: int = await conn.fetchval(
+        """
+        WITH counter AS (
+            UPDATE event_counters SET last = last + $2 WHERE organisation_id = $1 RETURNING last
+        ), stored AS (
+            INSERT INTO events
+                (organisation_id, number, type, at, recorded_at, actor, subject, data, before, after)
+            SELECT $1, counter.last - $2 + f.n, f.type, f.at, $3, $4::jsonb,
+                f.subject, f.data::jsonb, f.before::jsonb, f.after::jsonb
+            FROM counter, unnest($5::text[], $6::float8[], $7::text[], $8::text[], $9::text[], $10::text[])
+                WITH ORDINALITY AS f (type, at, subject, data, before, after, n)
+        )
+        SELECT last FROM counter
+        """,
+        scope.organisation,
+        len(drafts),
+        recorded_at,
+        msgspec.json.encode(actor).decode(),
+        [d.type for d in drafts],
+        [d.at for d in drafts],
+        [d.subject for d in drafts],
+        [d.data.decode() for d in drafts],
+        [d.before.decode() if d.before else None for d in drafts],
+        [d.after.decode() if d.after else None for d in drafts],
+    )
+    return last
+
+
+async def page(conn: Connection, scope: Scope, after: int, limit: int) -> list[Event]:
+    """Events with a number above `after`, oldest first."""
+    rows = await conn.fetch(
+        "SELECT * FROM events WHERE organisation_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+        scope.organisation,
+        after,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def last_number(conn: Connection, scope: Scope) -> int:
+    """The number of the newest event; 0: none yet."""
+    last: int | None = await conn.fetchval(
+        "SELECT last FROM event_counters WHERE organisation_id = $1", scope.organisation
+    )
+    return last or 0
+
+
+async def open_log(conn: Connection, organisation: int) -> None:
+    """A new organisation's counter."""
+    await conn.execute("INSERT INTO event_counters (organisation_id) VALUES ($1)", organisation)
+
+
+def _event(row: asyncpg.Record) -> Event:
+    return Event(
+        number=row["number"],
+        type=row["type"],
+        at=row["at"],
+        recorded_at=row["recorded_at"],
+        actor=msgspec.json.decode(row["actor"], type=Actor),
+        subject=row["subject"],
+        data=msgspec.json.decode(row["data"]),
+        before=msgspec.json.decode(row["before"]) if row["before"] else None,
+        after=msgspec.json.decode(row["after"]) if row["after"] else None,
+    )

@@ -1,0 +1,320 @@
+"""HTTP without repetition: an endpoint's signature says who may call; everything else about a route is derived from it.
+
+    @post("/v1/meetings", status=201)
+    async def create(draft: MeetingDraft, by: Annotated[Caller, may("visitors:write")]) -> Meeting: ...
+
+`by` is admitted before anything else happens (token, scope, rate limit), `draft` is the JSON body (every field error at
+once), the rest are path and query parameters. A public endpoint says `by: Annotated[Anybody, anybody()]`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+
+import litestar
+import msgspec
+from litestar import Request, Response
+from litestar.dto import AbstractDTO
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import HTTPRouteHandler
+
+from latchwork.cloud.kernel import bodies
+from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work
+from latchwork.wire.api import problems
+from latchwork.wire.api.events import Actor
+from latchwork.wire.api.problems import FieldError, Invalid, Problem
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Endpoint = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """What a caller's token must allow; scope None: any valid token."""
+
+    scope: str | None
+    needs_token: bool = True
+
+
+def may(scope: str | None) -> May:
+    return May(scope)
+
+
+def anybody() -> May:
+    """No token is needed; calls are counted by address."""
+    return May(None, needs_token=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token belongs to."""
+
+    organisation: int
+    client: int
+    client_id: str
+    name: str
+    scopes: frozenset[str]
+    issued_at: int
+    expires_at: int
+    rate_per_second: int
+    rate_burst: int
+    jti: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An idempotency row: a hash and an id; the answer is rendered anew."""
+
+    request_hash: bytes
+    result_id: int
+
+
+class IdempotencyStore(Protocol):
+    async def find(self, work: Work, client: int, key_hash: bytes) -> Stored | None: ...
+
+    async def add(self, work: Work, client: int, key_hash: bytes, stored: Stored) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An admitted request: who calls, and the way to the database for them."""
+
+    identity: Identity
+    database: Database
+    idempotency: IdempotencyStore
+    now: int
+    request: Request[Any, Any, Any]
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.identity.organisation)
+
+    @property
+    def actor(self) -> Actor:
+        return Actor("client", self.identity.client_id, self.identity.name)
+
+    async def change(self, use_case: UseCase[T]) -> T:
+        """Runs a use case in one transaction."""
+        return await self.database.run(self.scope, self.actor, self.now, use_case)
+
+    async def read(self, query: Callable[[Connection, Scope], Awaitable[T]]) -> T:
+        """Runs a query of single statements."""
+        async with self.database.connection() as conn:
+            return await query(conn, self.scope)
+
+    async def create(self, use_case: UseCase[T], again: Callable[[Work, int], Awaitable[T]]) -> T:
+        """As `change`, for a record with an `id`; with an Idempotency-Key a repeat renders the first one `again`."""
+        key = self.request.headers.get("idempotency-key")
+        if key is None:
+            return await self.change(use_case)
+        if not 1 <= len(key) <= 255:
+            raise Invalid("An Idempotency-Key has 1 to 255 characters.")
+        request_hash = sha256(self.request.url.path.encode() + b"\0" + await self.request.body()).digest()
+        return await self.change(
+            lambda work: self._once(work, sha256(key.encode()).digest(), request_hash, use_case, again)
+        )
+
+    async def _once(
+        self,
+        work: Work,
+        key_hash: bytes,
+        request_hash: bytes,
+        use_case: UseCase[T],
+        again: Callable[[Work, int], Awaitable[T]],
+    ) -> T:
+        if stored := await self.idempotency.find(work, self.identity.client, key_hash):
+            if stored.request_hash != request_hash:
+                raise problems.IdempotencyKeyReused
+            return await again(work, stored.result_id)
+        result = await use_case(work)
+        identified: Any = result
+        await self.idempotency.add(work, self.identity.client, key_hash, Stored(request_hash, identified.id))
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Anybody:
+    """A request without a token."""
+
+    database: Database
+    now: int
+    request: Request[Any, Any, Any]
+
+
+class Gate(Protocol):
+    """Admits requests; one per app, in `app.state.gate`."""
+
+    async def admit(self, request: Request[Any, Any, Any], needs: May) -> Caller | Anybody: ...
+
+
+class Json(AbstractDTO[T]):
+    """A request body: handed on as it came (it is decoded after its caller was admitted), documented as its record."""
+
+    @classmethod
+    def of(cls, record: type[Any]) -> type[Json[Any]]:
+        return type(f"Json[{record.__name__}]", (cls,), {"model_type": record})
+
+    def decode_bytes(self, value: bytes) -> bytes:
+        return value
+
+    @classmethod
+    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+        """Nothing to build: the record is its own transfer model."""
+
+    @classmethod
+    def create_openapi_schema(cls, field_definition: Any, handler_id: str, schema_creator: Any) -> Any:
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: Any) -> bool:
+        return False
+
+
+def get(path: str, **options: Any) -> Callable[[Endpoint], HTTPRouteHandler]:
+    return _route("GET", path, 200, options)
+
+
+def post(path: str, status: int = 200, **options: Any) -> Callable[[Endpoint], HTTPRouteHandler]:
+    return _route("POST", path, status, options)
+
+
+def patch(path: str, **options: Any) -> Callable[[Endpoint], HTTPRouteHandler]:
+    return _route("PATCH", path, 200, options)
+
+
+def delete(path: str, **options: Any) -> Callable[[Endpoint], HTTPRouteHandler]:
+    return _route("DELETE", path, 204, options)
+
+
+def _route(
+    method: Method, path: str, status: int, options: Mapping[str, Any]
+) -> Callable[[Endpoint], HTTPRouteHandler]:
+    def register(endpoint: Endpoint) -> HTTPRouteHandler:
+        hints = get_type_hints(endpoint, include_extras=True)
+        needs = _needs(hints["by"])
+        body = next((name for name, hint in hints.items() if name != "return" and _is_record(hint)), None)
+        handler = _handler(endpoint, hints, needs, body, re.findall(r"{(\w+):int}", path))
+        return litestar.route(
+            path,
+            http_method=method,
+            status_code=status,
+            operation_id=f"{endpoint.__module__.split('.')[-2]}_{endpoint.__name__}",
+            tags=[endpoint.__module__.split(".")[-2]],
+            summary=(inspect.getdoc(endpoint) or "").split("\n")[0],
+            description=inspect.getdoc(endpoint),
+            security=[{"oauth2": [needs.scope] if needs.scope else []}] if needs.needs_token else None,
+            dto=Json.of(hints[body]) if body else None,
+            opt={"needs": needs},
+            **options,
+        )(handler)
+
+    return register
+
+
+def _handler(
+    endpoint: Endpoint, hints: Mapping[str, Any], needs: May, body: str | None, ids: Sequence[str]
+) -> Endpoint:
+    """The function that Litestar calls: the endpoint's own parameters, `request` for `by`, `data` for the body."""
+    decoder = msgspec.json.Decoder(hints[body]) if body else None
+
+    async def handler(request: Request[Any, Any, Any], **values: Any) -> Any:
+        values["by"] = await request.app.state.gate.admit(request, needs)
+        if not all(0 < values[id] < 2**31 for id in ids):
+            raise problems.NotFound  # the database would call it a number out of range
+        if body is not None and decoder is not None:
+            values[body] = bodies.decode(_json(request, values.pop("data")), decoder)
+        return await endpoint(**values)
+
+    names = {"data" if name == body else name: hint for name, hint in hints.items() if name not in ("by", "return")}
+    if "request" in names:
+        raise TypeError("an endpoint takes no request: what it needs of one belongs in its signature")
+    defaults = {name: p.default for name, p in inspect.signature(endpoint).parameters.items()}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("request", keyword, annotation=Request),
+            *(
+                inspect.Parameter(n, keyword, annotation=h, default=defaults.get(n, inspect.Parameter.empty))
+                for n, h in names.items()
+            ),
+        ],
+        return_annotation=hints["return"],
+    )
+    handler.__annotations__ = {"request": Request, **names, "return": hints["return"]}
+    handler.__doc__, handler.__name__, handler.__module__ = endpoint.__doc__, endpoint.__name__, endpoint.__module__
+    return handler
+
+
+def _json(request: Request[Any, Any, Any], body: object) -> bytes:
+    """The body's bytes; raises UnsupportedMediaType when it says to be something else, Malformed when there is none."""
+    if "json" not in request.headers.get("content-type", "application/json"):
+        raise problems.UnsupportedMediaType
+    if not isinstance(body, bytes):
+        raise problems.Malformed("A JSON body is needed.")
+    return body
+
+
+def _needs(by: Any) -> May:
+    if get_origin(by) is not Annotated or not isinstance(get_args(by)[1], May):
+        raise TypeError("`by` must be Annotated[Caller, may(…)] or Annotated[Anybody, anybody()]")
+    needs: May = get_args(by)[1]
+    return needs
+
+
+def _is_record(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+
+
+def answer_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    """The problem as an RFC 9457 answer."""
+    headers = {"retry-after": str(problem.retry_after)} if problem.retry_after is not None else {}
+    if problem.status == 401:
+        headers["www-authenticate"] = 'Bearer realm="latchwork"'
+    return Response(
+        msgspec.json.encode(problem.details()),
+        status_code=problem.status,
+        media_type=problems.MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def as_problem(error: Exception) -> Problem:
+    """Any exception as a named problem; what nobody foresaw is logged and says nothing to the caller."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ValidationException):
+        errors = _parameter_errors(error)
+        no_body = any(e.field == "data" for e in errors)
+        return problems.Malformed("A JSON body is needed.") if no_body else Invalid(errors=errors)
+    if isinstance(error, HTTPException):
+        return _by_status.get(error.status_code, problems.Malformed)()
+    log.error("unforeseen %s", type(error).__name__, exc_info=error)
+    return problems.Internal()
+
+
+_by_status: dict[int, type[Problem]] = {
+    401: problems.Unauthorized,
+    403: problems.Forbidden,
+    404: problems.NotFound,
+    405: problems.MethodNotAllowed,
+    413: problems.TooLarge,
+    415: problems.UnsupportedMediaType,
+}
+
+
+def _parameter_errors(error: ValidationException) -> list[FieldError]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    return [FieldError(str(e.get("key", "")), str(e.get("message", ""))) for e in extra if isinstance(e, dict)]

@@ -1,0 +1,66 @@
+"""Rate limits: token buckets, per process, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latchwork.wire.api.problems import TooManyRequests
+
+_MOST_BUCKETS = 50_000
+
+
+@dataclass(slots=True)
+class Bucket:
+    """`left` requests may come at once, refilled by `rate` a second up to `burst`."""
+
+    rate: float
+    burst: int
+    left: float
+    at: float
+
+    def take(self, now: float) -> bool:
+        """Whether one more request may pass."""
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+    @property
+    def seconds_until_next(self) -> int:
+        return max(1, round((1 - self.left) / self.rate + 0.5))
+
+    def headers(self) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+        """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10 §3, §4)."""
+        window = max(1, round(self.burst / self.rate))
+        reset = 0 if self.left >= 1 else self.seconds_until_next
+        return (
+            (b"ratelimit-policy", b'"default";q=%d;w=%d' % (self.burst, window)),
+            (b"ratelimit", b'"default";r=%d;t=%d' % (int(self.left), reset)),
+        )
+
+
+class Limits:
+    """Buckets by key: a client's row, or an address."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[object, Bucket] = {}
+
+    def admit(self, key: object, rate: float, burst: int, now: float) -> Bucket:
+        """The key's bucket after this request; raises TooManyRequests when it is empty. `now` in monotonic seconds."""
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(rate, burst, burst, now)
+            if len(self._buckets) > _MOST_BUCKETS:
+                self._forget_full(now)
+        elif bucket.rate != rate or bucket.burst != burst:
+            bucket.rate, bucket.burst = rate, burst
+        if not bucket.take(now):
+            raise TooManyRequests(retry_after=bucket.seconds_until_next)
+        return bucket
+
+    def _forget_full(self, now: float) -> None:
+        full = [key for key, b in self._buckets.items() if b.left + (now - b.at) * b.rate >= b.burst]
+        for key in full:
+            del self._buckets[key]

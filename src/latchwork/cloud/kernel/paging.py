@@ -1,0 +1,43 @@
+"""Cursor lists: `?limit=&cursor=`. A cursor holds the last id that was seen and says nothing to its bearer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from litestar.params import Parameter
+
+from latchwork.wire import p256
+from latchwork.wire.api.pages import MAX_LIMIT, Page
+from latchwork.wire.api.problems import FieldError, Invalid
+
+T = TypeVar("T")
+
+Limit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Number = Annotated[int, Parameter(description="An id of the organisation.")]
+Cursor = Annotated[str | None, Parameter(description="`nextCursor` of the page before.")]
+
+
+async def paged(limit: int, cursor: str | None, query: Callable[[int, int], Awaitable[list[T]]]) -> Page[T]:
+    """A page of records with an `id`: `query(after, n)` answers n of them above `after`, by ascending id."""
+    found = await query(_after(cursor), limit + 1)
+    items: list[Any] = found[:limit]
+    return Page(items, _cursor(items[-1].id) if len(found) > limit else None)
+
+
+def _cursor(id: int) -> str:
+    return p256.b64url(b"id:%d" % id)
+
+
+def _after(cursor: str | None) -> int:
+    """The id in a cursor; raises Invalid for a cursor that we did not make."""
+    if cursor is None:
+        return 0
+    try:
+        kind, _, number = p256.from_b64url(cursor).decode().partition(":")
+        after = int(number)
+    except ValueError:
+        kind, after = "", 0
+    if kind != "id" or not 0 <= after < 2**62:
+        raise Invalid(errors=[FieldError("cursor", "This is not a cursor of this list.")])
+    return after

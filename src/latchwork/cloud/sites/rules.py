@@ -1,0 +1,50 @@
+"""What a site and a door may look like."""
+
+from __future__ import annotations
+
+import zoneinfo
+
+from msgspec import UNSET, UnsetType
+
+from latchwork.cloud.kernel.texts import name_errors, text_errors
+from latchwork.wire.api.problems import FieldError, Invalid
+from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
+
+
+def check_site(site: SiteDraft | SitePatch) -> None:
+    """Raises Invalid with every field error."""
+    errors = [*name_errors(site.name), *text_errors(site.location, "location"), *_zone_errors(site.timezone)]
+    if errors:
+        raise Invalid(errors=errors)
+
+
+def check_door(door: AccessPointDraft | AccessPointPatch) -> None:
+    """Raises Invalid with every field error."""
+    errors = [
+        *name_errors(door.name),
+        *text_errors(door.zone, "zone"),
+        *_reader_errors(door.entry_reader, "entryReader"),
+        *_reader_errors(door.exit_reader, "exitReader"),
+        *_seconds_errors(door.strike_seconds, "strikeSeconds", 0.5, 300),
+        *_seconds_errors(door.held_seconds, "heldSeconds", 1, 86_400),
+    ]
+    if errors:
+        raise Invalid(errors=errors)
+
+
+def _zone_errors(timezone: str | UnsetType) -> list[FieldError]:
+    if timezone is UNSET or timezone in zoneinfo.available_timezones():
+        return []
+    return [FieldError("timezone", "An IANA time zone is needed, such as Europe/Berlin.")]
+
+
+def _reader_errors(reader: str | UnsetType | None, field: str) -> list[FieldError]:
+    if reader == "":
+        return [FieldError(field, "The controller's name for the reader, or null where there is none.")]
+    return text_errors(reader, field)
+
+
+def _seconds_errors(seconds: float | UnsetType, field: str, least: float, most: float) -> list[FieldError]:
+    if isinstance(seconds, UnsetType) or least <= seconds <= most:
+        return []
+    return [FieldError(field, f"From {least:g} to {most:g} seconds.")]

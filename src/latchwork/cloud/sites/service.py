@@ -1,0 +1,74 @@
+"""Use cases of sites and doors."""
+
+from __future__ import annotations
+
+import msgspec
+
+from latchwork.cloud.events import service as events
+from latchwork.cloud.kernel.bodies import given
+from latchwork.cloud.kernel.work import Work
+from latchwork.cloud.sites import rules, store
+from latchwork.wire.api.problems import Conflict
+from latchwork.wire.api.sites import (
+    AccessPoint,
+    AccessPointDraft,
+    AccessPointPatch,
+    Site,
+    SiteDraft,
+    SitePatch,
+)
+
+
+async def add_site(work: Work, draft: SiteDraft) -> Site:
+    rules.check_site(draft)
+    site = await store.add_site(work.conn, work.scope, draft, work.now)
+    events.record(work, "site_created", f"site/{site.id}", after=site)
+    return site
+
+
+async def change_site(work: Work, id: int, patch: SitePatch) -> Site:
+    rules.check_site(patch)
+    before = await store.lock_site(work.conn, work.scope, id)
+    after = msgspec.structs.replace(before, **given(patch))
+    if after == before:
+        return before
+    after = msgspec.structs.replace(after, updated_at=work.now)
+    await store.change_site(work.conn, work.scope, after)
+    events.record(work, "site_changed", f"site/{id}", before=before, after=after)
+    return after
+
+
+async def remove_site(work: Work, id: int) -> None:
+    site = await store.lock_site(work.conn, work.scope, id)
+    if not await store.remove_site(work.conn, work.scope, id):
+        raise Conflict("Doors still belong to this site; move or delete them first.")
+    events.record(work, "site_deleted", f"site/{id}", before=site)
+
+
+async def add_door(work: Work, draft: AccessPointDraft) -> AccessPoint:
+    rules.check_door(draft)
+    door = await store.add_door(work.conn, work.scope, draft, work.now)
+    work.touch_doors(door.id)
+    events.record(work, "access_point_created", f"access_point/{door.id}", after=door)
+    return door
+
+
+async def change_door(work: Work, id: int, patch: AccessPointPatch) -> AccessPoint:
+    rules.check_door(patch)
+    before = await store.lock_door(work.conn, work.scope, id)
+    after = msgspec.structs.replace(before, **given(patch))
+    if after == before:
+        return before
+    after = msgspec.structs.replace(after, updated_at=work.now)
+    await store.change_door(work.conn, work.scope, after)
+    work.touch_doors(id)
+    events.record(work, "access_point_changed", f"access_point/{id}", before=before, after=after)
+    return after
+
+
+async def remove_door(work: Work, id: int) -> None:
+    """The door is gone: from its controller, and from every meeting."""
+    door = await store.lock_door(work.conn, work.scope, id)
+    await store.remove_door(work.conn, work.scope, id)
+    work.touch_doors(id)
+    events.record(work, "access_point_deleted", f"access_point/{id}", before=door)

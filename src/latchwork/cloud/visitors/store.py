@@ -1,0 +1,340 @@
+"""All SQL of visitors, meetings and their revocations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+from msgspec import UNSET
+
+from latchwork.cloud.kernel.work import Connection, Scope
+from latchwork.cloud.visitors.model import House, Revocation, Visit
+from latchwork.wire.api.problems import NotFound
+from latchwork.wire.api.visitors import Meeting, MeetingVisitor, Visitor, VisitorDraft
+
+# ------------------------------------------------------------------------------------------------- the house
+
+
+async def get_house(conn: Connection, scope: Scope, doors: Collection[int] = ()) -> House:
+    row = await conn.fetchrow(
+        """
+        SELECT o.visitor_module, o.pass_seconds, o.passes_shortened_at, o.meeting_max_days, k.kid, k.sealed_private_key,
+            ARRAY(SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.id = ANY($2)) AS doors
+        FROM organisations o JOIN pass_keys k ON k.organisation_id = o.id AND k.state = 'active' WHERE o.id = $1
+        """,
+        scope.organisation,
+        [door for door in doors if 0 < door < 2**31],
+    )
+    if row is None:
+        raise NotFound
+    fields = dict(row.items())
+    return House(**{**fields, "doors": frozenset(fields["doors"])})
+
+
+# ------------------------------------------------------------------------------------------------- visitors
+
+
+async def add_visitor(conn: Connection, scope: Scope, draft: VisitorDraft, now: int) -> Visitor | None:
+    """None when the key is taken."""
+    row = await conn.fetchrow(
+        """
+        INSERT INTO visitors (organisation_id, key, name, email, phone, company, host, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING RETURNING *
+        """,
+        scope.organisation,
+        draft.key,
+        draft.name,
+        draft.email,
+        draft.phone,
+        draft.company,
+        draft.host,
+        now,
+    )
+    return _visitor(row) if row else None
+
+
+async def get_visitor(conn: Connection, scope: Scope, id: int) -> Visitor:
+    row = await conn.fetchrow("SELECT * FROM visitors WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    return _visitor(row)
+
+
+async def lock_visitor(conn: Connection, scope: Scope, id: int) -> Visitor:
+    row = await conn.fetchrow(
+        "SELECT * FROM visitors WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+    )
+    return _visitor(row)
+
+
+async def find_visitor(conn: Connection, scope: Scope, key: str) -> Visitor | None:
+    row = await conn.fetchrow("SELECT * FROM visitors WHERE organisation_id = $1 AND key = $2", scope.organisation, key)
+    return _visitor(row) if row else None
+
+
+async def page_visitors(conn: Connection, scope: Scope, key: str | None, after: int, limit: int) -> list[Visitor]:
+    rows = await conn.fetch(
+        """
+        SELECT * FROM visitors WHERE organisation_id = $1 AND id > $2 AND ($3::text IS NULL OR key = $3)
+        ORDER BY id LIMIT $4
+        """,
+        scope.organisation,
+        after,
+        key,
+        limit,
+    )
+    return [_visitor(row) for row in rows]
+
+
+async def change_visitor(conn: Connection, scope: Scope, visitor: Visitor) -> None:
+    await conn.execute(
+        """
+        UPDATE visitors SET name = $3, email = $4, phone = $5, company = $6, host = $7, updated_at = $8
+        WHERE organisation_id = $1 AND id = $2
+        """,
+        scope.organisation,
+        visitor.id,
+        visitor.name,
+        visitor.email,
+        visitor.phone,
+        visitor.company,
+        visitor.host,
+        visitor.updated_at,
+    )
+
+
+async def remove_visitor(conn: Connection, scope: Scope, id: int) -> None:
+    await conn.execute("DELETE FROM visitors WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+
+
+async def name_visitors(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(key, name) of those of these visitors that still exist."""
+    rows = await conn.fetch(
+        "SELECT id, key, name FROM visitors WHERE organisation_id = $1 AND id = ANY($2)", scope.organisation, ids
+    )
+    return {row["id"]: (row["key"], row["name"]) for row in rows}
+
+
+def _visitor(row: asyncpg.Record | None) -> Visitor:
+    if row is None:
+        raise NotFound
+    return Visitor(*(row[name] for name in Visitor.__struct_fields__))
+
+
+# ------------------------------------------------------------------------------------------------- meetings
+
+
+async def invite(
+    conn: Connection, scope: Scope, visitor: MeetingVisitor, meeting: Meeting, own_pass: bool, now: int
+) -> tuple[Meeting, bool]:
+    """The meeting with its id and visitor, and whether the visitor is new: the same key is the same visitor.
+
+    Of `meeting` the times, doors and pass's life are stored. Raises NotFound when a door was deleted a moment ago.
+    """
+    try:
+        row = await conn.fetchrow(
+            """
+            WITH visitor AS (
+                INSERT INTO visitors AS v
+                    (organisation_id, key, name, email, phone, company, host, created_at, updated_at)
+                VALUES ($1, $2, coalesce($3, ''), coalesce($4, ''), coalesce($5, ''), coalesce($6, ''),
+                    coalesce($7, ''), $8, $8)
+                ON CONFLICT (organisation_id, key) DO UPDATE SET name = coalesce($3, v.name),
+                    email = coalesce($4, v.email), phone = coalesce($5, v.phone), company = coalesce($6, v.company),
+                    host = coalesce($7, v.host),
+                    updated_at = CASE WHEN num_nonnulls($3, $4, $5, $6, $7) > 0 THEN $8 ELSE v.updated_at END
+                RETURNING *, xmax = 0 AS is_new
+            ), meeting AS (
+                INSERT INTO meetings (organisation_id, visitor_id, start_time, end_time, own_pass, pass_seconds,
+                    created_at, updated_at)
+                SELECT $1, visitor.id, $9, $10, $11, $12, $8, $8 FROM visitor RETURNING id
+            ), doors AS (
+                INSERT INTO meeting_doors SELECT $1, meeting.id, door FROM meeting, unnest($13::integer[]) AS door
+            )
+            SELECT visitor.*, meeting.id AS meeting_id FROM visitor, meeting
+            """,
+            scope.organisation,
+            visitor.key,
+            _given(visitor.name),
+            _given(visitor.email),
+            _given(visitor.phone),
+            _given(visitor.company),
+            _given(visitor.host),
+            now,
+            meeting.start_time,
+            meeting.end_time,
+            own_pass,
+            meeting.pass_seconds if own_pass else None,
+            meeting.access_points,
+        )
+    except asyncpg.ForeignKeyViolationError:
+        raise NotFound("There is no access point with one of these ids.") from None
+    added = msgspec.structs.replace(meeting, id=row["meeting_id"], visitor=_visitor(row))
+    return added, row["is_new"]
+
+
+_MEETING = """
+    SELECT m.id AS meeting_id, m.start_time, m.end_time, m.version, m.own_pass,
+        CASE WHEN m.own_pass THEN m.pass_seconds ELSE o.pass_seconds END AS pass_seconds,
+        m.created_at AS meeting_created_at, m.updated_at AS meeting_updated_at, v.*,
+        ARRAY(SELECT d.access_point_id FROM meeting_doors d
+              WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id ORDER BY 1) AS access_points
+    FROM meetings m JOIN organisations o ON o.id = m.organisation_id
+    JOIN visitors v ON v.organisation_id = m.organisation_id AND v.id = m.visitor_id
+"""
+
+
+async def get_visit(conn: Connection, scope: Scope, id: int) -> Visit:
+    row = await conn.fetchrow(_MEETING + " WHERE m.organisation_id = $1 AND m.id = $2", scope.organisation, id)
+    return _visit(row)
+
+
+async def lock_visit(conn: Connection, scope: Scope, id: int) -> Visit:
+    row = await conn.fetchrow(
+        _MEETING + " WHERE m.organisation_id = $1 AND m.id = $2 FOR UPDATE OF m", scope.organisation, id
+    )
+    return _visit(row)
+
+
+async def lock_visits_of(conn: Connection, scope: Scope, visitor: int) -> list[Visit]:
+    rows = await conn.fetch(
+        _MEETING + " WHERE m.organisation_id = $1 AND m.visitor_id = $2 ORDER BY m.id FOR UPDATE OF m",
+        scope.organisation,
+        visitor,
+    )
+    return [_visit(row) for row in rows]
+
+
+async def page_meetings(
+    conn: Connection, scope: Scope, visitor: int | None, ends_after: int | None, after: int, limit: int
+) -> list[Meeting]:
+    rows = await conn.fetch(
+        _MEETING
+        + """
+        WHERE m.organisation_id = $1 AND m.id > $2 AND ($3::bigint IS NULL OR m.visitor_id = $3)
+            AND ($4::bigint IS NULL OR m.end_time > $4)
+        ORDER BY m.id LIMIT $5
+        """,
+        scope.organisation,
+        after,
+        visitor,
+        ends_after,
+        limit,
+    )
+    return [_visit(row).meeting for row in rows]
+
+
+async def change_meeting(conn: Connection, scope: Scope, meeting: Meeting) -> None:
+    """Stores times, doors and version."""
+    await conn.execute(
+        """
+        WITH changed AS (
+            UPDATE meetings SET start_time = $3, end_time = $4, version = $5, updated_at = $6
+            WHERE organisation_id = $1 AND id = $2
+        ), left_out AS (
+            DELETE FROM meeting_doors
+            WHERE organisation_id = $1 AND meeting_id = $2 AND NOT access_point_id = ANY($7::integer[])
+        )
+        INSERT INTO meeting_doors SELECT $1, $2, door FROM unnest($7::integer[]) AS door ON CONFLICT DO NOTHING
+        """,
+        scope.organisation,
+        meeting.id,
+        meeting.start_time,
+        meeting.end_time,
+        meeting.version,
+        meeting.updated_at,
+        meeting.access_points,
+    )
+
+
+async def remove_meeting(conn: Connection, scope: Scope, id: int) -> None:
+    await conn.execute("DELETE FROM meetings WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+
+
+def _visit(row: asyncpg.Record | None) -> Visit:
+    if row is None:
+        raise NotFound
+    meeting = Meeting(
+        id=row["meeting_id"],
+        visitor=_visitor(row),
+        start_time=row["start_time"],
+        end_time=row["end_time"],
+        access_points=row["access_points"],
+        pass_seconds=row["pass_seconds"],
+        version=row["version"],
+        created_at=row["meeting_created_at"],
+        updated_at=row["meeting_updated_at"],
+    )
+    return Visit(meeting, row["own_pass"])
+
+
+def _given(value: Any) -> Any:
+    return None if value is UNSET else value
+
+
+# ------------------------------------------------------------------------------------------------- revocations
+
+
+async def revoke(conn: Connection, scope: Scope, revocation: Revocation) -> None:
+    """Merged with an earlier one: the higher version, all doors, the later end."""
+    await conn.execute(
+        """
+        INSERT INTO meeting_revocations AS r (organisation_id, meeting_id, refuse_below, access_points, until)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (organisation_id, meeting_id) DO UPDATE SET
+            refuse_below = greatest(r.refuse_below, EXCLUDED.refuse_below),
+            until = greatest(r.until, EXCLUDED.until),
+            access_points = ARRAY(SELECT DISTINCT door FROM unnest(r.access_points || EXCLUDED.access_points) AS door
+                                  ORDER BY door)
+        """,
+        scope.organisation,
+        revocation.meeting,
+        revocation.refuse_below,
+        list(revocation.access_points),
+        revocation.until,
+    )
+
+
+async def lapsed(conn: Connection, now: int) -> list[tuple[int, int]]:
+    """(organisation, meeting) of revocations that no pass outlives."""
+    rows = await conn.fetch(
+        "SELECT organisation_id, meeting_id FROM meeting_revocations WHERE until <= $1 ORDER BY 1, 2 LIMIT 1000", now
+    )
+    return [(row["organisation_id"], row["meeting_id"]) for row in rows]
+
+
+async def drop_revocations(conn: Connection, scope: Scope, meetings: Sequence[int], now: int) -> None:
+    await conn.execute(
+        "DELETE FROM meeting_revocations WHERE organisation_id = $1 AND meeting_id = ANY($2) AND until <= $3",
+        scope.organisation,
+        meetings,
+        now,
+    )
+
+
+async def revocation_records(
+    conn: Connection,
+    scope: Scope,
+    meetings: Sequence[int] | None,
+    doors: Sequence[int] | None,
+    controllers: Sequence[int] | None,
+) -> list[asyncpg.Record]:
+    """(meeting, refuse_below, controller) of the given meetings' and doors' revocations; all None: of all.
+
+    A revocation whose doors have no controller has one row with controller NULL.
+    """
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT r.meeting_id, r.refuse_below, a.controller_id FROM meeting_revocations r
+        LEFT JOIN access_points a ON a.organisation_id = r.organisation_id AND a.id = ANY(r.access_points)
+            AND a.controller_id IS NOT NULL AND ($4::bigint[] IS NULL OR a.controller_id = ANY($4))
+        WHERE r.organisation_id = $1
+            AND (($2::bigint[] IS NULL AND $3::integer[] IS NULL)
+                OR r.meeting_id = ANY($2) OR r.access_points && $3::integer[])
+        """,
+        scope.organisation,
+        meetings,
+        doors,
+        controllers,
+    )
+    return rows
