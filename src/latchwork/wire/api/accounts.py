@@ -49,10 +49,10 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
 class OrganisationPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     name: str | UnsetType = UNSET
     visitor_module: bool | UnsetType = UNSET
-    pass_seconds: int | None | UnsetType = UNSET
+    pass_seconds: int | UnsetType | None = UNSET
     single_use: bool | UnsetType = UNSET
     meeting_max_days: int | UnsetType = UNSET
-    offline_limit: int | None | UnsetType = UNSET
+    offline_limit: int | UnsetType | None = UNSET
 
 
 class Client(msgspec.Struct, frozen=True, rename="camel"):

@@ -11,7 +11,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One field of the request and what is wrong with it; `field` is a path such as `visitor.key` (empty: the whole)."""
+    """One field of the request and what is wrong with it; `field` is a path such as `visitor.key`, empty: all."""
 
     field: str
     detail: str

@@ -71,11 +71,11 @@ class AccessPointDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unkno
 class AccessPointPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     name: str | UnsetType = UNSET
     zone: str | UnsetType = UNSET
-    entry_reader: str | None | UnsetType = UNSET
-    exit_reader: str | None | UnsetType = UNSET
+    entry_reader: str | UnsetType | None = UNSET
+    exit_reader: str | UnsetType | None = UNSET
     strike_seconds: float | UnsetType = UNSET
     held_seconds: float | UnsetType = UNSET
     needs_pin: bool | UnsetType = UNSET
     is_default: bool | UnsetType = UNSET
     degraded: Literal["refuse", "admit"] | UnsetType = UNSET
-    controller_id: int | None | UnsetType = UNSET
+    controller_id: int | UnsetType | None = UNSET

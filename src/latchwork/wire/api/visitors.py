@@ -82,7 +82,7 @@ class MeetingDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     start_time: int
     end_time: int
     access_points: list[int]
-    pass_seconds: int | None | UnsetType = UNSET
+    pass_seconds: int | UnsetType | None = UNSET
     """This meeting's own choice; absent: the organisation's setting, also when that changes later."""
 
 
