@@ -83,9 +83,8 @@ async def present_until(edge: object, alice: Organisation, done: asyncio.Event) 
 
 def show(name: str, times: list[float]) -> None:
     cuts = statistics.quantiles(times, n=100)
-    print(
-        f"{name}: n={len(times)} p50={cuts[49] * 1e3:.2f} p90={cuts[89] * 1e3:.2f} p99={cuts[98] * 1e3:.2f} max={max(times) * 1e3:.2f} ms"
-    )
+    p50, p90, p99, worst = (each * 1e3 for each in (cuts[49], cuts[89], cuts[98], max(times)))
+    print(f"{name}: n={len(times)} p50={p50:.2f} p90={p90:.2f} p99={p99:.2f} max={worst:.2f} ms")
 
 
 async def measure(records: int) -> None:

@@ -97,7 +97,7 @@ async def _composed(config: Config, store: Store, journal: Journal, drivers: Dri
 
 
 def _put_doors_first() -> None:
-    """Keeps the interpreter from making a door wait: short turns for threads, no garbage sought in the program itself."""
+    """Keeps the interpreter from making a door wait: short turns for threads, no garbage sought in the program."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
