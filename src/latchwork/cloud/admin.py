@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from latchwork.cloud.accounts import service as accounts
 from latchwork.cloud.accounts import store as account_store
 from latchwork.cloud.accounts import tokens
 from latchwork.cloud.accounts.rules import ALL_SCOPES
 from latchwork.cloud.app import compose
+from latchwork.cloud.controllers import enrolment
 from latchwork.cloud.controllers import service as controllers
+from latchwork.cloud.controllers import store as controller_store
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.seal import Seal, read_master_key
 from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.texts import name_errors
-from latchwork.cloud.kernel.work import Database, Scope, UseCase, Work, open_pool
+from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work, open_pool
+from latchwork.cloud.sites import service as sites
+from latchwork.cloud.sites import store as site_store
 from latchwork.wire.api.accounts import Client, ClientDraft, Organisation, PassKey
+from latchwork.wire.api.controllers import Controller, ControllerDraft, ControllerPatch, EnrolmentCode
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.problems import Invalid
+from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 
 T = TypeVar("T")
 
@@ -51,6 +57,8 @@ async def open_office(settings: Settings, dsn: str) -> AsyncIterator[Office]:
     try:
         seal = Seal(read_master_key(settings.master_key, settings.data))
         yield Office(compose(pool, hints), seal, hints)
+        async with pool.acquire() as conn:
+            await hints.send(conn)
     finally:
         await pool.close()
 
@@ -135,3 +143,70 @@ async def rotate_token_key(office: Office, retire_old: bool) -> None:
 def check_name(name: str) -> None:
     if errors := name_errors(name):
         raise Invalid(errors[0].detail, errors)
+
+
+# ------------------------------------------------------------------------------------------------- resources
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """What can be done with one kind of thing; the same functions as behind the API."""
+
+    draft: type[Any]
+    patch: type[Any]
+    add: Callable[[Work, Any], Awaitable[Any]]
+    change: Callable[[Work, int, Any], Awaitable[Any]]
+    remove: Callable[[Work, Hints, int], Awaitable[None]]
+    get: Callable[[Connection, Scope, int], Awaitable[Any]]
+    page: Callable[[Connection, Scope, int, int], Awaitable[Any]]
+
+
+SITES = Verbs(
+    SiteDraft,
+    SitePatch,
+    sites.add_site,
+    sites.change_site,
+    lambda work, _, id: sites.remove_site(work, id),
+    site_store.get_site,
+    site_store.page_sites,
+)
+ACCESS_POINTS = Verbs(
+    AccessPointDraft,
+    AccessPointPatch,
+    sites.add_door,
+    sites.change_door,
+    lambda work, _, id: sites.remove_door(work, id),
+    site_store.get_door,
+    lambda conn, scope, after, limit: site_store.page_doors(conn, scope, None, after, limit),
+)
+CONTROLLERS = Verbs(
+    ControllerDraft,
+    ControllerPatch,
+    controllers.add,
+    controllers.change,
+    controllers.remove,
+    lambda conn, scope, id: controller_store.get(conn, scope, id, int(time.time())),
+    lambda conn, scope, after, limit: controller_store.page(conn, scope, after, limit, int(time.time())),
+)
+
+
+async def page(office: Office, organisation: int, verbs: Verbs) -> Any:
+    async with office.database.connection() as conn:
+        return await verbs.page(conn, Scope(organisation), 0, 10_000)
+
+
+async def get(office: Office, organisation: int, verbs: Verbs, id: int) -> Any:
+    async with office.database.connection() as conn:
+        return await verbs.get(conn, Scope(organisation), id)
+
+
+async def remove(office: Office, organisation: int, verbs: Verbs, id: int) -> None:
+    await office.run(organisation, lambda work: verbs.remove(work, office.hints, id))
+
+
+async def enrolment_code(office: Office, organisation: int, controller: int, fingerprint: str) -> EnrolmentCode:
+    return await office.run(organisation, lambda work: enrolment.make_code(work, controller, fingerprint))
+
+
+async def accept_snapshot(office: Office, organisation: int, controller: int) -> Controller:
+    return await office.run(organisation, lambda work: controllers.accept_snapshot(work, office.hints, controller))

@@ -180,9 +180,8 @@ class Links:
 
     async def _run(self, session: Session, way: Course) -> None:
         """Until one of the three loops ends; then the others end too."""
-        loops = [self._receive(session), self._tick(session)]
-        if way is not Course.FROZEN:
-            loops.append(self._send_state(session, way))
+        state = self._await_thaw(session) if way is Course.FROZEN else self._send_state(session, way)
+        loops = [self._receive(session), self._tick(session), state]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -235,6 +234,16 @@ class Links:
                 await self._send_batch(session, (batch.revision, batch.mark), _one(batch.records), snapshot=False)
             else:
                 await session.news.wait()
+
+    async def _await_thaw(self, session: Session) -> NoReturn:
+        """Sends no state; ends the link when an administrator has accepted a snapshot, so that a new hello gets it."""
+        while True:
+            await session.news.wait()
+            session.news.clear()
+            async with self._database.connection() as conn:
+                held = await store.find_held(conn, session.held.organisation, session.held.controller)
+            if held is None or not held.frozen:
+                raise Closed(1012 if held else link.Close.REMOVED)
 
     async def _send_all(self, session: Session, after: int, snapshot: bool) -> None:
         """As many records as there are, with flat memory: a cursor of one instant."""

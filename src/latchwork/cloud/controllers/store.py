@@ -396,10 +396,10 @@ async def records(
 
 
 async def thaw(conn: Connection, scope: Scope, controller: int) -> bool:
-    """Ends a freeze; False when there was none. The session ends too, so that the next hello gets a snapshot."""
+    """Ends a freeze, a snapshot being due; False when there was none."""
     found = await conn.fetchval(
         """
-        UPDATE controller_links SET frozen = false, snapshot_due = true, session = session + 1
+        UPDATE controller_links SET frozen = false, snapshot_due = true
         WHERE organisation_id = $1 AND controller_id = $2 AND frozen RETURNING 1
         """,
         scope.organisation,

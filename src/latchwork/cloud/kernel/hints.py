@@ -57,6 +57,11 @@ class Hints:
         for flag in self._waiting.get(topic, ()):
             flag.set()
 
+    async def send(self, conn: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Tells the other processes what was gathered."""
+        for payload in _payloads(self._outgoing):
+            await conn.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+
     async def carry(self, dsn: str) -> None:
         """Carries hints to and from the other processes, for ever; reconnects when the database goes away."""
         while True:
@@ -81,8 +86,7 @@ class Hints:
                 await self._wake.wait()
                 await asyncio.sleep(_GATHER)
                 self._wake.clear()
-                for payload in _payloads(self._outgoing):
-                    await conn.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
+                await self.send(conn)
         finally:
             with suppress(Exception):
                 await conn.close(timeout=1)

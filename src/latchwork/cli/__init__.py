@@ -1,0 +1,5 @@
+"""The command line (`latchwork --help`)."""
+
+from latchwork.cli.main import main
+
+__all__ = ["main"]

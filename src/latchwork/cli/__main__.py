@@ -1,0 +1,3 @@
+from latchwork.cli.main import main
+
+main()

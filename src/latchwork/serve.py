@@ -1,0 +1,88 @@
+"""One server: the cloud and its website behind one port."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from latchwork.cloud.app import create_app
+from latchwork.cloud.kernel.postgres import embedded
+from latchwork.cloud.kernel.settings import Settings, read_settings
+from latchwork.web.app import Credentials, create_web
+from latchwork.wire.link import MAX_FRAME_BYTES
+
+WEB_PATHS = ("/", "/live")
+WEB_FOLDER = "/static/"
+
+
+def compose(settings: Settings, dsn: str, page: Credentials | None = None) -> Any:
+    """The cloud and the website as one ASGI application; with `page` credentials the first page asks for none."""
+    cloud = create_app(settings, dsn)
+    web = create_web(cloud, page)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        is_web = scope["type"] == "http" and (scope["path"] in WEB_PATHS or scope["path"].startswith(WEB_FOLDER))
+        await (web if is_web else cloud)(scope, receive, send)
+
+    return app
+
+
+def create() -> Any:
+    """For a server that makes its own processes: everything from the environment."""
+    settings = read_settings(os.environ)
+    if settings.database_url is None:
+        raise RuntimeError("DATABASE_URL is needed")
+    return compose(settings, settings.database_url)
+
+
+@contextmanager
+def database(settings: Settings, *, exclusive: bool = False) -> Iterator[str]:
+    """The DSN of the operator's own PostgreSQL, or of the embedded one for as long as the context lasts."""
+    if settings.database_url is not None:
+        yield settings.database_url
+    else:
+        with embedded(settings.data, exclusive=exclusive) as dsn:
+            yield dsn
+
+
+def options(**more: Any) -> dict[str, Any]:
+    """How uvicorn runs: measured in docs/decisions; every request is answered without a log line of its own."""
+    return {
+        "loop": "auto",
+        "http": "httptools",
+        "ws": "websockets-sansio",
+        "ws_max_size": MAX_FRAME_BYTES,
+        "ws_per_message_deflate": False,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": 5,
+        "log_level": "warning",
+        **more,
+    }
+
+
+def run(
+    settings: Settings, dsn: str, host: str, port: int, workers: int, certificate: Path | None, key: Path | None
+) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    tls = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)} if certificate and key else {}
+    if workers == 1:
+        uvicorn.run(compose(settings, dsn), **options(host=host, port=port, **tls))
+        return
+    os.environ["DATABASE_URL"] = dsn
+    uvicorn.run("latchwork.serve:create", factory=True, **options(host=host, port=port, workers=workers, **tls))
+
+
+def fingerprint(certificate: Path) -> str:
+    """SHA-256 of the certificate's public key (SPKI), hex: what controllers pin."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return digest.finalize().hex()

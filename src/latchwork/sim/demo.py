@@ -1,0 +1,228 @@
+"""The whole system in one process tree: PostgreSQL, cloud, website, an organisation, a building with four doors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from latchwork import serve
+from latchwork.cloud import admin
+from latchwork.cloud.kernel.migrate import migrate
+from latchwork.cloud.kernel.postgres import embedded
+from latchwork.cloud.kernel.settings import Settings, read_settings
+from latchwork.edge import config
+from latchwork.sdk.client import Client
+from latchwork.sim import building
+from latchwork.web.app import Credentials
+from latchwork.wire.api.controllers import ControllerDraft
+from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
+
+HOST = "127.0.0.1"
+READY_WITHIN = 30.0
+DOORS = (
+    AccessPointDraft(1, "Front door", zone="Lobby", exit_reader="exit"),
+    AccessPointDraft(1, "Office", zone="First floor"),
+    AccessPointDraft(1, "Meeting room", zone="First floor"),
+    AccessPointDraft(1, "Garage", zone="Basement", strike_seconds=10),
+)
+
+
+class Seeded(msgspec.Struct, frozen=True):
+    """What the demo's data folder remembers (`demo.json`, mode 0600)."""
+
+    organisation: int
+    client_id: str
+    client_secret: str
+    site: int
+    controller: int
+    access_points: list[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running demo."""
+
+    base_url: str
+    doors_url: str
+    seeded: Seeded
+
+    def line(self) -> str:
+        """The one line of `--json` (docs/demo.md)."""
+        return json.dumps(
+            {
+                "baseUrl": self.base_url,
+                "organisationId": self.seeded.organisation,
+                "clientId": self.seeded.client_id,
+                "clientSecret": self.seeded.client_secret,
+                "siteId": self.seeded.site,
+                "accessPoints": [{"id": id, "name": name} for id, name in self.seeded.access_points],
+                "admin": {"email": None, "password": None},
+                "doorsUrl": self.doors_url,
+            }
+        )
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why, for people."""
+
+
+def run(port: int, doors_port: int, data: Path | None, ready: Callable[[Demo], None]) -> None:
+    """Runs the demo until SIGINT or SIGTERM; `ready` is called once. Without a data folder it leaves nothing behind."""
+    with _folder(data) as folder, embedded(folder, exclusive=True) as dsn:
+        asyncio.run(_run(port, doors_port, folder, dsn, ready))
+
+
+async def _run(port: int, doors_port: int, data: Path, dsn: str, ready: Callable[[Demo], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await migrate(dsn)
+    with building.loopback_socket(HOST, port) as listening:
+        base_url = f"http://{HOST}:{listening.getsockname()[1]}"
+        settings = read_settings({"LATCHWORK_DATA": str(data), "LATCHWORK_PUBLIC_URL": base_url})
+        credentials = await _founded(settings, dsn)
+        page = Credentials(credentials[1], credentials[2])
+        async with (
+            _serving(serve.compose(settings, dsn, page), listening),
+            Client(base_url, *credentials[1:]) as client,
+        ):
+            seeded = await _seeded(client, credentials, data / "demo.json")
+            edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
+            async with _building(edge, doors_port) as doors_url:
+                await _linked(client, seeded.controller)
+                ready(Demo(base_url, doors_url, seeded))
+                await stop.wait()
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    """The given folder, or one of its own that is removed at the end, with the database that belongs to it."""
+    if data is not None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield data
+        return
+    folder = Path(tempfile.mkdtemp(prefix="latchwork-demo-"))
+    try:
+        yield folder
+    finally:
+        location = folder / "postgresql.location"
+        elsewhere = Path(location.read_text().strip()) if location.exists() else None
+        shutil.rmtree(folder, ignore_errors=True)
+        if elsewhere is not None:
+            shutil.rmtree(elsewhere, ignore_errors=True)
+
+
+async def _founded(settings: Settings, dsn: str) -> tuple[int, str, str]:
+    """(organisation, client id, client secret): as remembered, or new."""
+    remembered = settings.data / "demo.json"
+    if remembered.exists():
+        seeded = msgspec.json.decode(remembered.read_bytes(), type=Seeded)
+        return seeded.organisation, seeded.client_id, seeded.client_secret
+    async with admin.open_office(settings, dsn) as office:
+        organisation = await admin.found(office, "Harbour House")
+        client = await admin.add_client(office, organisation.id, "Demo", [], days=90)
+    return organisation.id, client.client_id, client.client_secret or ""
+
+
+async def _seeded(client: Client, credentials: tuple[int, str, str], remembered: Path) -> Seeded:
+    """One site, four doors and their controller, made through the API."""
+    if remembered.exists():
+        return msgspec.json.decode(remembered.read_bytes(), type=Seeded)
+    site = await client.add_site(SiteDraft("Harbour House", "Pier 4", "Europe/Berlin"))
+    doors = [await client.add_access_point(msgspec.structs.replace(draft, site_id=site.id)) for draft in DOORS]
+    controller = await client.add_controller(ControllerDraft("Dora", [door.id for door in doors]))
+    seeded = Seeded(*credentials, site.id, controller.id, [(door.id, door.name) for door in doors])
+    config.write_private(remembered, msgspec.json.encode(seeded))
+    return seeded
+
+
+async def _code(client: Client, controller: int) -> str:
+    return (await client.make_enrolment_code(controller)).code
+
+
+def _enrol(code: str, url: str, data: Path) -> Path:
+    """Enrols the building's controller with the command that an installer uses; its key stays from run to run."""
+    path = data / "edge.toml"
+    command = [sys.executable, "-m", "latchwork.cli", "edge", "enrol", code, "--url", url]
+    options = ["--config", str(path), "--data", str(data / "controller")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise DemoFailed(f"the controller could not enrol: {done.stderr.strip()}")
+    return path
+
+
+@asynccontextmanager
+async def _building(edge: Path, port: int) -> AsyncIterator[str]:
+    """The virtual building as a process of its own; when it dies it is started again at the same address."""
+    child, url = await asyncio.to_thread(building.start, edge, port)
+    alive = _Alive(edge, int(url.rpartition(":")[2]), child)
+    watching = asyncio.create_task(alive.watch())
+    try:
+        yield url
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        alive.child.terminate()
+        await asyncio.to_thread(alive.child.wait)
+
+
+@dataclass(slots=True)
+class _Alive:
+    edge: Path
+    port: int
+    child: subprocess.Popen[bytes]
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            if self.child.poll() is not None:
+                print("the virtual building died; starting it again", file=sys.stderr)
+                with suppress(RuntimeError):
+                    self.child, _ = await asyncio.to_thread(building.start, self.edge, self.port)
+
+
+async def _linked(client: Client, controller: int) -> None:
+    """Until the doors hold everything that they should; raises DemoFailed when that takes too long."""
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until:
+        found = await client.get_controller(controller)
+        if found.online and found.confirmed_revision == found.revision:
+            return
+        await asyncio.sleep(0.05)
+    raise DemoFailed("the controller did not link to its cloud")
+
+
+@asynccontextmanager
+async def _serving(app: object, listening: socket.socket) -> AsyncIterator[None]:
+    server = _Server(uvicorn.Config(app, **serve.options()))  # type: ignore[arg-type]
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
