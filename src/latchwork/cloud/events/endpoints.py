@@ -14,7 +14,7 @@ from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT
 
 
 @get("/v1/events")
-async def page(
+async def page_events(
     by: Annotated[Caller, may("events:read")],
     after: Annotated[int, Parameter(ge=0, le=2**62)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
@@ -35,9 +35,9 @@ async def page(
 
 
 @get("/v1/events/last")
-async def last(by: Annotated[Caller, may("events:read")]) -> EventPage:
+async def last_event(by: Annotated[Caller, may("events:read")]) -> EventPage:
     """Answers the newest event's number, with no events: where to begin reading along."""
     return EventPage([], await by.read(store.last_number))
 
 
-endpoints = [page, last]
+endpoints = [page_events, last_event]

@@ -1,0 +1,418 @@
+"""The native API as Python: one method for each of its operations, with the records and problems of `wire.api`.
+
+    async with Client("https://access.example.org", client_id, client_secret) as cloud:
+        meeting = await cloud.add_meeting(MeetingDraft(MeetingVisitor("v-1"), start, end, [door.id]))
+
+A method is called as its operation is in the OpenAPI document, without the tag: `sites_add_site` is `add_site`. A
+refusal is raised as the class that the cloud raised (`NotFound`, `Invalid` …). Besides these every method may raise
+`CloudUnreachable` (no answer) and `UnexpectedAnswer` (not a Latchwork cloud).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from functools import cache
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer, problem_of
+from latchwork.sdk.exchange import Call, Exchange, Method
+from latchwork.sdk.listing import Listing
+from latchwork.sdk.tokens import Credentials, Tokens
+from latchwork.wire.api.accounts import (
+    Client as ApiClient,
+)
+from latchwork.wire.api.accounts import (
+    ClientDraft,
+    ClientPatch,
+    Organisation,
+    OrganisationPatch,
+    PassKey,
+    PassKeyActivation,
+    WhoAmI,
+)
+from latchwork.wire.api.controllers import Controller, ControllerDraft, ControllerPatch, EnrolmentCode, Rebuilt
+from latchwork.wire.api.enrolment import Enrolled, Enrolment
+from latchwork.wire.api.events import Event, EventPage
+from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
+from latchwork.wire.api.problems import TooManyRequests, Unavailable
+from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
+from latchwork.wire.api.visitors import (
+    Meeting,
+    MeetingDraft,
+    MeetingPatch,
+    MeetingWithPass,
+    Pass,
+    Visitor,
+    VisitorDraft,
+    VisitorPatch,
+)
+
+__all__ = ["Client", "CloudUnreachable", "Credentials", "Listing", "UnexpectedAnswer"]
+
+T = TypeVar("T")
+
+LONG_POLL: Final = 25.0
+"""Seconds for which `follow` lets the cloud wait for news."""
+_JSON: Final = {"content-type": "application/json"}
+
+
+class Client:
+    """An API client's access to one cloud. Secrets and tokens stay inside: they are in no repr, log or error.
+
+    `transport` replaces the network (`httpx2.ASGITransport(app)` calls a cloud in this process). A call that fails on
+    its way or is answered with 429, 502 or 503 is made up to `tries` times, if a repeat can do no harm: reads, changes,
+    deletions, and creations, which carry an Idempotency-Key.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        timeout: float = 30.0,
+        tries: int = 3,
+    ) -> None:
+        self._name = f"Client({base_url!r}, {client_id!r})"
+        self._exchange = Exchange(base_url, transport, timeout, tries)
+        self._tokens = Tokens(self._exchange, Credentials(client_id, client_secret))
+
+    def __repr__(self) -> str:
+        return self._name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends the connections, and the transport that was handed in."""
+        self._tokens.forget()
+        await self._exchange.aclose()
+
+    # --------------------------------------------------------------------------------------------- accounts
+
+    async def whoami(self) -> WhoAmI:
+        """Whose credentials these are and what they may do: the call to test them with."""
+        return await self._get("/v1/whoami", WhoAmI)
+
+    async def get_organisation(self) -> Organisation:
+        """The organisation's settings."""
+        return await self._get("/v1/organisation", Organisation)
+
+    async def change_organisation(self, patch: OrganisationPatch) -> Organisation:
+        """Changes settings; the doors follow at once."""
+        return await self._patch("/v1/organisation", patch, Organisation)
+
+    def page_clients(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[ApiClient]:
+        """The organisation's API clients."""
+        return self._list("/v1/clients", Page[ApiClient], limit, cursor)
+
+    async def add_client(self, draft: ClientDraft, *, idempotency_key: str | None = None) -> ApiClient:
+        """Makes an API client; `client_secret` is shown this once.
+
+        When the first answer was lost on the way, the repeat's holds no secret: `rotate_secret` makes a new one.
+        """
+        return await self._create("/v1/clients", draft, ApiClient, idempotency_key)
+
+    async def get_client(self, client_id: int) -> ApiClient:
+        """One API client."""
+        return await self._get(f"/v1/clients/{client_id}", ApiClient)
+
+    async def change_client(self, client_id: int, patch: ClientPatch) -> ApiClient:
+        """Changes an API client; scopes taken away are gone within a second, also from tokens already issued."""
+        return await self._patch(f"/v1/clients/{client_id}", patch, ApiClient)
+
+    async def rotate_secret(self, client_id: int) -> ApiClient:
+        """Replaces the secret; the old one and every token made with it end. Never repeated by itself."""
+        return await self._post(f"/v1/clients/{client_id}/secret", ApiClient, is_safe=False)
+
+    async def revoke_client(self, client_id: int) -> None:
+        """Revokes an API client: it is refused everywhere within a second."""
+        await self._delete(f"/v1/clients/{client_id}")
+
+    # --------------------------------------------------------------------------------------------- events
+
+    async def page_events(self, after: int = 0, *, limit: int = DEFAULT_LIMIT, wait: float = 0) -> EventPage:
+        """Events above a number, oldest first; with `wait` (at most 30) the answer comes as soon as there is one."""
+        query = {"after": after, "limit": limit, "wait": wait}
+        return await self._get("/v1/events", EventPage, query, patience=wait)
+
+    async def last_event(self) -> EventPage:
+        """The newest event's number as `last`, with no events: where to begin reading along."""
+        return await self._get("/v1/events/last", EventPage)
+
+    async def follow(self, after: int | None = None) -> AsyncIterator[Event]:
+        """Every event above a number as it happens, for ever, each exactly once; None: from now on.
+
+        An outage of the cloud delays events and loses none; a refusal (Unauthorized, Forbidden) ends it. To go on
+        later, hand in the number of the last event that you have dealt with.
+        """
+        last = (await self.last_event()).last if after is None else after
+        pause = 0.0
+        while True:
+            try:
+                page = await self.page_events(last, limit=MAX_LIMIT, wait=LONG_POLL)
+            except (CloudUnreachable, Unavailable, TooManyRequests):
+                pause = min(10.0, pause * 2 or 0.5)
+                await asyncio.sleep(pause)
+                continue
+            pause, last = 0.0, page.last
+            for event in page.events:
+                yield event
+
+    # --------------------------------------------------------------------------------------------- sites
+
+    def page_sites(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[Site]:
+        """Sites."""
+        return self._list("/v1/sites", Page[Site], limit, cursor)
+
+    async def add_site(self, draft: SiteDraft, *, idempotency_key: str | None = None) -> Site:
+        """Creates a site."""
+        return await self._create("/v1/sites", draft, Site, idempotency_key)
+
+    async def get_site(self, site_id: int) -> Site:
+        """One site."""
+        return await self._get(f"/v1/sites/{site_id}", Site)
+
+    async def change_site(self, site_id: int, patch: SitePatch) -> Site:
+        """Changes a site."""
+        return await self._patch(f"/v1/sites/{site_id}", patch, Site)
+
+    async def remove_site(self, site_id: int) -> None:
+        """Deletes a site that has no doors."""
+        await self._delete(f"/v1/sites/{site_id}")
+
+    def page_access_points(
+        self, *, site: int | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[AccessPoint]:
+        """Doors, of one site or of all."""
+        return self._list("/v1/access-points", Page[AccessPoint], limit, cursor, site=site)
+
+    async def add_access_point(self, draft: AccessPointDraft, *, idempotency_key: str | None = None) -> AccessPoint:
+        """Creates a door; its controller knows it as soon as its link is up."""
+        return await self._create("/v1/access-points", draft, AccessPoint, idempotency_key)
+
+    async def get_access_point(self, access_point_id: int) -> AccessPoint:
+        """One door."""
+        return await self._get(f"/v1/access-points/{access_point_id}", AccessPoint)
+
+    async def change_access_point(self, access_point_id: int, patch: AccessPointPatch) -> AccessPoint:
+        """Changes a door, or moves it to another controller."""
+        return await self._patch(f"/v1/access-points/{access_point_id}", patch, AccessPoint)
+
+    async def remove_access_point(self, access_point_id: int) -> None:
+        """Deletes a door: its controller forgets it, and every meeting loses it."""
+        await self._delete(f"/v1/access-points/{access_point_id}")
+
+    # --------------------------------------------------------------------------------------------- controllers
+
+    def page_controllers(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[Controller]:
+        """Controllers, with what each should hold and has confirmed."""
+        return self._list("/v1/controllers", Page[Controller], limit, cursor)
+
+    async def add_controller(self, draft: ControllerDraft, *, idempotency_key: str | None = None) -> Controller:
+        """Creates a controller; make an enrolment code for it next."""
+        return await self._create("/v1/controllers", draft, Controller, idempotency_key)
+
+    async def get_controller(self, controller_id: int) -> Controller:
+        """One controller."""
+        return await self._get(f"/v1/controllers/{controller_id}", Controller)
+
+    async def change_controller(self, controller_id: int, patch: ControllerPatch) -> Controller:
+        """Renames a controller, or gives it other doors."""
+        return await self._patch(f"/v1/controllers/{controller_id}", patch, Controller)
+
+    async def remove_controller(self, controller_id: int) -> None:
+        """Deletes a controller: its link ends and its doors have none."""
+        await self._delete(f"/v1/controllers/{controller_id}")
+
+    async def make_enrolment_code(self, controller_id: int) -> EnrolmentCode:
+        """A one-time code, good for 15 minutes; an older one ends. Never repeated by itself."""
+        return await self._post(f"/v1/controllers/{controller_id}/enrolment-code", EnrolmentCode, is_safe=False)
+
+    async def rebuild_controller(self, controller_id: int) -> Rebuilt:
+        """Computes the controller's whole state anew and sends what differed."""
+        return await self._post(f"/v1/controllers/{controller_id}/rebuild", Rebuilt)
+
+    async def accept_snapshot(self, controller_id: int) -> Controller:
+        """Ends the freeze after the cloud was restored from a backup. Never repeated by itself."""
+        return await self._post(f"/v1/controllers/{controller_id}/accept-snapshot", Controller, is_safe=False)
+
+    async def enrol(self, enrolment: Enrolment) -> Enrolled:
+        """Enrols a controller's own key with a one-time code; needs no token."""
+        return await self._post("/v1/enrol", Enrolled, enrolment, needs_token=False)
+
+    async def list_pass_keys(self) -> list[PassKey]:
+        """The keys that sign visitors' passes."""
+        return await self._get("/v1/organisation/pass-keys", list[PassKey])
+
+    async def add_pass_key(self) -> PassKey:
+        """Makes a new key: the doors learn it now; activate it when they all have. Never repeated by itself."""
+        return await self._post("/v1/organisation/pass-keys", PassKey, is_safe=False)
+
+    async def activate_pass_key(self, kid: str, activation: PassKeyActivation | None = None) -> PassKey:
+        """Signs passes with this key from now on; Conflict names the controllers that have not confirmed it."""
+        path = f"/v1/organisation/pass-keys/{quote(kid, safe='')}/activate"
+        return await self._post(path, PassKey, activation or PassKeyActivation())
+
+    async def remove_pass_key(self, kid: str) -> None:
+        """Deletes a key that is not active: every pass that it signed is refused."""
+        await self._delete(f"/v1/organisation/pass-keys/{quote(kid, safe='')}")
+
+    async def pass_jwks(self, organisation_id: int) -> dict[str, list[dict[str, str]]]:
+        """An organisation's public pass keys as a JWKS (RFC 7517 §5); needs no token."""
+        answer = dict[str, list[dict[str, str]]]
+        return await self._get(f"/v1/pass-keys/{organisation_id}", answer, needs_token=False)
+
+    # --------------------------------------------------------------------------------------------- visitors
+
+    def page_visitors(
+        self, *, key: str | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[Visitor]:
+        """Visitors; with `key` the one that you call so."""
+        return self._list("/v1/visitors", Page[Visitor], limit, cursor, key=key)
+
+    async def add_visitor(self, draft: VisitorDraft, *, idempotency_key: str | None = None) -> Visitor:
+        """Creates a visitor; a meeting does it by itself when it names a new key."""
+        return await self._create("/v1/visitors", draft, Visitor, idempotency_key)
+
+    async def get_visitor(self, visitor_id: int) -> Visitor:
+        """One visitor."""
+        return await self._get(f"/v1/visitors/{visitor_id}", Visitor)
+
+    async def change_visitor(self, visitor_id: int, patch: VisitorPatch) -> Visitor:
+        """Changes what is known of a visitor."""
+        return await self._patch(f"/v1/visitors/{visitor_id}", patch, Visitor)
+
+    async def remove_visitor(self, visitor_id: int) -> None:
+        """Deletes a visitor with all of their meetings; every QR of theirs stops."""
+        await self._delete(f"/v1/visitors/{visitor_id}")
+
+    def page_meetings(
+        self,
+        *,
+        visitor: int | None = None,
+        ends_after: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> Listing[Meeting]:
+        """Meetings, of one visitor or of all, without their codes."""
+        return self._list("/v1/meetings", Page[Meeting], limit, cursor, visitor=visitor, endsAfter=ends_after)
+
+    async def add_meeting(self, draft: MeetingDraft, *, idempotency_key: str | None = None) -> MeetingWithPass:
+        """Books a visit; `current_pass.qr_data` is the text of its QR code."""
+        return await self._create("/v1/meetings", draft, MeetingWithPass, idempotency_key)
+
+    async def get_meeting(self, meeting_id: int) -> Meeting:
+        """One meeting, without its code."""
+        return await self._get(f"/v1/meetings/{meeting_id}", Meeting)
+
+    async def change_meeting(self, meeting_id: int, patch: MeetingPatch) -> MeetingWithPass:
+        """Changes times or doors; a change revokes every earlier QR of the meeting, and the answer holds a new one."""
+        return await self._patch(f"/v1/meetings/{meeting_id}", patch, MeetingWithPass)
+
+    async def remove_meeting(self, meeting_id: int) -> None:
+        """Deletes a meeting; its QR codes stop."""
+        await self._delete(f"/v1/meetings/{meeting_id}")
+
+    async def issue_pass(self, meeting_id: int) -> Pass:
+        """A fresh QR text, good for the organisation's seconds from now on."""
+        return await self._post(f"/v1/meetings/{meeting_id}/pass", Pass)
+
+    async def draw_svg(self, meeting_id: int) -> bytes:
+        """A fresh QR code as SVG."""
+        return await self._answer(Call("GET", f"/v1/meetings/{meeting_id}/pass.svg"))
+
+    async def draw_png(self, meeting_id: int, *, scale: int = 8) -> bytes:
+        """A fresh QR code as PNG, `scale` pixels per module (1 to 20)."""
+        return await self._answer(Call("GET", f"/v1/meetings/{meeting_id}/pass.png", {"scale": scale}))
+
+    # --------------------------------------------------------------------------------------------- the way there
+
+    async def _get(
+        self,
+        path: str,
+        record: type[T],
+        query: dict[str, int | float] | None = None,
+        *,
+        needs_token: bool = True,
+        patience: float = 0,
+    ) -> T:
+        call = Call("GET", path, query, patience=patience)
+        return _record(await self._answer(call, needs_token), record)
+
+    def _list(
+        self, path: str, record: type[Page[T]], limit: int, cursor: str | None, **filters: str | int | None
+    ) -> Listing[T]:
+        given = {name: value for name, value in filters.items() if value is not None}
+
+        async def ask(cursor: str | None) -> Page[T]:
+            query = {**given, "limit": limit} if cursor is None else {**given, "limit": limit, "cursor": cursor}
+            return _record(await self._answer(Call("GET", path, query)), record)
+
+        return Listing(ask, cursor)
+
+    async def _create(self, path: str, draft: msgspec.Struct, record: type[T], key: str | None) -> T:
+        """A creation under a key of the caller's or of its own, so that a repeat creates nothing more."""
+        headers = {**_JSON, "idempotency-key": key or secrets.token_hex(16)}
+        return _record(await self._answer(Call("POST", path, None, msgspec.json.encode(draft), headers)), record)
+
+    async def _post(
+        self,
+        path: str,
+        record: type[T],
+        body: msgspec.Struct | None = None,
+        *,
+        is_safe: bool = True,
+        needs_token: bool = True,
+    ) -> T:
+        call = _with_body("POST", path, body, is_safe)
+        return _record(await self._answer(call, needs_token), record)
+
+    async def _patch(self, path: str, patch: msgspec.Struct, record: type[T]) -> T:
+        return _record(await self._answer(_with_body("PATCH", path, patch, is_safe=True)), record)
+
+    async def _delete(self, path: str) -> None:
+        await self._answer(Call("DELETE", path))
+
+    async def _answer(self, call: Call, needs_token: bool = True) -> bytes:
+        """The answer's body; a token that is refused is replaced once."""
+        bearer = await self._tokens.bearer() if needs_token else None
+        response = await self._exchange.answer(call, bearer)
+        if response.status_code == 401 and bearer is not None:
+            response = await self._exchange.answer(call, await self._tokens.instead_of(bearer))
+        if response.is_success:
+            return response.content
+        raise problem_of(response)
+
+
+def _with_body(method: Method, path: str, body: msgspec.Struct | None, is_safe: bool) -> Call:
+    if body is None:
+        return Call(method, path, is_safe=is_safe)
+    return Call(method, path, None, msgspec.json.encode(body), _JSON, is_safe)
+
+
+def _record(body: bytes, record: type[T]) -> T:
+    """The record in an answer; raises UnexpectedAnswer when it is not there."""
+    try:
+        answer: T = _decoder(record).decode(body)  # type: ignore[arg-type]  # a record's type is hashable
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswer(f"The answer cannot be read: {error}.") from None
+    return answer
+
+
+@cache
+def _decoder(record: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(record)

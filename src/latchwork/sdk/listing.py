@@ -1,0 +1,34 @@
+"""Lists: one page when awaited, everything when iterated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from typing import Any, Generic, TypeVar
+
+from latchwork.wire.api.pages import Page
+
+T = TypeVar("T")
+
+
+class Listing(Generic[T]):
+    """A list of the cloud, not asked for yet.
+
+    page = await cloud.page_sites(limit=10)    # one Page; go on with cursor=page.next_cursor
+    async for site in cloud.page_sites(): ...  # every site, page by page
+    """
+
+    def __init__(self, ask: Callable[[str | None], Awaitable[Page[T]]], cursor: str | None) -> None:
+        self._ask = ask
+        self._cursor = cursor
+
+    def __await__(self) -> Generator[Any, Any, Page[T]]:
+        return self._ask(self._cursor).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        cursor = self._cursor
+        while True:
+            page = await self._ask(cursor)
+            for item in page.items:
+                yield item
+            if (cursor := page.next_cursor) is None:
+                return

@@ -1,0 +1,104 @@
+"""Access tokens by client credentials (RFC 6749 §4.4): fetched once for all who wait, kept almost to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote_plus
+
+import msgspec
+
+from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
+from latchwork.sdk.exchange import Call, Exchange
+
+PATH: Final = "/oauth2/token"
+EARLY: Final = 30.0
+"""Seconds before its end in which a token is no longer begun with (a tenth of its life when that is less)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API client's id and secret."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The Authorization header, each part form-encoded (RFC 6749 §2.3.1)."""
+        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
+        return f"Basic {b64encode(pair.encode()).decode()}"
+
+
+class _Answer(msgspec.Struct):
+    """RFC 6749 §5.1."""
+
+    access_token: str
+    expires_in: int
+
+
+_answer: Final = msgspec.json.Decoder(_Answer)
+
+
+class Tokens:
+    """One client's token. `clock` is monotonic seconds."""
+
+    def __init__(
+        self, exchange: Exchange, credentials: Credentials, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._exchange = exchange
+        self._credentials = credentials
+        self._clock = clock
+        self._bearer = ""
+        self._good_until = float("-inf")
+        self._fetching: asyncio.Task[str] | None = None
+
+    async def bearer(self) -> str:
+        """The Authorization header; raises Unauthorized for a wrong id or secret."""
+        if self._clock() < self._good_until:
+            return self._bearer
+        return await self._fetched()
+
+    async def instead_of(self, refused: str) -> str:
+        """Another header than the one that was refused; fetched unless somebody already has."""
+        if refused == self._bearer:
+            self._good_until = float("-inf")
+        return await self.bearer()
+
+    def forget(self) -> None:
+        """Ends a fetch under way, and keeps no token."""
+        self._good_until, self._bearer = float("-inf"), ""
+        if self._fetching is not None:
+            self._fetching.cancel()
+
+    async def _fetched(self) -> str:
+        """Who waits shares one fetch, and goes away without ending it for the others."""
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._fetch())
+            self._fetching.add_done_callback(_seen)
+        return await asyncio.shield(self._fetching)
+
+    async def _fetch(self) -> str:
+        began = self._clock()
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        call = Call("POST", PATH, content=b"grant_type=client_credentials", headers=headers)
+        response = await self._exchange.answer(call, self._credentials.basic)
+        if response.status_code != 200:
+            raise token_problem_of(response)
+        try:
+            answer = _answer.decode(response.content)
+        except msgspec.MsgspecError:
+            raise UnexpectedAnswer("The token endpoint's answer holds no token.") from None
+        self._bearer = f"Bearer {answer.access_token}"
+        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
+        return self._bearer
+
+
+def _seen(fetch: asyncio.Task[str]) -> None:
+    """A failed fetch that everybody stopped waiting for is nobody's news."""
+    if not fetch.cancelled():
+        fetch.exception()
