@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -11,11 +12,12 @@ import msgspec
 import typer
 
 from latchwork import serve
-from latchwork.cli.console import DataFolder, out, settings, told
+from latchwork.cli.console import DataFolder, out, show, told
 from latchwork.cloud import admin as office_work
 from latchwork.cloud.admin import Office
 from latchwork.cloud.kernel.bodies import field_errors
 from latchwork.cloud.kernel.migrate import migrate
+from latchwork.cloud.kernel.settings import settings_of
 from latchwork.wire.api.problems import Invalid
 
 T = TypeVar("T")
@@ -33,7 +35,7 @@ Fields = Annotated[
 
 
 def _run(data: Any, work: Callable[[Office], Awaitable[T]]) -> T:
-    found = settings(data)
+    found = settings_of(data, os.environ)
 
     async def in_office(dsn: str) -> T:
         await migrate(dsn)
@@ -42,10 +44,6 @@ def _run(data: Any, work: Callable[[Office], Awaitable[T]]) -> T:
 
     with serve.database(found) as dsn:
         return asyncio.run(in_office(dsn))
-
-
-def _show(record: Any) -> None:
-    out.print_json(msgspec.json.encode(record).decode())
 
 
 # ------------------------------------------------------------------------------------------------- organisations
@@ -58,14 +56,14 @@ admin.add_typer(organisation, name="organisation")
 def add_organisation(name: str, data: DataFolder = None) -> None:
     """Founds an organisation, with the key that signs its visitors' passes."""
     with told():
-        _show(_run(data, lambda office: office_work.found(office, name)))
+        show(_run(data, lambda office: office_work.found(office, name)))
 
 
 @organisation.command("list")
 def list_organisations(data: DataFolder = None) -> None:
     """Lists all organisations."""
     with told():
-        _show(_run(data, office_work.organisations))
+        show(_run(data, office_work.organisations))
 
 
 # ------------------------------------------------------------------------------------------------- clients
@@ -84,21 +82,21 @@ def add_client(
 ) -> None:
     """Makes a client and shows its secret, this once."""
     with told():
-        _show(_run(data, lambda office: office_work.add_client(office, organisation, name, scope or [], days)))
+        show(_run(data, lambda office: office_work.add_client(office, organisation, name, scope or [], days)))
 
 
 @client.command("list")
 def list_clients(organisation: Organisation, data: DataFolder = None) -> None:
     """Lists an organisation's clients, without their secrets."""
     with told():
-        _show(_run(data, lambda office: office_work.clients(office, organisation)))
+        show(_run(data, lambda office: office_work.clients(office, organisation)))
 
 
 @client.command("rotate")
 def rotate_secret(id: int, organisation: Organisation, data: DataFolder = None) -> None:
     """Gives a client a new secret and shows it, this once; the old one and all its tokens end."""
     with told():
-        _show(_run(data, lambda office: office_work.rotate_secret(office, organisation, id)))
+        show(_run(data, lambda office: office_work.rotate_secret(office, organisation, id)))
 
 
 @client.command("revoke")
@@ -127,14 +125,14 @@ admin.add_typer(key, name="key")
 def list_keys(organisation: Organisation, data: DataFolder = None) -> None:
     """Lists the keys that sign visitors' passes, and which controllers have not confirmed them."""
     with told():
-        _show(_run(data, lambda office: office_work.pass_keys(office, organisation)))
+        show(_run(data, lambda office: office_work.pass_keys(office, organisation)))
 
 
 @key.command("add")
 def add_key(organisation: Organisation, data: DataFolder = None) -> None:
     """Makes a new pass key, which the doors learn at once; activate it when all have confirmed it."""
     with told():
-        _show(_run(data, lambda office: office_work.add_pass_key(office, organisation)))
+        show(_run(data, lambda office: office_work.add_pass_key(office, organisation)))
 
 
 @key.command("activate")
@@ -148,7 +146,7 @@ def activate_key(
 ) -> None:
     """Signs passes with this key from now on."""
     with told():
-        _show(_run(data, lambda office: office_work.activate_pass_key(office, organisation, kid, accept_unconfirmed)))
+        show(_run(data, lambda office: office_work.activate_pass_key(office, organisation, kid, accept_unconfirmed)))
 
 
 @key.command("rotate-tokens")
@@ -184,24 +182,24 @@ def _add_resource(resource: Resource) -> None:
     @group.command("list")
     def show_all(organisation: Organisation, data: DataFolder = None) -> None:
         with told():
-            _show(_run(data, lambda office: office_work.page(office, organisation, verbs)))
+            show(_run(data, lambda office: office_work.page(office, organisation, verbs)))
 
     @group.command("show")
-    def show(id: int, organisation: Organisation, data: DataFolder = None) -> None:
+    def show_one(id: int, organisation: Organisation, data: DataFolder = None) -> None:
         with told():
-            _show(_run(data, lambda office: office_work.get(office, organisation, verbs, id)))
+            show(_run(data, lambda office: office_work.get(office, organisation, verbs, id)))
 
     @group.command("add")
     def add(organisation: Organisation, fields: Fields = None, data: DataFolder = None) -> None:
         with told():
             draft = _record(fields or [], verbs.draft)
-            _show(_run(data, lambda office: office.run(organisation, lambda work: verbs.add(work, draft))))
+            show(_run(data, lambda office: office.run(organisation, lambda work: verbs.add(work, draft))))
 
     @group.command("change")
     def change(id: int, organisation: Organisation, fields: Fields = None, data: DataFolder = None) -> None:
         with told():
             patch = _record(fields or [], verbs.patch)
-            _show(_run(data, lambda office: office.run(organisation, lambda work: verbs.change(work, id, patch))))
+            show(_run(data, lambda office: office.run(organisation, lambda work: verbs.change(work, id, patch))))
 
     @group.command("delete")
     def delete(id: int, organisation: Organisation, data: DataFolder = None) -> None:
@@ -213,7 +211,7 @@ def _add_resource(resource: Resource) -> None:
     listed = f"Fields: {', '.join(sorted(names))}."
     for command, sentence in (
         (show_all, "Lists them."),
-        (show, "Shows one."),
+        (show_one, "Shows one."),
         (add, f"Creates one. {listed}"),
         (change, f"Changes one. {listed}"),
         (delete, "Deletes one."),
@@ -253,12 +251,12 @@ for _resource in (
 def enrolment_code(controller: int, organisation: Organisation, data: DataFolder = None) -> None:
     """Makes a one-time code, good for 15 minutes, for `latchwork edge enrol` at the door."""
     with told():
-        fingerprint = settings(data).tls_fingerprint
-        _show(_run(data, lambda office: office_work.enrolment_code(office, organisation, controller, fingerprint)))
+        fingerprint = settings_of(data, os.environ).tls_fingerprint
+        show(_run(data, lambda office: office_work.enrolment_code(office, organisation, controller, fingerprint)))
 
 
 @admin.command("accept-snapshot")
 def accept_snapshot(controller: int, organisation: Organisation, data: DataFolder = None) -> None:
     """After a restore: lets a frozen controller take the cloud's state as it is now."""
     with told():
-        _show(_run(data, lambda office: office_work.accept_snapshot(office, organisation, controller)))
+        show(_run(data, lambda office: office_work.accept_snapshot(office, organisation, controller)))

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import escape
 from typing import Any
 
 import asyncpg
@@ -15,13 +16,14 @@ import litestar
 from litestar import Litestar, Request, Response
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
-from litestar.enums import ScopeType
+from litestar.enums import MediaType, ScopeType
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import ScalarRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import Receive, Send
 from litestar.types import Scope as ASGIScope
 
+from latchwork.cloud import reference
 from latchwork.cloud.accounts import endpoints as accounts
 from latchwork.cloud.accounts import oauth
 from latchwork.cloud.accounts import store as account_store
@@ -45,6 +47,7 @@ from latchwork.cloud.visitors import desired as visits
 from latchwork.cloud.visitors import endpoints as visitors
 from latchwork.cloud.visitors.service import drop_lapsed
 from latchwork.cloud.visitors.signing import Signer
+from latchwork.wire.api.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +59,14 @@ SWEEP_EVERY = 600.0
 TOMBSTONES_FOR = 30 * 86_400
 
 
-def create_app(settings: Settings, dsn: str) -> ASGIApp:
+def create_app(settings: Settings, dsn: str) -> Cloud:
     """The cloud on a migrated database."""
     app = Litestar(
         route_handlers=[
             health,
+            errors,
+            reference_page,
+            reference_style,
             *oauth.endpoints,
             *accounts.endpoints,
             *events.endpoints,
@@ -78,7 +84,7 @@ def create_app(settings: Settings, dsn: str) -> ASGIApp:
         request_max_body_size=MAX_BODY,
         on_app_init=[_quiet],
     )
-    return _with_headers(app)
+    return Cloud(app)
 
 
 @litestar.get("/healthz", operation_id="health", tags=["operation"], summary="Answers 200 while the cloud can work.")
@@ -90,6 +96,26 @@ async def health(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     except Exception:
         return Response({"status": "unavailable"}, status_code=503)
     return Response({"status": "ok"}, status_code=200)
+
+
+@litestar.get("/docs/errors", media_type=MediaType.HTML, include_in_schema=False)
+async def errors() -> str:
+    """Where the `type` of every problem leads: all of them, each with its anchor."""
+    rows = "".join(
+        f'<dt id="{kind.code}"><code>{kind.code}</code> ({kind.status})</dt><dd>{escape(kind.sentence)}</dd>'
+        for kind in sorted(Problem.by_code.values(), key=lambda kind: (kind.status, kind.code))
+    )
+    return f"<!doctype html><html lang=en><title>Latchwork: errors</title><h1>Errors</h1><dl>{rows}</dl></html>"
+
+
+@litestar.get("/reference", media_type=MediaType.HTML, include_in_schema=False, cache=True)
+async def reference_page(request: Request[Any, Any, Any]) -> str:
+    return reference.page(request.app.openapi_schema.to_schema())
+
+
+@litestar.get("/reference.css", media_type=MediaType.CSS, include_in_schema=False)
+async def reference_style() -> str:
+    return reference.STYLE
 
 
 @asynccontextmanager
@@ -166,7 +192,7 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
         description="Who may open which door, when, and proof of who did. Every instant is seconds since the epoch.",
         components=Components(security_schemes={"oauth2": scheme}),
         path="/",
-        render_plugins=[ScalarRenderPlugin(path="/reference")],
+        render_plugins=[JsonRenderPlugin()],
     )
 
 
@@ -182,22 +208,25 @@ def _quiet(config: AppConfig) -> AppConfig:
     return config
 
 
-def _with_headers(app: Litestar) -> ASGIApp:
-    """Adds to every answer what every answer carries: the rate limit, and that nobody may guess its type."""
+class Cloud:
+    """The application, and around it what every answer carries: the rate limit, and that nobody may guess its type."""
 
-    async def outermost(scope: ASGIScope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: Litestar) -> None:
+        self.litestar = app
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
+            await self.litestar(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
                 bucket: Bucket | None = state.get("rate_limit")
-                extra = [(b"x-content-type-options", b"nosniff")]
-                message["headers"] = [*message["headers"], *extra, *(bucket.headers() if bucket else ())]
+                message["headers"] = [*message["headers"], _NO_GUESSING, *(bucket.headers() if bucket else ())]
             await send(message)
 
-        await app(scope, receive, sending)
+        await self.litestar(scope, receive, sending)
 
-    return outermost
+
+_NO_GUESSING = (b"x-content-type-options", b"nosniff")

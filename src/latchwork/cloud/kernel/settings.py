@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -39,6 +39,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         proxy_trusted=environment.get("LATCHWORK_TRUST_PROXY", "") == "1",
         pool_size=_positive(environment, "LATCHWORK_POOL", 10),
     )
+
+
+def settings_of(data: Path | None, environment: Mapping[str, str]) -> Settings:
+    """The settings of the environment, with a data folder given elsewhere."""
+    found = read_settings(environment)
+    return replace(found, data=data) if data else found
 
 
 def _secret(environment: Mapping[str, str], name: str) -> str | None:

@@ -1,0 +1,146 @@
+"""The commands of whoever runs the cloud, or tries it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+
+from latchwork import serve as serving
+from latchwork.cli.admin import admin
+from latchwork.cli.console import DataFolder, out, told
+from latchwork.cloud.kernel import archive
+from latchwork.cloud.kernel.migrate import migrate
+from latchwork.cloud.kernel.settings import settings_of
+from latchwork.sim import demo as demos
+from latchwork.sim import scan as scanning
+
+GRANTED, REFUSED, UNREADABLE, UNREACHABLE = 0, 1, 2, 3
+
+
+def register(app: typer.Typer) -> None:
+    for command in (demo, serve, scan, backup, restore):
+        app.command()(command)
+    app.add_typer(admin, name="admin")
+
+
+def demo(
+    port: Annotated[int, typer.Option(help="The cloud's port; 0: any free one.")] = 8080,
+    doors_port: Annotated[
+        int, typer.Option(help="The virtual doors' port; 0: any. Default: 8082, or 0 with --port 0.")
+    ] = -1,
+    data: Annotated[Path | None, typer.Option(help="Keep everything here; default: a folder that is removed.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
+) -> None:
+    """Runs the whole system: a cloud, a website, an organisation and a virtual building with four doors."""
+    if doors_port < 0:
+        doors_port = 8082 if port else 0
+
+    def ready(running: demos.Demo) -> None:
+        if json:
+            print(running.line(), flush=True)
+        else:
+            out.print(Panel(_where_to_click(running), title="Latchwork is running", expand=False))
+
+    if not json:
+        out.print("Starting the database, the cloud and a building …")
+    with told():
+        demos.run(port, doors_port, data, ready)
+
+
+def _where_to_click(running: demos.Demo) -> str:
+    seeded = running.seeded
+    doors = "\n".join(f"    {id}  {name}" for id, name in seeded.access_points)
+    return (
+        f"Doors and the live feed   {running.base_url}/\n"
+        f"API reference             {running.base_url}/reference\n"
+        f"The virtual doors         {running.doors_url}/doors\n\n"
+        f"API client    {seeded.client_id}\n"
+        f"its secret    {seeded.client_secret}\n"
+        f"organisation  {seeded.organisation}\n"
+        f"doors\n{doors}\n\n"
+        "Book a visit with curl: see README.md. Show its QR at a door:\n"
+        f"    latchwork scan visit.png --door '{seeded.access_points[0][1]}' --doors-url {running.doors_url}\n\n"
+        "Ctrl-C ends everything."
+    )
+
+
+def serve(
+    data: DataFolder = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 8080,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1, max=64)] = 1,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate chain: https without a proxy.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key of the certificate.")] = None,
+) -> None:
+    """Runs the cloud, with the embedded PostgreSQL or the one that DATABASE_URL names.
+
+    The first organisation and its first API client are made with `latchwork admin`.
+    """
+    with told():
+        found = settings_of(data, os.environ)
+        if (tls_cert is None) != (tls_key is None):
+            raise ValueError("--tls-cert and --tls-key belong together")
+        if "LATCHWORK_PUBLIC_URL" not in os.environ:
+            found = replace(found, public_url=f"{'https' if tls_cert else 'http'}://{host}:{port}")
+        if tls_cert and not found.tls_fingerprint:
+            found = replace(found, tls_fingerprint=serving.fingerprint(tls_cert))
+        with serving.database(found, exclusive=True) as dsn:
+            asyncio.run(migrate(dsn))
+            out.print(f"Latchwork listens on {found.public_url}")
+            serving.run(found, dsn, host, port, workers, tls_cert, tls_key)
+
+
+def scan(
+    image: Annotated[Path, typer.Argument(help="A picture with one QR code.")],
+    door: Annotated[str, typer.Option(help="The door's name or id.")],
+    doors_url: Annotated[
+        str, typer.Option(envvar="LATCHWORK_DOORS_URL", help="The virtual doors.")
+    ] = "http://127.0.0.1:8082",
+) -> None:
+    """Reads a QR code from a picture and shows it at a door of the running demo.
+
+    Ends with status 0: granted, 1: refused, 2: the picture holds no single readable code, 3: no such door, no answer.
+    """
+    try:
+        told_by_door = scanning.present(doors_url, door, scanning.read_code(image))
+    except scanning.Unscannable as error:
+        print(f"latchwork: {error}", file=sys.stderr)
+        raise typer.Exit(UNREADABLE) from None
+    except scanning.DoorsUnreachable as error:
+        print(f"latchwork: {error}", file=sys.stderr)
+        raise typer.Exit(UNREACHABLE) from None
+    verdict = "granted" if told_by_door.granted else "refused"
+    out.print(f"{verdict} ({told_by_door.reason}): {told_by_door.sentence}")
+    raise typer.Exit(GRANTED if told_by_door.granted else REFUSED)
+
+
+def backup(target: Annotated[Path, typer.Argument(help="The file to write.")], data: DataFolder = None) -> None:
+    """Writes the whole database to one file, while the cloud runs or not.
+
+    The master key is not in it: keep `master.key` of the data folder (or LATCHWORK_MASTER_KEY) in another safe place.
+    """
+    with told(), serving.database(settings_of(data, os.environ)) as dsn:
+        archive.backup(dsn, target)
+        out.print(f"Backed up to {target}. The master key is not in it; keep it too, elsewhere.")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that `backup` wrote.")],
+    data: DataFolder = None,
+    replace_all: Annotated[bool, typer.Option("--replace", help="Replace what the database holds.")] = False,
+) -> None:
+    """Brings back a backup, completely or not at all; the cloud must not run.
+
+    Controllers that know more than the backup freeze until an administrator accepts a snapshot for each of them.
+    """
+    with told(), serving.database(settings_of(data, os.environ), exclusive=True) as dsn:
+        archive.restore(dsn, source, replace=replace_all)
+        asyncio.run(migrate(dsn))
+        out.print("Restored. Controllers that were ahead of this backup wait for `accept-snapshot`.")
