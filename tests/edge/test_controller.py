@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edge.cast import ENTRY, FRONT, LAB, MEETING, NOW, VIC, Dora, Organisation, delta, door, revocation, snapshot
 from latchwork.edge.door import Input, State
 from latchwork.policy.model import Direction
+from latchwork.sim.doors import VirtualDoor
 from latchwork.wire import base45, p256, state
 from latchwork.wire.facts import AccessDecided, AnyFact, DoorChanged, RecordRejected, StrikeWithheld, codec
 from latchwork.wire.link import Record
@@ -252,7 +253,7 @@ async def test_a_full_journal_refuses_and_leaves_no_gap(tmp_path: Path, alice: O
     assert 0 < granted < 600
     assert dora.journal.next == len(dora.bodies()) + 1
     assert await dora.show(alice.invite(doors=(LAB,)), at=LAB) == "granted"
-    await asyncio.wrap_future(dora.journal.committed(dora.journal.next))
+    dora.journal.committed(dora.journal.next)
     assert await dora.show(alice.invite()) == "granted"
     await dora.close()
 
@@ -337,9 +338,30 @@ async def test_a_door_taken_away_while_its_grant_is_written_does_not_open(slow: 
     attempt = asyncio.create_task(slow.show(alice.invite()))
     await asyncio.sleep(0.03)
     await slow.store.apply(delta(Record("door", str(FRONT), 2, None)))
-    await attempt
+    assert await attempt == "unknown_door"
     assert not virtual.strike_is_on
+    await asyncio.sleep(0.02)
+    assert await facts(slow, StrikeWithheld) == [StrikeWithheld(at=NOW, door=FRONT, number=1)]
     await slow.close()
+
+
+async def test_a_program_that_ends_while_a_grant_comes_late_still_says_that_the_strike_was_withheld(
+    slow: Dora, alice: Organisation
+) -> None:
+    assert await slow.show(alice.invite()) == "journal_unavailable"
+    await slow.restart()
+    assert [type(codec.decode(body)) for body in slow.bodies()] == [AccessDecided, StrikeWithheld]
+    await slow.close()
+
+
+async def test_a_door_without_working_wiring_opens_for_nobody(dora: Dora, alice: Organisation) -> None:
+    def no_wiring(door: int) -> VirtualDoor:
+        raise OSError("no such pin")
+
+    dora.controller._drivers = no_wiring
+    await dora.learn(alice.key_record, door())
+    assert await dora.show(alice.invite()) == "unknown_door"
+    assert [fact.reason for fact in await facts(dora)] == ["unknown_door"]  # type: ignore[union-attr]
 
 
 async def test_a_caller_who_goes_away_does_not_leave_a_grant_without_an_opening(

@@ -46,17 +46,20 @@ async def test_numbers_begin_at_one_and_have_no_gaps(journal: Journal) -> None:
 async def test_what_the_cloud_has_is_let_go_and_numbering_goes_on(journal: Journal) -> None:
     for n in range(5):
         await journal.append(fact(n), NOW)
-    await asyncio.wrap_future(journal.committed(4))
-    assert (journal.first, journal.next) == (4, 6)
-    await asyncio.wrap_future(journal.committed(6))
-    assert (journal.first, journal.next) == (6, 6)
-    assert await journal.append(fact(), NOW) == 6
+    journal.committed(4)
+    assert await journal.append(fact(5), NOW) == 6
+    assert (journal.first, journal.next) == (4, 7)
+    journal.committed(7)
+    await asyncio.wrap_future(journal.mark(Marks(NOW, None), NOW))
+    assert (journal.first, journal.next) == (7, 7)
+    assert await journal.append(fact(), NOW) == 7
 
 
 async def test_it_survives_a_restart(tmp_path: Path) -> None:
     first = Journal(tmp_path / "journal.db")
     await first.append(fact(1), NOW, use())
-    await asyncio.wrap_future(first.committed(2))
+    first.committed(2)
+    await asyncio.wrap_future(first.mark(Marks(NOW, None), NOW))
     identity = first.id
     first.close()
     second = Journal(tmp_path / "journal.db")
@@ -116,12 +119,17 @@ async def test_withholding_one_grant_keeps_the_use_of_a_later_one(journal: Journ
 async def test_a_journal_that_was_set_back_becomes_another_and_keeps_its_entries(journal: Journal) -> None:
     for n in range(5):
         await journal.append(fact(n), NOW, use())
-    await asyncio.wrap_future(journal.committed(3))
+    journal.committed(3)
+    await asyncio.wrap_future(journal.mark(Marks(NOW, None), NOW))
     identity, before = journal.id, held(journal)
     await asyncio.wrap_future(journal.renew())
     assert journal.id != identity
     assert (journal.first, journal.next) == (1, 4)
     assert held(journal) == before
+    assert await journal.append(fact(), NOW) == 4
+    journal.committed(3)
+    assert await journal.append(fact(), NOW) == 5
+    assert journal.first == 3
     assert journal.first_used_at(b"8 bytes!", FRONT, "entry") == NOW
 
 
@@ -154,7 +162,7 @@ async def test_a_full_journal_says_so_and_leaves_no_gap(tmp_path: Path) -> None:
             await journal.append(big, NOW, use(os.urandom(8)))
             written += 1
     assert (journal.next, len(held(journal))) == (written + 1, written)
-    await asyncio.wrap_future(journal.committed(written + 1))
+    journal.committed(written + 1)
     assert await journal.append(big, NOW) == written + 1
     journal.close()
 
@@ -178,7 +186,7 @@ async def main():
         print("refused after", count, flush=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
     assert journal.next == count + 1, journal.next
-    await asyncio.wrap_future(journal.committed(count + 1))
+    journal.committed(count + 1)
     assert await journal.append(fact(), 5.0) == count + 1
 
 asyncio.run(main())

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from latchwork.edge.clock import Clock, Reading
 from latchwork.edge.door import Input
@@ -45,6 +46,8 @@ from latchwork.wire.pass_ import verify
 
 log = logging.getLogger(__name__)
 
+Done = TypeVar("Done")
+
 COMMIT_SECONDS: Final = 0.25
 """How long a door waits for its journal."""
 
@@ -65,7 +68,7 @@ class Controller:
         self._clock = clock
         self._drivers = drivers
         self._fire = False
-        self._attempts: set[asyncio.Task[Answer]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._refusals = Refusals(self._note)
         self.doors: dict[int, LiveDoor] = {}
         store.on_applied = self._take_over_doors
@@ -79,8 +82,8 @@ class Controller:
 
     async def close(self) -> None:
         """Ends the attempts under way, writes what was counted and locks every door."""
-        if self._attempts:
-            await asyncio.wait(self._attempts)
+        while self._under_way:
+            await asyncio.wait(self._under_way)
         self._refusals.flush()
         for door in self.doors.values():
             door.close()
@@ -93,10 +96,7 @@ class Controller:
 
         Once begun, an attempt is carried to its end even if the caller goes away.
         """
-        task = asyncio.create_task(self._present_safely(door, direction, qr, card))
-        self._attempts.add(task)
-        task.add_done_callback(self._attempts.discard)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._carry_out(self._present_safely(door, direction, qr, card)))
 
     def fire(self, on: bool) -> None:
         """The fire input: releases every door at once, and locks none while it lasts."""
@@ -134,11 +134,13 @@ class Controller:
         attempt = Attempt(door, direction, self._evidence(qr, card), reading.at, reading.trusted)
         snapshot = gather(self._store, self._journal, attempt, self._clock.heard_at)
         decision = decide(snapshot, attempt)
+        if live is None and decision.granted:
+            decision = Decision(Reason.UNKNOWN_DOOR)
         if live is None or not decision.granted:
             await self._journal_refusal(attempt, decision, reading)
             return Answer(decision, reading.at)
-        decision = await self._journal_grant(snapshot, attempt, decision, reading)
-        if decision.granted and self.doors.get(door) is live:
+        decision = await self._journal_grant(live, snapshot, attempt, decision, reading)
+        if decision.granted:
             live.handle(Input.GRANTED)
         return Answer(decision, reading.at)
 
@@ -154,28 +156,45 @@ class Controller:
             return BrokenPass(Reason.PASS_UNKNOWN_KEY)
 
     async def _journal_grant(
-        self, snapshot: Snapshot, attempt: Attempt, decision: Decision, reading: Reading
+        self, live: LiveDoor, snapshot: Snapshot, attempt: Attempt, decision: Decision, reading: Reading
     ) -> Decision:
-        """The decision once it is durable; within `COMMIT_SECONDS` if it is not, what the door's degraded mode says."""
-        entry = self._journal.submit(_fact(attempt, decision), reading.base, _use(attempt))
-        if await _is_durable(entry):
-            return decision
-        if snapshot.door is not None and snapshot.door.degraded is Degraded.ADMIT:
-            log.error("door %d opens without its journal, as it was told to", attempt.access_point)
-            return decision
-        entry.cancel()
-        loop = asyncio.get_running_loop()
-        entry.add_done_callback(lambda late: loop.call_soon_threadsafe(self._withhold, late, attempt))
-        return Decision(Reason.JOURNAL_UNAVAILABLE)
+        """The decision once it is durable; within `COMMIT_SECONDS` if it is not, what the door's degraded mode says.
 
-    def _withhold(self, late: Future[int], attempt: Attempt) -> None:
+        A door that was taken away meanwhile does not open.
+        """
+        entry = self._journal.submit(_fact(attempt, decision), reading.base, _use(attempt))
+        durable = await _is_durable(entry)
+        if self.doors.get(attempt.access_point) is not live:
+            return self._withhold(entry, attempt, Decision(Reason.UNKNOWN_DOOR))
+        if not durable and (snapshot.door is None or snapshot.door.degraded is not Degraded.ADMIT):
+            return self._withhold(entry, attempt, Decision(Reason.JOURNAL_UNAVAILABLE))
+        if not durable:
+            log.error("door %d opens without its journal, as it was told to", attempt.access_point)
+        return decision
+
+    def _withhold(self, entry: Future[int], attempt: Attempt, refused: Decision) -> Decision:
+        """The refusal, after seeing to it that the journal tells it too, now or when it can."""
+        entry.cancel()
+        self._carry_out(self._tell_withheld(entry, attempt, refused))
+        return refused
+
+    async def _tell_withheld(self, entry: Future[int], attempt: Attempt, refused: Decision) -> None:
         """The door did not open on this grant; says so, and takes back the use of its pass if that was remembered."""
-        if late.cancelled() or late.exception() is not None:
-            self._note(_fact(attempt, Decision(Reason.JOURNAL_UNAVAILABLE)))
+        late = asyncio.wrap_future(entry)
+        await asyncio.wait({late})
+        if _failed(late):
+            self._note(_fact(attempt, refused))
             return
         reading = self._clock.read()
         withheld = StrikeWithheld(at=reading.at, door=attempt.access_point, number=late.result())
         self._journal.withhold(withheld, reading.base)
+
+    def _carry_out(self, begun: Coroutine[None, None, Done]) -> asyncio.Task[Done]:
+        """Something that goes on whoever stops waiting for it, and that `close` waits for."""
+        task = asyncio.create_task(begun)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     async def _journal_refusal(self, attempt: Attempt, decision: Decision, reading: Reading) -> None:
         fact = _fact(attempt, decision)

@@ -85,6 +85,8 @@ class Journal:
         self._conn.execute(f"pragma max_page_count = {max(max_bytes // _PAGE, 1)}")
         self._reader = sqlite.reader(path)
         self._commit_delay = commit_delay
+        self._taken = 0
+        """The cloud has every entry below this number."""
         self._queue: SimpleQueue[tuple[Write, Future[int]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
@@ -155,9 +157,13 @@ class Journal:
         body = facts.codec.encode(fact)
         return self._submit(lambda conn: _withhold(conn, body, base_clock, fact.number))
 
-    def committed(self, following: int) -> Future[int]:
-        """Lets go of every entry below `following`, because the cloud has it."""
-        return self._submit(lambda conn: conn.execute("delete from entries where number < ?", (following,)).rowcount)
+    def committed(self, following: int) -> None:
+        """Lets go of every entry below `following`, because the cloud has it.
+
+        They go with the next transaction, at the latest with the next minute's mark: a transaction of their own would
+        make the next door wait for it, and wear out the disk twice as fast.
+        """
+        self._taken = max(self._taken, following)
 
     def mark(self, marks: Marks, now: float) -> Future[int]:
         """Remembers the clock and the cloud's last word, and forgets uses that expired before `now`."""
@@ -165,7 +171,7 @@ class Journal:
 
     def renew(self) -> Future[int]:
         """Becomes a new journal: another id, its entries numbered from 1 (for one that the cloud knows more of)."""
-        return self._submit(_renew)
+        return self._submit(self._renew)
 
     def _submit(self, write: Write) -> Future[int]:
         future: Future[int] = Future()
@@ -187,6 +193,7 @@ class Journal:
         """One transaction for the whole group; a failure fails everybody in it and leaves nothing of it."""
         try:
             self._conn.execute("begin immediate")
+            self._conn.execute("delete from entries where number < ?", (self._taken,))
             answers = [write(self._conn) for write, _ in group]
             if self._commit_delay:
                 time.sleep(self._commit_delay)
@@ -200,6 +207,16 @@ class Journal:
             future.set_result(answer)
         with suppress(RuntimeError):  # an event loop that closed meanwhile
             self.on_appended()
+
+    def _renew(self, conn: sqlite3.Connection) -> int:
+        """Answers how many entries the new journal begins with; what the cloud took of the old one is another matter."""
+        self._taken = 0
+        rows = conn.execute("select base_clock, body from entries order by number").fetchall()
+        conn.execute("delete from entries")
+        conn.executemany("insert into entries values (?, ?, ?)", [(n, *row) for n, row in enumerate(rows, 1)])
+        conn.execute("update uses set number = 0")
+        conn.execute("update journal set id = ?, next = ?", (os.urandom(16), len(rows) + 1))
+        return len(rows)
 
     def _roll_back(self, error: Exception) -> None:
         log.error("the journal cannot be written: %s", error)
@@ -236,16 +253,6 @@ def _mark(conn: sqlite3.Connection, marks: Marks, now: float) -> int:
         "update journal set base_clock = max(base_clock, ?), heard_at = coalesce(?, heard_at)",
         (marks.base_clock, marks.heard_at),
     ).rowcount
-
-
-def _renew(conn: sqlite3.Connection) -> int:
-    """Answers how many entries the new journal begins with; uses lose the number of a grant that is no more theirs."""
-    rows = conn.execute("select base_clock, body from entries order by number").fetchall()
-    conn.execute("delete from entries")
-    conn.executemany("insert into entries values (?, ?, ?)", [(n, *row) for n, row in enumerate(rows, 1)])
-    conn.execute("update uses set number = 0")
-    conn.execute("update journal set id = ?, next = ?", (os.urandom(16), len(rows) + 1))
-    return len(rows)
 
 
 def _fitting(bodies: list[bytes], max_bytes: int) -> list[bytes]:

@@ -70,6 +70,8 @@ class Link:
         self._journal = journal
         self._clock = clock
         self._instance = os.urandom(16)
+        self._versions = version_of("latchwork"), version_of("tzdata")
+        self._tls = tls.context(config.fingerprint) if config.url.startswith("https:") else None
         self._up = asyncio.Event()
         self._up.set()
         self._keeping: asyncio.Task[None] | None = None
@@ -101,7 +103,7 @@ class Link:
                 await asyncio.wait({self._keeping})
             finally:
                 self._keeping.cancel()
-            await asyncio.wait({self._keeping})
+                await asyncio.wait({self._keeping})
 
     async def _keep(self) -> None:
         pauses = Pauses()
@@ -127,17 +129,16 @@ class Link:
         return False
 
     async def _connect(self) -> None:
-        secure = self._config.url.startswith("https:")
         socket = await client.connect(
             link_url(self._config.url),
             compression=None,
             max_size=wire.MAX_FRAME_BYTES,
             ping_interval=None,
             proxy=None,
-            ssl=tls.context(self._config.fingerprint) if secure else None,
+            ssl=self._tls,
         )
         try:
-            if secure and self._config.fingerprint:
+            if self._tls is not None and self._config.fingerprint:
                 tls.check_pin(socket.transport.get_extra_info("ssl_object"), self._config.fingerprint)
             await self._talk(socket)
         finally:
@@ -180,8 +181,8 @@ class Link:
             first=self._journal.first,
             next=self._journal.next,
             instance=self._instance,
-            version=version_of("latchwork"),
-            tzdata=version_of("tzdata"),
+            version=self._versions[0],
+            tzdata=self._versions[1],
             kinds=state.KINDS,
         )
         signature = p256.sign(self._identity.key, wire.signed_bytes(challenge, unsigned))
@@ -195,8 +196,7 @@ class Link:
         if committed > self._journal.next:
             await asyncio.wrap_future(self._journal.renew())
             raise LinkBroken("this journal was set back; it goes on under a new id")
-        if committed > self._journal.first:
-            self._journal.committed(committed)
+        self._journal.committed(committed)
         return max(committed, self._journal.first)
 
 

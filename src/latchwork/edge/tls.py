@@ -16,11 +16,12 @@ class WrongCloud(Exception):
 
 def context(fingerprint: str) -> ssl.SSLContext:
     """For a pinned key the certificate does not matter; without one the system's authorities decide."""
-    made = ssl.create_default_context()
+    if not fingerprint:
+        return ssl.create_default_context()
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    if fingerprint:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
     return made
 
 
