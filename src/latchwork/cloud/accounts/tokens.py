@@ -152,7 +152,8 @@ class Tokens:
                     log.warning("revocations cannot be read for now: %s", type(error).__name__)
                     self._remembered.clear()  # every token is looked up again, or refused with the database
                 try:
-                    await asyncio.wait_for(flag.wait(), LOOK_EVERY)
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await flag.wait()
                 except TimeoutError:
                     continue
 

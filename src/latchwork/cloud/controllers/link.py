@@ -130,7 +130,8 @@ class Links:
         challenge = link.Challenge(self._cloud_id, os.urandom(32), time.time())
         await socket.send(link.from_cloud.encode(challenge))
         try:
-            message = _read(await asyncio.wait_for(socket.receive(), HELLO_WITHIN))
+            async with asyncio.timeout(HELLO_WITHIN):
+                message = _read(await socket.receive())
         except TimeoutError:
             raise Closed(link.Close.NOT_AUTHENTIC) from None
         if not isinstance(message, link.Hello) or not _is_plausible(message):
@@ -279,7 +280,8 @@ class Links:
 
     async def _until_confirmed(self, session: Session, goal: tuple[int, bytes], confirmed: asyncio.Event) -> None:
         try:
-            await asyncio.wait_for(confirmed.wait(), APPLIED_WITHIN)
+            async with asyncio.timeout(APPLIED_WITHIN):  # not wait_for: in Python 3.11 that may swallow a cancellation
+                await confirmed.wait()
         except TimeoutError:
             raise Closed(1011) from None
         session.sent = goal[0]

@@ -65,6 +65,7 @@ async def sleep_until_news(hints: Hints, scope: Scope, seconds: float) -> None:
     """Returns at the next hint, or after the time given at the latest; holds no connection."""
     with hints.listening(news(scope)) as flag:
         try:
-            await asyncio.wait_for(flag.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await flag.wait()
         except TimeoutError:
             return
