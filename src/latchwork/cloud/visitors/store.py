@@ -142,7 +142,10 @@ async def invite(
                 ON CONFLICT (organisation_id, key) DO UPDATE SET name = coalesce($3, v.name),
                     email = coalesce($4, v.email), phone = coalesce($5, v.phone), company = coalesce($6, v.company),
                     host = coalesce($7, v.host),
-                    updated_at = CASE WHEN num_nonnulls($3, $4, $5, $6, $7) > 0 THEN $8 ELSE v.updated_at END
+                    updated_at = CASE WHEN (coalesce($3, v.name), coalesce($4, v.email), coalesce($5, v.phone),
+                            coalesce($6, v.company), coalesce($7, v.host))
+                        IS DISTINCT FROM (v.name, v.email, v.phone, v.company, v.host)
+                        THEN $8 ELSE v.updated_at END
                 RETURNING *, xmax = 0 AS is_new
             ), meeting AS (
                 INSERT INTO meetings (organisation_id, visitor_id, start_time, end_time, own_pass, pass_seconds,
