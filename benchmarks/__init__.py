@@ -1,0 +1,1 @@
+"""What Latchwork promises to be quick at, measured: `python -m benchmarks` (docs/benchmarks.md)."""

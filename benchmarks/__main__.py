@@ -1,0 +1,68 @@
+"""`python -m benchmarks [--scale] [name …]`: measures, prints a table and writes `benchmarks/latest.json`.
+
+A name is a figure's, or the beginning of several.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks import change, decision, meetings, strike, tokens
+from benchmarks.figures import Figure, Figures, keep, show
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A function that measures figures of these names."""
+
+    run: Callable[[], Figures]
+    names: Sequence[str]
+
+
+QUICK = (
+    Benchmark(decision.run, decision.NAMES),
+    Benchmark(strike.run, strike.NAMES),
+    Benchmark(meetings.run, meetings.NAMES),
+    Benchmark(tokens.run, tokens.NAMES),
+    Benchmark(change.run, change.NAMES),
+)
+SCALE = (Benchmark(strike.run_at_scale, strike.SCALE_NAMES),)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Latchwork on this machine.")
+    parser.add_argument("names", nargs="*", metavar="name", help="only figures whose names begin so")
+    parser.add_argument("--scale", action="store_true", help="the measurements that take longer")
+    arguments = parser.parse_args()
+    chosen = _chosen(SCALE if arguments.scale else QUICK, arguments.names)
+    if not chosen:
+        parser.error(
+            f"nothing is called so; there are {', '.join(name for each in QUICK + SCALE for name in each.names)}"
+        )
+    figures: dict[str, Figure] = {}
+    for benchmark in chosen:
+        print(f"measuring {', '.join(benchmark.names)} …", file=sys.stderr)
+        figures |= _alone(benchmark)
+    keep(figures)
+    show(figures)
+
+
+def _chosen(benchmarks: Sequence[Benchmark], names: Sequence[str]) -> list[Benchmark]:
+    if not names:
+        return list(benchmarks)
+    return [each for each in benchmarks if any(figure.startswith(name) for figure in each.names for name in names)]
+
+
+def _alone(benchmark: Benchmark) -> Figures:
+    """Runs in a process of its own, so that no measurement leaves anything behind for the next."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(benchmark.run).result()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What the two most frequent calls cost the server's processor, against a floor that leaves the same rows.
+
+A round of ours and a round of the floor take turns; the ratio is the median over the pairs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvloop
+
+from benchmarks.clouds import Ground, ground
+from benchmarks.connections import Connection, connected
+from benchmarks.figures import Figure, Figures, ratio
+from benchmarks.servers import Server
+
+NAMES = (
+    "create_meeting_over_floor",
+    "create_meeting_per_second",
+    "create_meeting_cpu_us",
+    "regenerate_over_floor",
+    "regenerate_per_second",
+    "regenerate_cpu_us",
+)
+
+_AT_ONCE = 8
+_ROUNDS = 15
+_CREATES, _REGENERATIONS = 400, 800
+
+Call = Callable[[Connection], Awaitable[Any]]
+
+
+def run() -> Figures:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure())
+
+
+async def _measure() -> Figures:
+    async with ground() as here:
+        with here.serving("cloud") as cloud, here.serving("floor") as floor:
+            async with (
+                connected(cloud.url, here.token, _AT_ONCE) as to_cloud,
+                connected(floor.url, "", _AT_ONCE) as to_floor,
+            ):
+                ours, bare = _Side(cloud, to_cloud), _Side(floor, to_floor)
+                creating = await _creating(here, ours, bare)
+                regenerating = await _regenerating(here, ours, bare)
+    return {**_figures("create_meeting", 1.5, *creating), **_figures("regenerate", 1.6, *regenerating)}
+
+
+async def _creating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
+    numbers = itertools.count(1)
+
+    def draft() -> dict[str, Any]:
+        number, now = next(numbers), int(time.time())
+        visitor = {
+            "key": f"v{number}",
+            "name": f"Vic {number}",
+            "email": f"vic{number}@example.org",
+            "company": "Vic & Co",
+        }
+        return {"visitor": visitor, "startTime": now, "endTime": now + 3600, "accessPoints": here.doors[:2]}
+
+    return await _side_by_side(
+        ours,
+        lambda to: to.send("POST", "/v1/meetings", draft()),
+        bare,
+        lambda to: to.send("POST", "/meetings", draft()),
+        _CREATES,
+    )
+
+
+async def _regenerating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
+    return await _side_by_side(
+        ours,
+        lambda to: to.send("POST", "/v1/meetings/1/pass"),
+        bare,
+        lambda to: to.send("POST", "/meetings/1/pass"),
+        _REGENERATIONS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """Of each round: processor seconds and wall-clock seconds per request."""
+
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    server: Server
+    connections: list[Connection]
+
+    async def round(self, call: Call, count: int, into: _Rounds) -> None:
+        cpu, wall = self.server.cpu_seconds(), time.perf_counter()
+        await asyncio.gather(*(_repeat(call, to, count // _AT_ONCE) for to in self.connections))
+        into.cpu.append((self.server.cpu_seconds() - cpu) / count)
+        into.wall.append((time.perf_counter() - wall) / count)
+
+
+async def _repeat(call: Call, to: Connection, count: int) -> None:
+    for _ in range(count):
+        await call(to)
+
+
+async def _side_by_side(ours: _Side, call: Call, bare: _Side, bare_call: Call, count: int) -> tuple[_Rounds, _Rounds]:
+    warm, measured, floor = _Rounds(), _Rounds(), _Rounds()
+    await ours.round(call, count, warm)
+    await bare.round(bare_call, count, warm)
+    for _ in range(_ROUNDS):
+        await ours.round(call, count, measured)
+        await bare.round(bare_call, count, floor)
+    return measured, floor
+
+
+def _figures(name: str, bar: float, ours: _Rounds, floor: _Rounds) -> Figures:
+    return {
+        f"{name}_over_floor": Figure(ratio(ours.cpu, floor.cpu), "×", bar),
+        f"{name}_per_second": Figure(1 / statistics.median(ours.wall), "/s", None, "higher"),
+        f"{name}_cpu_us": Figure(statistics.median(ours.cpu) * 1e6, "µs", None),
+    }
