@@ -76,8 +76,18 @@ def run(
     if workers == 1:
         uvicorn.run(compose(settings, dsn), **options(host=host, port=port, **tls))
         return
-    os.environ["DATABASE_URL"] = dsn
+    os.environ.update(_for_workers(settings, dsn))
     uvicorn.run("latchwork.serve:create", factory=True, **options(host=host, port=port, workers=workers, **tls))
+
+
+def _for_workers(settings: Settings, dsn: str) -> dict[str, str]:
+    """What the other processes must not work out for themselves."""
+    return {
+        "DATABASE_URL": dsn,
+        "LATCHWORK_DATA": str(settings.data),
+        "LATCHWORK_PUBLIC_URL": settings.public_url,
+        "LATCHWORK_TLS_FINGERPRINT": settings.tls_fingerprint,
+    }
 
 
 def fingerprint(certificate: Path) -> str:

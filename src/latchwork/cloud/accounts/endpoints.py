@@ -59,7 +59,9 @@ async def page_clients(
 async def add_client(draft: ClientDraft, by: Annotated[Caller, may("clients:write")]) -> Client:
     """Makes an API client; its secret is in this answer and never shown again. It cannot get more than you have."""
     service.check_no_more_than(by.identity.scopes, draft.scopes)
-    return await by.create(lambda work: service.add_client(work, draft), service.client_again)
+    return await by.create(
+        lambda work: service.add_client(work, draft), lambda work, id: store.get_client(work.conn, work.scope, int(id))
+    )
 
 
 @get("/v1/clients/{client_id:int}")

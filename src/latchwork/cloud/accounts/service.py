@@ -64,11 +64,6 @@ async def add_client(work: Work, draft: ClientDraft) -> Client:
     return msgspec.structs.replace(client, client_secret=secret)
 
 
-async def client_again(work: Work, id: int) -> Client:
-    """The client without its secret, which nobody can show again."""
-    return await store.get_client(work.conn, work.scope, id)
-
-
 async def change_client(work: Work, hints: Hints, id: int, patch: ClientPatch) -> Client:
     rules.check_client(patch)
     before = await store.lock_client(work.conn, work.scope, id)

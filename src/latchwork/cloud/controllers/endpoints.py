@@ -39,7 +39,7 @@ async def page_controllers(
 async def add_controller(draft: ControllerDraft, by: Annotated[Caller, may("controllers:write")]) -> Controller:
     """Creates a controller; make an enrolment code for it next."""
     return await by.create(
-        lambda work: service.add(work, draft), lambda work, id: store.get(work.conn, work.scope, id, work.now)
+        lambda work: service.add(work, draft), lambda work, id: store.get(work.conn, work.scope, int(id), work.now)
     )
 
 
@@ -95,7 +95,11 @@ async def list_pass_keys(by: Annotated[Caller, may("organisation:read")]) -> lis
 async def add_pass_key(by: Annotated[Caller, may("organisation:write")]) -> PassKey:
     """Makes a new key: the doors learn it now; activate it when they all have."""
     seal = by.request.app.state.seal
-    return await by.change(lambda work: service.add_pass_key(work, seal))
+    return await by.create(
+        lambda work: service.add_pass_key(work, seal),
+        lambda work, kid: service.get_pass_key(work.conn, work.scope, kid),
+        id_of=lambda key: key.kid,
+    )
 
 
 @post("/v1/organisation/pass-keys/{kid:str}/activate")

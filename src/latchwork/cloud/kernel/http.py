@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
+import asyncpg
 import litestar
 import msgspec
 from litestar import Request, Response
@@ -75,7 +76,11 @@ class Stored:
     """An idempotency row: a hash and an id; the answer is rendered anew."""
 
     request_hash: bytes
-    result_id: int
+    result_id: str
+
+
+def _id_of(result: Any) -> object:
+    return result.id
 
 
 class IdempotencyStore(Protocol):
@@ -111,8 +116,10 @@ class Caller:
         async with self.database.connection() as conn:
             return await query(conn, self.scope)
 
-    async def create(self, use_case: UseCase[T], again: Callable[[Work, int], Awaitable[T]]) -> T:
-        """As `change`, for a record with an `id`; with an Idempotency-Key a repeat renders the first one `again`."""
+    async def create(
+        self, use_case: UseCase[T], again: Callable[[Work, str], Awaitable[T]], id_of: Callable[[T], object] = _id_of
+    ) -> T:
+        """As `change`; with an Idempotency-Key a repeat renders the record that the first one made `again`, by its id."""
         key = self.request.headers.get("idempotency-key")
         if key is None:
             return await self.change(use_case)
@@ -120,7 +127,7 @@ class Caller:
             raise Invalid("An Idempotency-Key has 1 to 255 characters.")
         request_hash = sha256(self.request.url.path.encode() + b"\0" + await self.request.body()).digest()
         return await self.change(
-            lambda work: self._once(work, sha256(key.encode()).digest(), request_hash, use_case, again)
+            lambda work: self._once(work, sha256(key.encode()).digest(), request_hash, use_case, again, id_of)
         )
 
     async def _once(
@@ -129,15 +136,15 @@ class Caller:
         key_hash: bytes,
         request_hash: bytes,
         use_case: UseCase[T],
-        again: Callable[[Work, int], Awaitable[T]],
+        again: Callable[[Work, str], Awaitable[T]],
+        id_of: Callable[[T], object],
     ) -> T:
         if stored := await self.idempotency.find(work, self.identity.client, key_hash):
             if stored.request_hash != request_hash:
                 raise problems.IdempotencyKeyReused
             return await again(work, stored.result_id)
         result = await use_case(work)
-        identified: Any = result
-        await self.idempotency.add(work, self.identity.client, key_hash, Stored(request_hash, identified.id))
+        await self.idempotency.add(work, self.identity.client, key_hash, Stored(request_hash, str(id_of(result))))
         return result
 
 
@@ -301,9 +308,21 @@ def as_problem(error: Exception) -> Problem:
         return problems.Malformed("A JSON body is needed.") if no_body else Invalid(errors=errors)
     if isinstance(error, HTTPException):
         return _by_status.get(error.status_code, problems.Malformed)()
+    if isinstance(error, _DATABASE_AWAY):
+        log.warning("the database cannot be used: %s", type(error).__name__)
+        return problems.Unavailable()
     log.error("unforeseen %s", type(error).__name__, exc_info=error)
     return problems.Internal()
 
+
+_DATABASE_AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""It restarts, it is full, or the network is down: the transaction was rolled back."""
 
 _by_status: dict[int, type[Problem]] = {
     401: problems.Unauthorized,

@@ -92,7 +92,7 @@ CREATE TABLE idempotency_keys (
     client_id bigint NOT NULL,
     key_hash bytea NOT NULL,
     request_hash bytea NOT NULL,
-    result_id bigint NOT NULL,
+    result_id text NOT NULL,
     created_at bigint NOT NULL,
     PRIMARY KEY (organisation_id, client_id, key_hash),
     FOREIGN KEY (organisation_id, client_id) REFERENCES clients (organisation_id, id) ON DELETE CASCADE

@@ -23,7 +23,7 @@ async def page_sites(
 async def add_site(draft: SiteDraft, by: Annotated[Caller, may("sites:write")]) -> Site:
     """Creates a site."""
     return await by.create(
-        lambda work: service.add_site(work, draft), lambda work, id: store.get_site(work.conn, work.scope, id)
+        lambda work: service.add_site(work, draft), lambda work, id: store.get_site(work.conn, work.scope, int(id))
     )
 
 
@@ -60,7 +60,7 @@ async def page_access_points(
 async def add_access_point(draft: AccessPointDraft, by: Annotated[Caller, may("sites:write")]) -> AccessPoint:
     """Creates a door; its controller knows it as soon as its link is up."""
     return await by.create(
-        lambda work: service.add_door(work, draft), lambda work, id: store.get_door(work.conn, work.scope, id)
+        lambda work: service.add_door(work, draft), lambda work, id: store.get_door(work.conn, work.scope, int(id))
     )
 
 

@@ -44,7 +44,7 @@ async def add_visitor(draft: VisitorDraft, by: Annotated[Caller, may("visitors:w
     """Creates a visitor; a meeting does it by itself when it names a new key."""
     return await by.create(
         lambda work: service.add_visitor(work, draft),
-        lambda work, id: store.get_visitor(work.conn, work.scope, id),
+        lambda work, id: store.get_visitor(work.conn, work.scope, int(id)),
     )
 
 
@@ -89,7 +89,7 @@ async def add_meeting(draft: MeetingDraft, by: Annotated[Caller, may("visitors:w
     """Books a visit; `pass.qrData` is the text of its QR code."""
     signer = by.request.app.state.signer
     return await by.create(
-        lambda work: service.invite(work, signer, draft), lambda work, id: service.again(work, signer, id)
+        lambda work: service.invite(work, signer, draft), lambda work, id: service.again(work, signer, int(id))
     )
 
 

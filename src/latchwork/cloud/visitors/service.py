@@ -99,7 +99,7 @@ async def change_meeting(work: Work, signer: Signer, id: int, patch: MeetingPatc
     visit = await store.lock_visit(work.conn, work.scope, id)
     before = visit.meeting
     doors = rules.changed_doors(before.access_points, patch)
-    house = await store.get_house(work.conn, work.scope, [*doors, *patch.remove_access_points])
+    house = await _open_house(work.conn, work.scope, [*doors, *patch.remove_access_points])
     _check_doors([*doors, *patch.remove_access_points], house)
     after = msgspec.structs.replace(
         before,
