@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
-from edge.cast import Dora, Organisation
+from tests.edge.cast import Dora, Organisation
 
 
 @pytest.fixture

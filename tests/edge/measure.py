@@ -17,11 +17,12 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from edge.cast import ENTRY, FRONT, Organisation, door
-from edge.peer import Peer
-from edge.site import Site
+from tests.edge.cast import ENTRY, FRONT, Organisation, door
+from tests.edge.peer import Peer
+from tests.edge.site import Site
+
 from latchwork.edge.enrol import own_key
 from latchwork.wire.state import RevocationRecord
 

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge.cast import FRONT, Organisation, door
-from edge.peer import Peer
+from tests.edge.cast import FRONT, Organisation, door
+from tests.edge.peer import Peer
+
 from latchwork.edge.config import Config
 from latchwork.edge.enrol import own_key
 from latchwork.edge.runner import Edge, running

@@ -8,8 +8,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.edge.cast import NOW, Time
 
-from edge.cast import NOW, Time
 from latchwork.edge.clock import Clock, monotonic, synchronised_system_clock
 
 sources = st.floats(NOW - 1e5, NOW + 1e5) | st.sampled_from([float("nan"), float("inf"), -1.0, 1e300])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.edge.cast import ENTRY, FRONT, LAB, MEETING, NOW, VIC, Dora, Organisation, delta, door, revocation, snapshot
 
-from edge.cast import ENTRY, FRONT, LAB, MEETING, NOW, VIC, Dora, Organisation, delta, door, revocation, snapshot
 from latchwork.edge.door import Input, State
 from latchwork.policy.model import Direction
 from latchwork.sim.doors import VirtualDoor

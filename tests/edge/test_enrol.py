@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.edge.certificate import make_certificate
 
-from edge.certificate import make_certificate
 from latchwork.edge import config
 from latchwork.edge.enrol import EnrolmentFailed, ShownCode, enrol, own_key, split_code
 from latchwork.wire import p256

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.edge.cast import FRONT, NOW
 
-from edge.cast import FRONT, NOW
 from latchwork.edge.journal import Journal, JournalUnavailable, Marks, Use
 from latchwork.wire.facts import AccessDecided, AnyFact, ControllerStarted, StrikeWithheld, codec
 
@@ -171,7 +171,7 @@ FULL_DISK = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from edge.test_journal import fact, use
+from tests.edge.test_journal import fact, use
 from latchwork.edge.journal import Journal, JournalUnavailable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -195,7 +195,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(os.name != "posix", reason="needs RLIMIT_FSIZE")
 def test_a_full_disk_refuses_and_recovers_without_a_gap(tmp_path: Path) -> None:
-    code = FULL_DISK.format(tests=str(Path(__file__).parents[1]), path=str(tmp_path / "journal.db"))
+    code = FULL_DISK.format(tests=str(Path(__file__).parents[2]), path=str(tmp_path / "journal.db"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "refused after" in done.stdout
@@ -220,8 +220,8 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from edge.cast import NOW
-from edge.test_journal import fact, use
+from tests.edge.cast import NOW
+from tests.edge.test_journal import fact, use
 from latchwork.edge.journal import Journal
 
 async def main():
@@ -239,7 +239,7 @@ asyncio.run(main())
 
 def test_killed_at_any_instant_it_lost_nothing_it_had_promised(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    code = KILLED.format(tests=str(Path(__file__).parents[1]), path=str(path))
+    code = KILLED.format(tests=str(Path(__file__).parents[2]), path=str(path))
     for wait in (0.01, 0.02, 0.05, 0.09, 0.13):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None

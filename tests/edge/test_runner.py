@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.cast import Organisation
-from edge.site import Site
+from tests.edge.cast import Organisation
+from tests.edge.site import Site
+
 from latchwork.edge import config
 from latchwork.wire.facts import ControllerStarted
 

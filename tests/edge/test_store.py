@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.edge.cast import FRONT, LAB, MEETING, Organisation, delta, door, revocation, snapshot
 
-from edge.cast import FRONT, LAB, MEETING, Organisation, delta, door, revocation, snapshot
 from latchwork.edge.store import REFUSE_EVERY_VERSION, BatchRefused, Held, Store, unreadable
 from latchwork.policy.model import Direction
 from latchwork.wire import p256, state
@@ -220,7 +220,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from edge.cast import revocation
+from tests.edge.cast import revocation
 from latchwork.edge.store import Store
 from latchwork.wire.link import Changes
 store = Store(Path({path!r}))
@@ -237,7 +237,7 @@ while True:
 
 def test_killed_at_any_instant_it_holds_one_whole_revision(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    code = KILLED.format(tests=str(Path(__file__).parents[1]), path=str(path))
+    code = KILLED.format(tests=str(Path(__file__).parents[2]), path=str(path))
     seen = set()
     for wait in (0.013, 0.04, 0.07, 0.11, 0.17, 0.23):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import segno
 from PIL import Image
+from tests.edge.cast import Organisation
 
-from edge.cast import Organisation
 from latchwork.sim import scan
 
 

@@ -20,9 +20,9 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.edge.cast import FRONT, LAB, Organisation, door
+from tests.edge.site import Site
 
-from edge.cast import FRONT, LAB, Organisation, door
-from edge.site import Site
 from latchwork.edge import config
 from latchwork.sim import building, scan
 

@@ -209,7 +209,7 @@ class Journal:
             self.on_appended()
 
     def _renew(self, conn: sqlite3.Connection) -> int:
-        """Answers how many entries the new journal begins with; what the cloud took of the old one is another matter."""
+        """Answers how many entries the new journal begins with; its numbers are its own."""
         self._taken = 0
         rows = conn.execute("select base_clock, body from entries order by number").fetchall()
         conn.execute("delete from entries")

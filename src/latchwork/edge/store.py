@@ -167,6 +167,16 @@ class Store:
         What is only staged need not survive a power cut; not syncing it leaves the disk to the journal.
         """
         self._follow(changes)
+        removed = self._commit(changes)
+        if not changes.last:
+            return None
+        self._batch = None
+        if removed:
+            self._conn.execute("pragma wal_checkpoint(truncate)")
+        return Held(changes.revision, changes.mark)
+
+    def _commit(self, changes: Changes) -> bool:
+        """One transaction; True when something was removed that must not linger in the log."""
         try:
             self._conn.execute(f"pragma synchronous = {'full' if changes.last else 'normal'}")
             self._conn.execute("begin immediate")
@@ -177,12 +187,7 @@ class Store:
             if self._conn.in_transaction:
                 self._conn.execute("rollback")
             raise
-        if not changes.last:
-            return None
-        self._batch = None
-        if removed:
-            self._conn.execute("pragma wal_checkpoint(truncate)")
-        return Held(changes.revision, changes.mark)
+        return removed
 
     def _follow(self, changes: Changes) -> None:
         """Refuses what cannot come next; a first chunk forgets a batch that was never finished."""
@@ -204,7 +209,7 @@ class Store:
             raise BatchRefused(f"changes to revision {changes.revision} do not follow from {row[0]}")
 
     def _write(self, changes: Changes) -> bool:
-        """Inside the transaction; True when something was removed or replaced that must not linger in the log."""
+        """Inside the transaction; True when something was removed."""
         if changes.first:
             self._conn.execute("delete from staged")
         if changes.first and changes.last and not changes.snapshot:
