@@ -119,7 +119,7 @@ class Caller:
     async def create(
         self, use_case: UseCase[T], again: Callable[[Work, str], Awaitable[T]], id_of: Callable[[T], object] = _id_of
     ) -> T:
-        """As `change`; with an Idempotency-Key a repeat renders the record that the first one made `again`, by its id."""
+        """As `change`; with an Idempotency-Key a repeat renders what the first one made `again`, by its id."""
         key = self.request.headers.get("idempotency-key")
         if key is None:
             return await self.change(use_case)
