@@ -1,0 +1,76 @@
+"""The live feed: the event log as server-sent events (WHATWG HTML §9.2), each with the page's parts that it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final, TypeVar
+
+from latchwork.sdk.client import Client
+from latchwork.web.doors import alarm_after
+from latchwork.web.lines import is_told, line_of
+from latchwork.web.pages import render
+from latchwork.web.places import Places, places
+from latchwork.wire.api.events import Event
+
+T = TypeVar("T")
+
+HEARTBEAT: Final = 15.0
+"""Seconds of silence after which a comment shows both ends that the other lives."""
+FARTHEST: Final = 1_000
+"""Events that are caught up with; whoever was away for longer loads the page."""
+
+
+async def begin(cloud: Client, after: int | None) -> int:
+    """Where to go on: after the event that was seen last, if this log has it and it is not too long ago."""
+    last = (await cloud.last_event()).last
+    return last if after is None or after > last else max(after, last - FARTHEST)
+
+
+async def stream(cloud: Client, after: int, ending: asyncio.Event) -> AsyncIterator[str]:
+    """Server-sent events for all that happens above a number, until the server ends."""
+    where = await places(cloud)
+    yield "retry: 2000\n\n"
+    async for event in heartbeats(cloud.follow(after), HEARTBEAT, ending):
+        if event is None:
+            yield ": nothing new\n\n"
+            continue
+        if is_new(event, where):
+            where = await places(cloud)
+        if html := news(event, where):
+            yield sent(event.number, html)
+
+
+def is_new(event: Event, where: Places) -> bool:
+    """Whether it happened at a site that was not there before."""
+    site = event.data.get("siteId")
+    return site is not None and site not in where.sites
+
+
+def news(event: Event, where: Places) -> str:
+    """The parts of the page that an event changes; empty: none."""
+    line = line_of(event, where) if is_told(event) else None
+    alarm = alarm_after(event)
+    return render("news.html", line=line, alarm=alarm) if line or alarm else ""
+
+
+def sent(number: int, html: str) -> str:
+    """One server-sent event."""
+    data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
+    return f"id: {number}\n{data}\n"
+
+
+async def heartbeats(source: AsyncIterator[T], seconds: float, ending: asyncio.Event) -> AsyncIterator[T | None]:
+    """What an endless source yields, and None whenever it was silent for so long; until `ending`."""
+    coming, over = asyncio.ensure_future(anext(source)), asyncio.ensure_future(ending.wait())
+    try:
+        while not ending.is_set():
+            await asyncio.wait({coming, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                yield None
+                continue
+            yield coming.result()
+            coming = asyncio.ensure_future(anext(source))
+    finally:
+        coming.cancel()
+        over.cancel()

@@ -1,0 +1,56 @@
+// The live feed: puts what the server renders in its place. Without this script the page shows the latest on load.
+"use strict";
+
+const MOST_LINES = 200;
+const lines = document.getElementById("lines");
+const link = document.getElementById("link");
+
+// Parts that exist are replaced; a new line goes to the top of the feed.
+function show(html) {
+  const parts = document.createElement("template");
+  parts.innerHTML = html;
+  for (const part of [...parts.content.children]) {
+    const old = document.getElementById(part.id);
+    if (old) old.replaceWith(part);
+    else if (part.matches(".line")) prepend(part);
+  }
+}
+
+function prepend(line) {
+  line.classList.add("new");
+  lines.prepend(line);
+  while (lines.children.length > MOST_LINES) lines.lastElementChild.remove();
+}
+
+function say(state, text) {
+  link.className = "link " + state;
+  link.textContent = text;
+}
+
+function follow(after) {
+  const source = new EventSource("/live?after=" + encodeURIComponent(after));
+  source.onopen = () => say("up", "Live");
+  source.onmessage = (event) => show(event.data);
+  source.onerror = () => {
+    const ended = source.readyState === EventSource.CLOSED;
+    say("down", ended ? "Not live: please reload" : "Not live: reconnecting …");
+  };
+}
+
+// Whether controllers are online is nobody's event: the doors are looked at again now and then.
+async function lookAtDoors() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("/", { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const doors = page.getElementById("doors");
+    if (doors) document.getElementById("doors").replaceWith(doors);
+  } catch {
+    // The line above the page says already that the server is away.
+  }
+}
+
+follow(lines.dataset.after);
+setInterval(lookAtDoors, 20000);
+document.addEventListener("visibilitychange", lookAtDoors);
