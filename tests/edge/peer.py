@@ -107,7 +107,8 @@ class Peer:
         except ConnectionClosed:
             pass
         finally:
-            self._socket = None
+            if self._socket is socket:
+                self._socket = None
 
     async def _talk(self, socket: ServerConnection) -> None:
         challenge = Challenge(self.cloud_id, os.urandom(32), self.now)
