@@ -397,18 +397,28 @@ def test_another_user_who_reaches_the_socket_is_not_let_in(alice: Person, folder
     assert "Peer authentication failed" in refused.stderr
 
 
-def test_a_folder_open_to_others_is_refused_and_stays_as_it_is(alice: Person, folder: Path) -> None:
+def test_a_folder_that_others_may_write_to_is_refused_and_stays_as_it_is(alice: Person, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "theirs").write_text("")
+    os.chown(folder, alice.uid, alice.gid)
+    folder.chmod(0o770)
+    assert alice.start(folder).dsn == ""
+    assert mode(folder) == 0o770
+    assert [path.name for path in folder.iterdir()] == ["theirs"]
+
+
+def test_an_empty_folder_is_closed_before_it_is_used(alice: Person, folder: Path) -> None:
     folder.mkdir()
     os.chown(folder, alice.uid, alice.gid)
-    folder.chmod(0o750)
-    assert alice.start(folder).dsn == ""
-    assert mode(folder) == 0o750
-    assert list(folder.iterdir()) == []
+    folder.chmod(0o755)
+    assert alice.start(folder).dsn
+    assert mode(folder) == 0o700
 
 
 def test_the_refusal_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data").chmod(0o755)
+    (tmp_path / "data" / "theirs").write_text("")
+    (tmp_path / "data").chmod(0o777)
     with pytest.raises(DataFolderNotPrivate, match="chmod 700"), embedded(tmp_path / "data"):
         pass
 

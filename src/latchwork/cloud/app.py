@@ -42,6 +42,8 @@ from latchwork.cloud.kernel.seal import Seal, read_master_key
 from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.work import Database, open_pool
 from latchwork.cloud.saams import endpoints as saams
+from latchwork.cloud.saams.calls import answer_failure as answer_saams_failure
+from latchwork.cloud.saams.calls import is_ours as is_saams
 from latchwork.cloud.sites import endpoints as sites
 from latchwork.cloud.visitors import desired as visits
 from latchwork.cloud.visitors import endpoints as visitors
@@ -78,7 +80,7 @@ def create_app(settings: Settings, dsn: str) -> Cloud:
         lifespan=[lambda app: _running(app, settings, dsn)],
         exception_handlers={
             oauth.OAuthError: oauth.answer_oauth_error,
-            Exception: lambda request, error: answer_problem(request, as_problem(error)),
+            Exception: _answer_failure,
         },
         openapi_config=_openapi(settings),
         request_max_body_size=MAX_BODY,
@@ -116,6 +118,13 @@ async def reference_page(request: Request[Any, Any, Any]) -> str:
 @litestar.get("/reference.css", media_type=MediaType.CSS, include_in_schema=False)
 async def reference_style() -> str:
     return reference.STYLE
+
+
+def _answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What no slice answered, such as a path that nobody knows: in the form of the dialect that was spoken."""
+    if is_saams(request.url.path):
+        return answer_saams_failure(request, error)
+    return answer_problem(request, as_problem(error))
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ import uvicorn
 from latchwork import serve
 from latchwork.cloud import admin
 from latchwork.cloud.kernel.migrate import migrate
-from latchwork.cloud.kernel.postgres import embedded
+from latchwork.cloud.kernel.postgres import embedded, forget
 from latchwork.cloud.kernel.settings import Settings, read_settings
 from latchwork.edge import config
 from latchwork.sdk.client import Client
@@ -33,6 +33,7 @@ from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
 HOST = "127.0.0.1"
 READY_WITHIN = 30.0
+PAGE_SCOPES = ["organisation:read", "sites:read", "controllers:read", "events:read"]
 DOORS = (
     AccessPointDraft(1, "Front door", zone="Lobby", exit_reader="exit"),
     AccessPointDraft(1, "Office", zone="First floor"),
@@ -41,12 +42,26 @@ DOORS = (
 )
 
 
+class Login(msgspec.Struct, frozen=True):
+    """An API client's credentials."""
+
+    client_id: str
+    client_secret: str
+
+
+class Founded(msgspec.Struct, frozen=True):
+    """The organisation and its clients."""
+
+    organisation: int
+    client: Login
+    page: Login
+    """The first page's: it may only read."""
+
+
 class Seeded(msgspec.Struct, frozen=True):
     """What the demo's data folder remembers (`demo.json`, mode 0600)."""
 
-    organisation: int
-    client_id: str
-    client_secret: str
+    founded: Founded
     site: int
     controller: int
     access_points: list[tuple[int, str]]
@@ -65,9 +80,9 @@ class Demo:
         return json.dumps(
             {
                 "baseUrl": self.base_url,
-                "organisationId": self.seeded.organisation,
-                "clientId": self.seeded.client_id,
-                "clientSecret": self.seeded.client_secret,
+                "organisationId": self.seeded.founded.organisation,
+                "clientId": self.seeded.founded.client.client_id,
+                "clientSecret": self.seeded.founded.client.client_secret,
                 "siteId": self.seeded.site,
                 "accessPoints": [{"id": id, "name": name} for id, name in self.seeded.access_points],
                 "admin": {"email": None, "password": None},
@@ -94,13 +109,11 @@ async def _run(port: int, doors_port: int, data: Path, dsn: str, ready: Callable
     with building.loopback_socket(HOST, port) as listening:
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         settings = read_settings({"LATCHWORK_DATA": str(data), "LATCHWORK_PUBLIC_URL": base_url})
-        credentials = await _founded(settings, dsn)
-        page = Credentials(credentials[1], credentials[2])
-        async with (
-            _serving(serve.compose(settings, dsn, page), listening),
-            Client(base_url, *credentials[1:]) as client,
-        ):
-            seeded = await _seeded(client, credentials, data / "demo.json")
+        founded = await _founded(settings, dsn)
+        page = Credentials(founded.page.client_id, founded.page.client_secret)
+        api = Client(base_url, founded.client.client_id, founded.client.client_secret)
+        async with _serving(serve.compose(settings, dsn, page), listening), api as client:
+            seeded = await _seeded(client, founded, data / "demo.json")
             edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
             async with _building(edge, doors_port) as doors_url:
                 await _linked(client, seeded.controller)
@@ -119,35 +132,44 @@ def _folder(data: Path | None) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        location = folder / "postgresql.location"
-        elsewhere = Path(location.read_text().strip()) if location.exists() else None
+        forget(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        if elsewhere is not None:
-            shutil.rmtree(elsewhere, ignore_errors=True)
 
 
-async def _founded(settings: Settings, dsn: str) -> tuple[int, str, str]:
-    """(organisation, client id, client secret): as remembered, or new."""
-    remembered = settings.data / "demo.json"
-    if remembered.exists():
-        seeded = msgspec.json.decode(remembered.read_bytes(), type=Seeded)
-        return seeded.organisation, seeded.client_id, seeded.client_secret
+async def _founded(settings: Settings, dsn: str) -> Founded:
+    """The organisation and its clients: as remembered, or new."""
+    remembered = _remembered(settings.data / "demo.json")
+    if remembered is not None:
+        return remembered.founded
     async with admin.open_office(settings, dsn) as office:
-        organisation = await admin.found(office, "Harbour House")
-        client = await admin.add_client(office, organisation.id, "Demo", [], days=90)
-    return organisation.id, client.client_id, client.client_secret or ""
+        organisation = (await admin.found(office, "Harbour House")).id
+        return Founded(
+            organisation,
+            await _login(office, organisation, "Demo", []),
+            await _login(office, organisation, "First page", PAGE_SCOPES),
+        )
 
 
-async def _seeded(client: Client, credentials: tuple[int, str, str], remembered: Path) -> Seeded:
+async def _login(office: admin.Office, organisation: int, name: str, scopes: list[str]) -> Login:
+    client = await admin.add_client(office, organisation, name, scopes, days=90)
+    return Login(client.client_id, client.client_secret or "")
+
+
+async def _seeded(client: Client, founded: Founded, path: Path) -> Seeded:
     """One site, four doors and their controller, made through the API."""
-    if remembered.exists():
-        return msgspec.json.decode(remembered.read_bytes(), type=Seeded)
+    remembered = _remembered(path)
+    if remembered is not None:
+        return remembered
     site = await client.add_site(SiteDraft("Harbour House", "Pier 4", "Europe/Berlin"))
     doors = [await client.add_access_point(msgspec.structs.replace(draft, site_id=site.id)) for draft in DOORS]
     controller = await client.add_controller(ControllerDraft("Dora", [door.id for door in doors]))
-    seeded = Seeded(*credentials, site.id, controller.id, [(door.id, door.name) for door in doors])
-    config.write_private(remembered, msgspec.json.encode(seeded))
+    seeded = Seeded(founded, site.id, controller.id, [(door.id, door.name) for door in doors])
+    config.write_private(path, msgspec.json.encode(seeded))
     return seeded
+
+
+def _remembered(path: Path) -> Seeded | None:
+    return msgspec.json.decode(path.read_bytes(), type=Seeded) if path.exists() else None
 
 
 async def _code(client: Client, controller: int) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from latchwork.cloud.accounts import service, store
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Limit, Number, paged
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged
 from latchwork.wire.api.accounts import (
     Client,
     ClientDraft,
@@ -65,13 +65,13 @@ async def add_client(draft: ClientDraft, by: Annotated[Caller, may("clients:writ
 
 
 @get("/v1/clients/{client_id:int}")
-async def get_client(client_id: Number, by: Annotated[Caller, may("clients:read")]) -> Client:
+async def get_client(client_id: int, by: Annotated[Caller, may("clients:read")]) -> Client:
     """Answers one API client."""
     return await by.read(lambda conn, scope: store.get_client(conn, scope, client_id))
 
 
 @patch("/v1/clients/{client_id:int}")
-async def change_client(client_id: Number, draft: ClientPatch, by: Annotated[Caller, may("clients:write")]) -> Client:
+async def change_client(client_id: int, draft: ClientPatch, by: Annotated[Caller, may("clients:write")]) -> Client:
     """Changes an API client; scopes taken away are gone within a second, also from tokens already issued."""
     service.check_no_more_than(by.identity.scopes, draft.scopes)
     hints = by.request.app.state.hints
@@ -79,14 +79,14 @@ async def change_client(client_id: Number, draft: ClientPatch, by: Annotated[Cal
 
 
 @post("/v1/clients/{client_id:int}/secret")
-async def rotate_secret(client_id: Number, by: Annotated[Caller, may("clients:write")]) -> Client:
+async def rotate_secret(client_id: int, by: Annotated[Caller, may("clients:write")]) -> Client:
     """Replaces the secret; the old one and every token made with it end."""
     hints = by.request.app.state.hints
     return await by.change(lambda work: service.rotate_secret(work, hints, by.identity.scopes, client_id))
 
 
 @delete("/v1/clients/{client_id:int}")
-async def revoke_client(client_id: Number, by: Annotated[Caller, may("clients:write")]) -> None:
+async def revoke_client(client_id: int, by: Annotated[Caller, may("clients:write")]) -> None:
     """Revokes an API client: it is refused everywhere within a second. It stays in the list."""
     hints = by.request.app.state.hints
     await by.change(lambda work: service.revoke_client(work, hints, client_id))

@@ -11,7 +11,7 @@ from litestar.exceptions import WebSocketDisconnect
 from latchwork.cloud.controllers import enrolment, service, store
 from latchwork.cloud.controllers.link import Closed
 from latchwork.cloud.kernel.http import Anybody, Caller, anybody, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Limit, Number, paged
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged
 from latchwork.wire.api.accounts import PassKey, PassKeyActivation
 from latchwork.wire.api.controllers import (
     Controller,
@@ -44,42 +44,42 @@ async def add_controller(draft: ControllerDraft, by: Annotated[Caller, may("cont
 
 
 @get("/v1/controllers/{controller_id:int}")
-async def get_controller(controller_id: Number, by: Annotated[Caller, may("controllers:read")]) -> Controller:
+async def get_controller(controller_id: int, by: Annotated[Caller, may("controllers:read")]) -> Controller:
     """Answers one controller."""
     return await by.read(lambda conn, scope: store.get(conn, scope, controller_id, by.now))
 
 
 @patch("/v1/controllers/{controller_id:int}")
 async def change_controller(
-    controller_id: Number, draft: ControllerPatch, by: Annotated[Caller, may("controllers:write")]
+    controller_id: int, draft: ControllerPatch, by: Annotated[Caller, may("controllers:write")]
 ) -> Controller:
     """Renames a controller, or gives it other doors."""
     return await by.change(lambda work: service.change(work, controller_id, draft))
 
 
 @delete("/v1/controllers/{controller_id:int}")
-async def remove_controller(controller_id: Number, by: Annotated[Caller, may("controllers:write")]) -> None:
+async def remove_controller(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> None:
     """Deletes a controller: its link ends and its doors have none."""
     hints = by.request.app.state.hints
     await by.change(lambda work: service.remove(work, hints, controller_id))
 
 
 @post("/v1/controllers/{controller_id:int}/enrolment-code", status=201)
-async def make_enrolment_code(controller_id: Number, by: Annotated[Caller, may("controllers:write")]) -> EnrolmentCode:
+async def make_enrolment_code(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> EnrolmentCode:
     """Makes a one-time code, good for 15 minutes, for `latchwork edge enrol` at the door."""
     fingerprint = by.request.app.state.settings.tls_fingerprint
     return await by.change(lambda work: enrolment.make_code(work, controller_id, fingerprint))
 
 
 @post("/v1/controllers/{controller_id:int}/rebuild")
-async def rebuild_controller(controller_id: Number, by: Annotated[Caller, may("controllers:write")]) -> Rebuilt:
+async def rebuild_controller(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> Rebuilt:
     """Computes the controller's whole state anew and sends what differed."""
     registry = by.request.app.state.desired
     return await by.change(lambda work: service.rebuild(work, registry, controller_id))
 
 
 @post("/v1/controllers/{controller_id:int}/accept-snapshot")
-async def accept_snapshot(controller_id: Number, by: Annotated[Caller, may("controllers:write")]) -> Controller:
+async def accept_snapshot(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> Controller:
     """Ends the freeze after the cloud was restored from a backup: the doors take the cloud's state as it is now."""
     hints = by.request.app.state.hints
     return await by.change(lambda work: service.accept_snapshot(work, hints, controller_id))
@@ -117,7 +117,7 @@ async def remove_pass_key(kid: str, by: Annotated[Caller, may("organisation:writ
 
 
 @get("/v1/pass-keys/{organisation_id:int}")
-async def pass_jwks(organisation_id: Number, by: Annotated[Anybody, anybody()]) -> dict[str, list[dict[str, str]]]:
+async def pass_jwks(organisation_id: int, by: Annotated[Anybody, anybody()]) -> dict[str, list[dict[str, str]]]:
     """Answers an organisation's public pass keys as a JWKS (RFC 7517 §5), for anybody.
 
     `kid` is base64url; an unknown organisation answers with an empty set.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from latchwork.cloud.events import service, store
 from latchwork.cloud.kernel.http import Caller, get, may
@@ -16,9 +16,9 @@ from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT
 @get("/v1/events")
 async def page_events(
     by: Annotated[Caller, may("events:read")],
-    after: Annotated[int, Parameter(ge=0, le=2**62)] = 0,
-    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    wait: Annotated[float, Parameter(ge=0, le=30)] = 0,
+    after: Annotated[int, QueryParameter(ge=0, le=2**62)] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    wait: Annotated[float, QueryParameter(ge=0, le=30)] = 0,
 ) -> EventPage:
     """Lists events above a number, oldest first.
 

@@ -24,6 +24,7 @@ from litestar import Request, Response
 from litestar.dto import AbstractDTO
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from latchwork.cloud.kernel import bodies
 from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work
@@ -213,7 +214,7 @@ def _route(
         hints = get_type_hints(endpoint, include_extras=True)
         needs = _needs(hints["by"])
         body = next((name for name, hint in hints.items() if name != "return" and _is_record(hint)), None)
-        handler = _handler(endpoint, hints, needs, body, re.findall(r"{(\w+):int}", path))
+        handler = _handler(endpoint, hints, needs, body, re.findall(r"{(\w+):", path))
         return litestar.route(
             path,
             http_method=method,
@@ -239,13 +240,15 @@ def _handler(
 
     async def handler(request: Request[Any, Any, Any], **values: Any) -> Any:
         values["by"] = await request.app.state.gate.admit(request, needs)
-        if not all(0 < values[id] < 2**31 for id in ids):
+        if not all(0 < values[id] < 2**31 for id in ids if isinstance(values[id], int)):
             raise problems.NotFound  # the database would call it a number out of range
         if body is not None and decoder is not None:
             values[body] = bodies.decode(_json(request, values.pop("data")), decoder)
         return await endpoint(**values)
 
-    names = {"data" if name == body else name: hint for name, hint in hints.items() if name not in ("by", "return")}
+    names = {
+        ("data" if n == body else n): _marked(h, n, body, ids) for n, h in hints.items() if n not in ("by", "return")
+    }
     if "request" in names:
         raise TypeError("an endpoint takes no request: what it needs of one belongs in its signature")
     defaults = {name: p.default for name, p in inspect.signature(endpoint).parameters.items()}
@@ -263,6 +266,14 @@ def _handler(
     handler.__annotations__ = {"request": Request, **names, "return": hints["return"]}
     handler.__doc__, handler.__name__, handler.__module__ = endpoint.__doc__, endpoint.__name__, endpoint.__module__
     return handler
+
+
+def _marked(hint: Any, name: str, body: str | None, ids: Sequence[str]) -> Any:
+    """The annotation with which Litestar knows where a parameter comes from."""
+    if get_origin(hint) is Annotated:
+        return hint
+    source: Any = JSONBody if name == body else FromPath if name in ids else FromQuery
+    return source[hint]
 
 
 def _json(request: Request[Any, Any, Any], body: object) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from latchwork.wire import p256
 from latchwork.wire.api.pages import MAX_LIMIT, Page
@@ -13,9 +13,8 @@ from latchwork.wire.api.problems import FieldError, Invalid
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="How many at most.")]
-Number = Annotated[int, Parameter(description="An id of the organisation.")]
-Cursor = Annotated[str | None, Parameter(description="`nextCursor` of the page before.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Cursor = Annotated[str | None, QueryParameter(description="`nextCursor` of the page before.")]
 
 
 async def paged(limit: int, cursor: str | None, query: Callable[[int, int], Awaitable[list[T]]]) -> Page[T]:

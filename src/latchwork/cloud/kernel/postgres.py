@@ -219,17 +219,42 @@ class _Home:
         return self.data / "postmaster.pid"
 
 
+def forget(folder: Path) -> None:
+    """Removes the folder's database, for good; its server must have stopped."""
+    shutil.rmtree(_home(folder).path)
+
+
 def _home(folder: Path) -> _Home:
     """The home of this folder's server, made if missing; the data in it is not touched."""
-    folder = _private_folder(folder.resolve())
+    folder = _data_folder(folder.resolve())
     if os.geteuid() != 0:
         return _Home(_private_folder(folder / "postgresql"), None)
     path = _located(folder / "postgresql.location") or _locate(folder)
     return _Home(path, _account(path / "data"))
 
 
+def _data_folder(folder: Path) -> Path:
+    """The operator's folder: made with 0700 if missing, closed if it is empty, refused if others may write to it.
+
+    Others may be able to look into one that holds something already: what we put into it is private by itself.
+    """
+    mode = _mode_of_ours(folder)
+    if mode & 0o077 and not any(folder.iterdir()):
+        folder.chmod(0o700)
+    elif mode & 0o022:
+        raise DataFolderNotPrivate(f"Other users may write to {folder}. Close it first: chmod 700 {folder}")
+    return folder
+
+
 def _private_folder(folder: Path) -> Path:
     """The folder, ours alone: made with 0700 if missing, refused if others may enter or if it is only a link."""
+    if _mode_of_ours(folder) & 0o077:
+        raise DataFolderNotPrivate(f"{folder} is open to other users. Close it first: chmod 700 {folder}")
+    return folder
+
+
+def _mode_of_ours(folder: Path) -> int:
+    """The mode of the folder, which is made with 0700 if missing; refused if it is not ours or only a link."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -238,9 +263,7 @@ def _private_folder(folder: Path) -> Path:
         raise DataFolderNotPrivate(f"{folder} is not a folder.")
     if found.st_uid != os.geteuid():
         raise DataFolderNotPrivate(f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}).")
-    if found.st_mode & 0o077:
-        raise DataFolderNotPrivate(f"{folder} is open to other users. Close it first: chmod 700 {folder}")
-    return folder
+    return found.st_mode
 
 
 def _located(pointer: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, get_type_hints
 
@@ -17,6 +18,14 @@ from latchwork.wire.api.problems import NotFound
 
 Call = Callable[..., Awaitable[Any]]
 _paths: set[str] = set()
+_ROOTS = (
+    "/saamsIdm/",
+    "/organisationManagement/",
+    "/accessManagementV3/",
+    "/userManagement/",
+    "/visitorManagementV3/",
+    "/v2/organisationManagement/",
+)
 
 
 def call(method: str, path: str, scope: str | None) -> Callable[[Call], HTTPRouteHandler]:
@@ -56,7 +65,12 @@ def route(method: str, path: str, handler: Any, function: Call) -> HTTPRouteHand
 
 
 def litestar_path(path: str) -> str:
-    return path.replace("}", ":str}")
+    return re.sub(r"{(\w+)}", r"{\1:str}", path)
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path, known or not, is one of this wire: its errors look like this wire's errors."""
+    return path.startswith(_ROOTS)
 
 
 def preflights() -> list[HTTPRouteHandler]:

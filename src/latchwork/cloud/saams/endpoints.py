@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from typing import Any
+from urllib.parse import unquote
 
 import litestar
 import msgspec
@@ -13,6 +14,7 @@ from litestar import Request, Response
 from latchwork.cloud.accounts import service as accounts
 from latchwork.cloud.kernel import bodies
 from latchwork.cloud.kernel.http import Caller
+from latchwork.cloud.kernel.texts import is_text
 from latchwork.cloud.saams import calls, wire
 from latchwork.cloud.saams.calls import call
 from latchwork.cloud.sites import store as sites
@@ -136,9 +138,11 @@ async def delete_meeting(by: Caller, body: wire.Nothing, meeting: int) -> str:
 
 
 async def _delete_visitor(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """`{userId}` is the client's key: any text, so it is read from the path as it is."""
+    """`{userId}` is the client's key: any text, also with a slash (`%2F`), so it is read from the path as it came."""
     by = await calls.caller(request, "visitors:write")
-    key = request.path_params["userId"]
+    key = unquote(request.scope["raw_path"].partition(b"/visitor/")[2].decode("ascii", "replace"))
+    if not is_text(key):
+        raise NotFound("There is no visitor with this userId.")
     found = await by.read(lambda c, s: visitor_store.find_visitor(c, s, key))
     if found is None:
         raise NotFound("There is no visitor with this userId.")
@@ -146,7 +150,7 @@ async def _delete_visitor(request: Request[Any, Any, Any]) -> Response[bytes]:
     return calls.answer("The visitor was deleted with all of their meetings.")
 
 
-delete_visitor = calls.route("DELETE", f"{_VISITORS}/visitor/{{userId}}", _delete_visitor, _delete_visitor)
+delete_visitor = calls.route("DELETE", f"{_VISITORS}/visitor/{{userId:path}}", _delete_visitor, _delete_visitor)
 
 
 def _meeting(meeting: MeetingWithPass) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Limit, Number, paged
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged
 from latchwork.cloud.sites import service, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
@@ -28,19 +28,19 @@ async def add_site(draft: SiteDraft, by: Annotated[Caller, may("sites:write")]) 
 
 
 @get("/v1/sites/{site_id:int}")
-async def get_site(site_id: Number, by: Annotated[Caller, may("sites:read")]) -> Site:
+async def get_site(site_id: int, by: Annotated[Caller, may("sites:read")]) -> Site:
     """Answers one site."""
     return await by.read(lambda conn, scope: store.get_site(conn, scope, site_id))
 
 
 @patch("/v1/sites/{site_id:int}")
-async def change_site(site_id: Number, draft: SitePatch, by: Annotated[Caller, may("sites:write")]) -> Site:
+async def change_site(site_id: int, draft: SitePatch, by: Annotated[Caller, may("sites:write")]) -> Site:
     """Changes a site."""
     return await by.change(lambda work: service.change_site(work, site_id, draft))
 
 
 @delete("/v1/sites/{site_id:int}")
-async def remove_site(site_id: Number, by: Annotated[Caller, may("sites:write")]) -> None:
+async def remove_site(site_id: int, by: Annotated[Caller, may("sites:write")]) -> None:
     """Deletes a site that has no doors."""
     await by.change(lambda work: service.remove_site(work, site_id))
 
@@ -48,7 +48,7 @@ async def remove_site(site_id: Number, by: Annotated[Caller, may("sites:write")]
 @get("/v1/access-points")
 async def page_access_points(
     by: Annotated[Caller, may("sites:read")],
-    site: Number | None = None,
+    site: int | None = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[AccessPoint]:
@@ -65,21 +65,21 @@ async def add_access_point(draft: AccessPointDraft, by: Annotated[Caller, may("s
 
 
 @get("/v1/access-points/{access_point_id:int}")
-async def get_access_point(access_point_id: Number, by: Annotated[Caller, may("sites:read")]) -> AccessPoint:
+async def get_access_point(access_point_id: int, by: Annotated[Caller, may("sites:read")]) -> AccessPoint:
     """Answers one door."""
     return await by.read(lambda conn, scope: store.get_door(conn, scope, access_point_id))
 
 
 @patch("/v1/access-points/{access_point_id:int}")
 async def change_access_point(
-    access_point_id: Number, draft: AccessPointPatch, by: Annotated[Caller, may("sites:write")]
+    access_point_id: int, draft: AccessPointPatch, by: Annotated[Caller, may("sites:write")]
 ) -> AccessPoint:
     """Changes a door, or moves it to another controller."""
     return await by.change(lambda work: service.change_door(work, access_point_id, draft))
 
 
 @delete("/v1/access-points/{access_point_id:int}")
-async def remove_access_point(access_point_id: Number, by: Annotated[Caller, may("sites:write")]) -> None:
+async def remove_access_point(access_point_id: int, by: Annotated[Caller, may("sites:write")]) -> None:
     """Deletes a door: its controller forgets it, and every meeting loses it."""
     await by.change(lambda work: service.remove_door(work, access_point_id))
 

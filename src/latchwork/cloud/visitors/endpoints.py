@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import segno
 from litestar import Response
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Limit, Number, paged
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged
 from latchwork.cloud.visitors import service, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.visitors import (
@@ -24,7 +24,7 @@ from latchwork.wire.api.visitors import (
     VisitorPatch,
 )
 
-Scale = Annotated[int, Parameter(ge=1, le=20, description="Pixels per module.")]
+Scale = Annotated[int, QueryParameter(ge=1, le=20, description="Pixels per module.")]
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -49,21 +49,19 @@ async def add_visitor(draft: VisitorDraft, by: Annotated[Caller, may("visitors:w
 
 
 @get("/v1/visitors/{visitor_id:int}")
-async def get_visitor(visitor_id: Number, by: Annotated[Caller, may("visitors:read")]) -> Visitor:
+async def get_visitor(visitor_id: int, by: Annotated[Caller, may("visitors:read")]) -> Visitor:
     """Answers one visitor."""
     return await by.read(lambda conn, scope: store.get_visitor(conn, scope, visitor_id))
 
 
 @patch("/v1/visitors/{visitor_id:int}")
-async def change_visitor(
-    visitor_id: Number, draft: VisitorPatch, by: Annotated[Caller, may("visitors:write")]
-) -> Visitor:
+async def change_visitor(visitor_id: int, draft: VisitorPatch, by: Annotated[Caller, may("visitors:write")]) -> Visitor:
     """Changes what is known of a visitor."""
     return await by.change(lambda work: service.change_visitor(work, visitor_id, draft))
 
 
 @delete("/v1/visitors/{visitor_id:int}")
-async def remove_visitor(visitor_id: Number, by: Annotated[Caller, may("visitors:write")]) -> None:
+async def remove_visitor(visitor_id: int, by: Annotated[Caller, may("visitors:write")]) -> None:
     """Deletes a visitor with all of their meetings; every QR of theirs stops."""
     await by.change(lambda work: service.remove_visitor(work, visitor_id))
 
@@ -71,8 +69,8 @@ async def remove_visitor(visitor_id: Number, by: Annotated[Caller, may("visitors
 @get("/v1/meetings")
 async def page_meetings(
     by: Annotated[Caller, may("visitors:read")],
-    visitor: Number | None = None,
-    ends_after: Annotated[int | None, Parameter(query="endsAfter", ge=0, le=2**62)] = None,
+    visitor: int | None = None,
+    ends_after: Annotated[int | None, QueryParameter(name="endsAfter", ge=0, le=2**62)] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Meeting]:
@@ -94,14 +92,14 @@ async def add_meeting(draft: MeetingDraft, by: Annotated[Caller, may("visitors:w
 
 
 @get("/v1/meetings/{meeting_id:int}")
-async def get_meeting(meeting_id: Number, by: Annotated[Caller, may("visitors:read")]) -> Meeting:
+async def get_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:read")]) -> Meeting:
     """Answers one meeting, without its code."""
     return (await by.read(lambda conn, scope: store.get_visit(conn, scope, meeting_id))).meeting
 
 
 @patch("/v1/meetings/{meeting_id:int}")
 async def change_meeting(
-    meeting_id: Number, draft: MeetingPatch, by: Annotated[Caller, may("visitors:write")]
+    meeting_id: int, draft: MeetingPatch, by: Annotated[Caller, may("visitors:write")]
 ) -> MeetingWithPass:
     """Changes times or doors; a change revokes every earlier QR of the meeting, and the answer holds a new one."""
     signer = by.request.app.state.signer
@@ -109,19 +107,19 @@ async def change_meeting(
 
 
 @delete("/v1/meetings/{meeting_id:int}")
-async def remove_meeting(meeting_id: Number, by: Annotated[Caller, may("visitors:write")]) -> None:
+async def remove_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:write")]) -> None:
     """Deletes a meeting; its QR codes stop."""
     await by.change(lambda work: service.remove_meeting(work, meeting_id))
 
 
 @post("/v1/meetings/{meeting_id:int}/pass")
-async def issue_pass(meeting_id: Number, by: Annotated[Caller, may("visitors:write")]) -> Pass:
+async def issue_pass(meeting_id: int, by: Annotated[Caller, may("visitors:write")]) -> Pass:
     """Regenerates the QR text, good for the organisation's seconds from now on. Earlier texts end by themselves."""
     return (await _current(by, meeting_id)).current_pass
 
 
 @get("/v1/meetings/{meeting_id:int}/pass.svg", media_type="image/svg+xml")
-async def draw_svg(meeting_id: Number, by: Annotated[Caller, may("visitors:write")]) -> Response[bytes]:
+async def draw_svg(meeting_id: int, by: Annotated[Caller, may("visitors:write")]) -> Response[bytes]:
     """Draws a fresh QR code as SVG."""
     drawing = io.BytesIO()
     _drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="svg", xmldecl=False, scale=4)
@@ -129,9 +127,7 @@ async def draw_svg(meeting_id: Number, by: Annotated[Caller, may("visitors:write
 
 
 @get("/v1/meetings/{meeting_id:int}/pass.png", media_type="image/png")
-async def draw_png(
-    meeting_id: Number, by: Annotated[Caller, may("visitors:write")], scale: Scale = 8
-) -> Response[bytes]:
+async def draw_png(meeting_id: int, by: Annotated[Caller, may("visitors:write")], scale: Scale = 8) -> Response[bytes]:
     """Draws a fresh QR code as PNG."""
     drawing = io.BytesIO()
     _drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="png", scale=scale)
