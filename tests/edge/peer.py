@@ -126,6 +126,7 @@ class Peer:
         self._socket = socket
         await self.send(Welcome(self.sessions, self.now, len(known) + 1, self.frozen))
         self.confirmed = hello.revision
+        self.applied.set()
         sender = asyncio.create_task(self._send_state(hello))
         try:
             async for frame in socket:
