@@ -147,10 +147,11 @@ def jwk(point: bytes) -> dict[str, str]:
 
 
 def _sign(payload: bytes, kid: bytes, key: p256.PrivateKey) -> str:
-    protected = cbor2.dumps({1: -7, 4: kid})
-    signature = p256.sign(key, _to_be_signed(cbor2.dumps(protected), cbor2.dumps(payload)))
-    text = PREFIX + base45.encode(cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature])))
-    if len(text) > MAX_CHARACTERS or _envelope(text) is None:
+    protected, body = b"\x4d\xa2\x01\x26\x04\x48" + kid, cbor2.dumps(payload)
+    signature = p256.sign(key, _to_be_signed(protected, body))
+    data = b"\xd2\x84" + protected + b"\xa0" + body + b"\x58\x40" + signature  # the parts of _ENVELOPE, one by one
+    text = PREFIX + base45.encode(data)
+    if len(text) > MAX_CHARACTERS or _read_envelope(data) is None:
         raise ValueError("a pass of this size, or with such a kid, would be refused")
     return text
 
@@ -168,6 +169,10 @@ def _envelope(text: str) -> tuple[bytes, ...] | None:
         data = base45.decode(text[len(PREFIX) :])
     except ValueError:
         return None
+    return _read_envelope(data)
+
+
+def _read_envelope(data: bytes) -> tuple[bytes, ...] | None:
     match = _ENVELOPE.fullmatch(data)
     if match is None or len(match[4]) != _argument(match[3]):
         return None
