@@ -17,12 +17,18 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     if b"\\u0000" in body:
         raise Invalid("A text must not hold the character U+0000.")
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        errors = list(field_errors(msgspec.json.decode(body), decoder.type, "", decoder.strict))
-        raise Invalid(errors=errors or [FieldError("", _plain(error))]) from None
+        return _decoded(body, decoder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is not JSON: {error}.") from None
+
+
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        # what follows the first wrong field has not been read yet, and may be no JSON
+        errors = list(field_errors(msgspec.json.decode(body), decoder.type, "", decoder.strict))
+        raise Invalid(errors=errors or [FieldError("", _plain(error))]) from None
 
 
 def given(patch: msgspec.Struct) -> dict[str, Any]:

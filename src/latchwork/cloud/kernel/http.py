@@ -27,6 +27,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from latchwork.cloud.kernel import bodies
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work
 from latchwork.wire.api import problems
 from latchwork.wire.api.events import Actor
@@ -240,8 +241,8 @@ def _handler(
 
     async def handler(request: Request[Any, Any, Any], **values: Any) -> Any:
         values["by"] = await request.app.state.gate.admit(request, needs)
-        if not all(0 < values[id] < 2**31 for id in ids if isinstance(values[id], int)):
-            raise problems.NotFound  # the database would call it a number out of range
+        if needs.needs_token and not all(is_id(values[id]) for id in ids if isinstance(values[id], int)):
+            raise problems.NotFound
         if body is not None and decoder is not None:
             values[body] = bodies.decode(_json(request, values.pop("data")), decoder)
         return await endpoint(**values)

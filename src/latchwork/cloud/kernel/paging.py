@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from litestar.params import QueryParameter
 
+from latchwork.cloud.kernel.ids import MOST
 from latchwork.wire import p256
 from latchwork.wire.api.pages import MAX_LIMIT, Page
 from latchwork.wire.api.problems import FieldError, Invalid
@@ -14,6 +15,7 @@ from latchwork.wire.api.problems import FieldError, Invalid
 T = TypeVar("T")
 
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Filter = Annotated[int | None, QueryParameter(ge=0, le=MOST, description="Only what belongs to the one with this id.")]
 Cursor = Annotated[str | None, QueryParameter(description="`nextCursor` of the page before.")]
 
 
@@ -37,6 +39,6 @@ def _after(cursor: str | None) -> int:
         after = int(number)
     except ValueError:
         kind, after = "", 0
-    if kind != "id" or not 0 <= after < 2**62:
+    if kind != "id" or not 0 <= after <= MOST:
         raise Invalid(errors=[FieldError("cursor", "This is not a cursor of this list.")])
     return after

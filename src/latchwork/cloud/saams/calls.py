@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from latchwork.cloud.kernel import bodies
 from latchwork.cloud.kernel.http import Caller, as_problem, may
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.saams import wire
 from latchwork.wire.api.problems import NotFound
 
@@ -108,6 +109,6 @@ def with_cors(response: Response[Any]) -> Response[Any]:
 
 def number(text: str) -> int:
     """An id in a path; what is no small positive integer is the id of nothing."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 0 < int(text) < 2**31):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and is_id(int(text))):
         raise NotFound
     return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Limit, paged
+from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged
 from latchwork.cloud.sites import service, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
@@ -48,7 +48,7 @@ async def remove_site(site_id: int, by: Annotated[Caller, may("sites:write")]) -
 @get("/v1/access-points")
 async def page_access_points(
     by: Annotated[Caller, may("sites:read")],
-    site: int | None = None,
+    site: Filter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[AccessPoint]:

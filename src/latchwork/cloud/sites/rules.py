@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zoneinfo
+from functools import cache
 
 from msgspec import UNSET, UnsetType
 
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import name_errors, text_errors
-from latchwork.wire.api.problems import FieldError, Invalid
+from latchwork.wire.api.problems import FieldError, Invalid, NotFound
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 
 
@@ -32,10 +34,23 @@ def check_door(door: AccessPointDraft | AccessPointPatch) -> None:
         raise Invalid(errors=errors)
 
 
+def check_ids(**ids: int | UnsetType | None) -> None:
+    """Raises NotFound for a number that cannot be the id of anything; the rest is for the database to know."""
+    for what, id in ids.items():
+        if isinstance(id, int) and not is_id(id):
+            raise NotFound(f"There is no {what} with this id.")
+
+
 def _zone_errors(timezone: str | UnsetType) -> list[FieldError]:
-    if timezone is UNSET or timezone in zoneinfo.available_timezones():
+    if timezone is UNSET or timezone in _zones():
         return []
     return [FieldError("timezone", "An IANA time zone is needed, such as Europe/Berlin.")]
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Reads hundreds of files, and so only once."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def _reader_errors(reader: str | UnsetType | None, field: str) -> list[FieldError]:

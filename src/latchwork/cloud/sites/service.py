@@ -47,6 +47,7 @@ async def remove_site(work: Work, id: int) -> None:
 
 async def add_door(work: Work, draft: AccessPointDraft) -> AccessPoint:
     rules.check_door(draft)
+    rules.check_ids(site=draft.site_id, controller=draft.controller_id)
     door = await store.add_door(work.conn, work.scope, draft, work.now)
     work.touch_doors(door.id)
     events.record(work, "access_point_created", f"access_point/{door.id}", after=door)
@@ -55,6 +56,7 @@ async def add_door(work: Work, draft: AccessPointDraft) -> AccessPoint:
 
 async def change_door(work: Work, id: int, patch: AccessPointPatch) -> AccessPoint:
     rules.check_door(patch)
+    rules.check_ids(controller=patch.controller_id)
     before = await store.lock_door(work.conn, work.scope, id)
     after = msgspec.structs.replace(before, **given(patch))
     if after == before:

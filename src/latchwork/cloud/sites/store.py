@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.problems import NotFound
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, Site, SiteDraft
@@ -163,6 +164,8 @@ async def lock_door(conn: Connection, scope: Scope, id: int) -> AccessPoint:
 
 async def lock_doors(conn: Connection, scope: Scope, ids: Sequence[int]) -> list[AccessPoint]:
     """The doors with these ids, by ascending id; raises NotFound unless all are the organisation's."""
+    if not all(map(is_id, ids)):
+        raise NotFound("There is no access point with one of these ids.")
     rows = await conn.fetch(
         "SELECT * FROM access_points WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE",
         scope.organisation,

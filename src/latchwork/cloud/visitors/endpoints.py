@@ -10,7 +10,8 @@ from litestar import Response
 from litestar.params import QueryParameter
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Limit, paged
+from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged
+from latchwork.cloud.kernel.texts import is_text
 from latchwork.cloud.visitors import service, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.visitors import (
@@ -36,6 +37,8 @@ async def page_visitors(
     cursor: Cursor = None,
 ) -> Page[Visitor]:
     """Lists visitors; with `key` the one that you call so."""
+    if key is not None and not is_text(key):
+        return Page([])
     return await paged(limit, cursor, lambda after, n: by.read(lambda c, s: store.page_visitors(c, s, key, after, n)))
 
 
@@ -69,7 +72,7 @@ async def remove_visitor(visitor_id: int, by: Annotated[Caller, may("visitors:wr
 @get("/v1/meetings")
 async def page_meetings(
     by: Annotated[Caller, may("visitors:read")],
-    visitor: int | None = None,
+    visitor: Filter = None,
     ends_after: Annotated[int | None, QueryParameter(name="endsAfter", ge=0, le=2**62)] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
