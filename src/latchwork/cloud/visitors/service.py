@@ -18,7 +18,6 @@ from latchwork.wire.api.visitors import (
     Meeting,
     MeetingDraft,
     MeetingPatch,
-    MeetingVisitor,
     MeetingWithPass,
     Visitor,
     VisitorDraft,
@@ -76,8 +75,7 @@ async def invite(work: Work, signer: Signer, draft: MeetingDraft) -> MeetingWith
         ]
     )
     _check_doors(draft.access_points, house)
-    before = await _known(work, draft.visitor)
-    meeting, is_new = await store.invite(
+    meeting, before, is_new = await store.invite(
         work.conn,
         work.scope,
         draft.visitor,
@@ -124,8 +122,8 @@ async def remove_meeting(work: Work, id: int) -> None:
 
 async def current(conn: Connection, scope: Scope, signer: Signer, id: int, now: int) -> MeetingWithPass:
     """The meeting and a fresh pass of it; writes nothing. Raises Conflict when the meeting is over."""
-    visit = await store.get_visit(conn, scope, id)
-    house = await _open_house(conn, scope)
+    visit, house = await store.get_visit_in_house(conn, scope, id)
+    _check_open(house)
     if visit.meeting.end_time <= now:
         raise Conflict("This meeting is over; no code can open a door for it.")
     return _with_pass(scope, signer, house, visit.meeting, now)
@@ -153,22 +151,19 @@ async def _drop(work: Work, meetings: list[int]) -> None:
 async def _open_house(conn: Connection, scope: Scope, doors: Collection[int] = ()) -> House:
     """The house; raises ModuleOff when it receives no visitors."""
     house = await store.get_house(conn, scope, doors)
+    _check_open(house)
+    return house
+
+
+def _check_open(house: House) -> None:
     if not house.visitor_module:
         raise ModuleOff
-    return house
 
 
 def _check_doors(doors: Collection[int], house: House) -> None:
     if unknown := rules.unknown_doors(doors, house):
         listed = ", ".join(map(str, unknown))
         raise NotFound(f"There is no access point with the id {listed}.")
-
-
-async def _known(work: Work, visitor: MeetingVisitor) -> Visitor | None:
-    """The visitor as they were before, when the invitation says something about them."""
-    if given(visitor).keys() == {"key"}:
-        return None
-    return await store.find_visitor(work.conn, work.scope, visitor.key)
 
 
 def _drafted(draft: MeetingDraft, house: House, now: int) -> Meeting:

@@ -17,20 +17,36 @@ from latchwork.wire.api.visitors import Meeting, MeetingVisitor, Visitor, Visito
 # ------------------------------------------------------------------------------------------------- the house
 
 
+_HOUSE = """o.visitor_module, o.pass_seconds AS house_pass_seconds, o.passes_shortened_at, o.meeting_max_days,
+    k.kid, k.sealed_private_key"""
+_ACTIVE_KEY = "JOIN pass_keys k ON k.organisation_id = o.id AND k.state = 'active'"
+
+
 async def get_house(conn: Connection, scope: Scope, doors: Collection[int] = ()) -> House:
     row = await conn.fetchrow(
-        """
-        SELECT o.visitor_module, o.pass_seconds, o.passes_shortened_at, o.meeting_max_days, k.kid, k.sealed_private_key,
+        f"""
+        SELECT {_HOUSE},
             ARRAY(SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.id = ANY($2)) AS doors
-        FROM organisations o JOIN pass_keys k ON k.organisation_id = o.id AND k.state = 'active' WHERE o.id = $1
-        """,
+        FROM organisations o {_ACTIVE_KEY} WHERE o.id = $1
+        """,  # noqa: S608 - constants
         scope.organisation,
         [door for door in doors if 0 < door < 2**31],
     )
     if row is None:
         raise NotFound
-    fields = dict(row.items())
-    return House(**{**fields, "doors": frozenset(fields["doors"])})
+    return _house(row, row["doors"])
+
+
+def _house(row: asyncpg.Record, doors: Collection[int] = ()) -> House:
+    return House(
+        visitor_module=row["visitor_module"],
+        pass_seconds=row["house_pass_seconds"],
+        passes_shortened_at=row["passes_shortened_at"],
+        meeting_max_days=row["meeting_max_days"],
+        kid=row["kid"],
+        sealed_private_key=row["sealed_private_key"],
+        doors=frozenset(doors),
+    )
 
 
 # ------------------------------------------------------------------------------------------------- visitors
@@ -126,15 +142,20 @@ def _visitor(row: asyncpg.Record | None) -> Visitor:
 
 async def invite(
     conn: Connection, scope: Scope, visitor: MeetingVisitor, meeting: Meeting, own_pass: bool, now: int
-) -> tuple[Meeting, bool]:
-    """The meeting with its id and visitor, and whether the visitor is new: the same key is the same visitor.
+) -> tuple[Meeting, Visitor | None, bool]:
+    """The meeting with its id and visitor, the visitor as they were before, and whether they are new.
+
+    The same key is the same visitor.
 
     Of `meeting` the times, doors and pass's life are stored. Raises NotFound when a door was deleted a moment ago.
     """
     try:
         row = await conn.fetchrow(
             """
-            WITH visitor AS (
+            WITH before AS (
+                SELECT id, key, name, email, phone, company, host, created_at, updated_at
+                FROM visitors WHERE organisation_id = $1 AND key = $2
+            ), visitor AS (
                 INSERT INTO visitors AS v
                     (organisation_id, key, name, email, phone, company, host, created_at, updated_at)
                 VALUES ($1, $2, coalesce($3, ''), coalesce($4, ''), coalesce($5, ''), coalesce($6, ''),
@@ -154,7 +175,7 @@ async def invite(
             ), doors AS (
                 INSERT INTO meeting_doors SELECT $1, meeting.id, door FROM meeting, unnest($13::integer[]) AS door
             )
-            SELECT visitor.*, meeting.id AS meeting_id FROM visitor, meeting
+            SELECT visitor.*, meeting.id AS meeting_id, (SELECT before FROM before) FROM visitor, meeting
             """,
             scope.organisation,
             visitor.key,
@@ -173,23 +194,32 @@ async def invite(
     except asyncpg.ForeignKeyViolationError:
         raise NotFound("There is no access point with one of these ids.") from None
     added = msgspec.structs.replace(meeting, id=row["meeting_id"], visitor=_visitor(row))
-    return added, row["is_new"]
+    return added, Visitor(*row["before"]) if row["before"] else None, row["is_new"]
 
 
-_MEETING = """
-    SELECT m.id AS meeting_id, m.start_time, m.end_time, m.version, m.own_pass,
-        CASE WHEN m.own_pass THEN m.pass_seconds ELSE o.pass_seconds END AS pass_seconds,
-        m.created_at AS meeting_created_at, m.updated_at AS meeting_updated_at, v.*,
-        ARRAY(SELECT d.access_point_id FROM meeting_doors d
-              WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id ORDER BY 1) AS access_points
-    FROM meetings m JOIN organisations o ON o.id = m.organisation_id
-    JOIN visitors v ON v.organisation_id = m.organisation_id AND v.id = m.visitor_id
-"""
+_VISIT = """m.id AS meeting_id, m.start_time, m.end_time, m.version, m.own_pass,
+    CASE WHEN m.own_pass THEN m.pass_seconds ELSE o.pass_seconds END AS pass_seconds,
+    m.created_at AS meeting_created_at, m.updated_at AS meeting_updated_at, v.*,
+    ARRAY(SELECT d.access_point_id FROM meeting_doors d
+          WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id ORDER BY 1) AS access_points"""
+_VISITS = """meetings m JOIN organisations o ON o.id = m.organisation_id
+    JOIN visitors v ON v.organisation_id = m.organisation_id AND v.id = m.visitor_id"""
+_MEETING = f"SELECT {_VISIT} FROM {_VISITS}"  # noqa: S608 - constants
 
 
 async def get_visit(conn: Connection, scope: Scope, id: int) -> Visit:
     row = await conn.fetchrow(_MEETING + " WHERE m.organisation_id = $1 AND m.id = $2", scope.organisation, id)
     return _visit(row)
+
+
+async def get_visit_in_house(conn: Connection, scope: Scope, id: int) -> tuple[Visit, House]:
+    """The visit and what its passes depend on, read in one statement."""
+    row = await conn.fetchrow(
+        f"SELECT {_VISIT}, {_HOUSE} FROM {_VISITS} {_ACTIVE_KEY} WHERE m.organisation_id = $1 AND m.id = $2",  # noqa: S608
+        scope.organisation,
+        id,
+    )
+    return _visit(row), _house(row)
 
 
 async def lock_visit(conn: Connection, scope: Scope, id: int) -> Visit:
