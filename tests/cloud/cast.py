@@ -81,7 +81,7 @@ class Cloud:
 async def serving(dsn: str, **changes: Any) -> AsyncIterator[Cloud]:
     """The real application on a real port, with its jobs running."""
     app = create_app(settings(**changes), dsn)
-    with socket.socket() as listening:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:  # with proto 0 asyncio leaves Nagle on
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = _Server(uvicorn.Config(app, **_AS_SERVED))
