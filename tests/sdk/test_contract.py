@@ -1,0 +1,153 @@
+"""The client and the OpenAPI document of the real app say the same, operation by operation and field by field."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+from tests.sdk.lines import Recorder
+from tests.sdk.town import Town, visit
+
+from latchwork.sdk.client import Client
+from latchwork.wire import p256
+from latchwork.wire.api.accounts import ClientDraft, ClientPatch, OrganisationPatch
+from latchwork.wire.api.controllers import ControllerDraft, ControllerPatch
+from latchwork.wire.api.enrolment import Enrolment, proof_bytes
+from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
+from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch
+
+BEYOND = {"aclose", "follow"}
+"""What the client offers beside the operations."""
+CREATIONS = {"add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"}
+
+
+def methods() -> dict[str, inspect.Signature]:
+    public = {name: f for name, f in vars(Client).items() if inspect.isfunction(f) and not name.startswith("_")}
+    return {name: inspect.signature(function) for name, function in public.items() if name not in BEYOND}
+
+
+async def test_each_operation_has_a_method_and_each_method_an_operation(town: Town) -> None:
+    assert set(methods()) == set(await town.operations())
+
+
+async def test_each_method_takes_what_its_operation_takes(town: Town) -> None:
+    for name, operation in (await town.operations()).items():
+        parameters = methods()[name].parameters.keys() - {"self", "idempotency_key"}
+        query = {"ends_after" if each == "endsAfter" else each for each in operation.parameters("query")}
+        wanted = operation.parameters("path") | query
+        assert parameters >= wanted, name
+        assert len(parameters) == len(wanted) + operation.has_body, name
+
+
+async def test_creations_take_an_idempotency_key(town: Town) -> None:
+    taking = {name for name, signature in methods().items() if "idempotency_key" in signature.parameters}
+    assert taking == CREATIONS
+
+
+class Tour:
+    """Calls methods and holds each to its operation: its call is made, and no field of its answer is lost."""
+
+    def __init__(self, town: Town, operations: dict[str, Any]) -> None:
+        self._recorder = Recorder(town.line())
+        self._operations = operations
+        self._cloud = town.client(town.alice, self._recorder)
+        self.seen: set[str] = set()
+
+    async def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
+        answer: Any = getattr(self._cloud, name)(*arguments, **options)
+        result = await answer if isinstance(answer, Awaitable) else answer
+        exchanged = self._recorder.passed[-1]
+        assert self._operations[name].matches(exchanged.request.method, exchanged.request.url.path), name
+        assert ("idempotency-key" in exchanged.request.headers) == (name in CREATIONS), name
+        self._check_answer(name, exchanged.response.content, result)
+        self.seen.add(name)
+        return result
+
+    def _check_answer(self, name: str, body: bytes, result: Any) -> None:
+        if isinstance(result, bytes) or result is None:
+            assert body == (result or b""), name
+        else:
+            assert msgspec.json.decode(body) == msgspec.to_builtins(result), name
+
+
+async def test_every_method_makes_its_call_and_reads_its_whole_answer(town: Town) -> None:
+    operations = await town.operations()
+    call = Tour(town, operations)
+    await call("whoami")
+    await call("change_organisation", OrganisationPatch(meeting_max_days=30))
+    assert (await call("get_organisation")).meeting_max_days == 30
+    await _tour_accounts(call)
+    await _tour_doors(call)
+    await _tour_pass_keys(call, town.alices_id)
+    await _tour_visits(call)
+    last = (await call("last_event")).last
+    assert (await call("page_events", last - 3, limit=2, wait=1)).last == last - 1
+    assert call.seen == set(operations)
+
+
+async def _tour_accounts(call: Tour) -> None:
+    made = await call("add_client", ClientDraft("Reader", ["sites:read"]))
+    assert made.client_secret
+    assert (await call("change_client", made.id, ClientPatch(name="Looker"))).name == "Looker"
+    assert (await call("rotate_secret", made.id)).client_secret != made.client_secret
+    await call("revoke_client", made.id)
+    assert (await call("get_client", made.id)).revoked_at
+    assert len((await call("page_clients")).items) == 2
+
+
+async def _tour_doors(call: Tour) -> None:
+    site = await call("add_site", SiteDraft("Harbour House"))
+    assert (await call("change_site", site.id, SitePatch(timezone="Europe/Berlin"))).timezone == "Europe/Berlin"
+    door = await call("add_access_point", AccessPointDraft(site.id, "Front door"))
+    assert (await call("change_access_point", door.id, AccessPointPatch(zone="Lobby"))).zone == "Lobby"
+    controller = await call("add_controller", ControllerDraft("Dora"))
+    assert (await call("change_controller", controller.id, ControllerPatch(access_points=[door.id]))).revision > 0
+    await _tour_enrolment(call, controller.id)
+    assert (await call("rebuild_controller", controller.id)).changed == 0
+    await call("accept_snapshot", controller.id)
+    assert (await call("get_controller", controller.id)).access_points == [door.id]
+    assert (await call("page_controllers")).items[0].enrolled_at
+    assert (await call("get_access_point", door.id)).controller_id == controller.id
+    assert (await call("page_access_points", site=site.id, limit=1)).items[0].zone == "Lobby"
+    assert (await call("get_site", site.id)) == (await call("page_sites")).items[0]
+    await call("remove_controller", controller.id)
+    await call("remove_access_point", door.id)
+    await call("remove_site", site.id)
+
+
+async def _tour_enrolment(call: Tour, controller: int) -> None:
+    code = (await call("make_enrolment_code", controller)).code
+    key = p256.new_key()
+    point = p256.public_bytes(key.public_key())
+    proof = p256.sign(key, proof_bytes(code, point))
+    enrolled = await call("enrol", Enrolment(code, p256.b64url(point), p256.b64url(proof)))
+    assert enrolled.controller_id == controller
+
+
+async def _tour_pass_keys(call: Tour, organisation: int) -> None:
+    first = (await call("list_pass_keys"))[0]
+    key = await call("add_pass_key")
+    assert (await call("activate_pass_key", key.kid)).state == "active"
+    await call("remove_pass_key", first.kid)
+    assert [each["kid"] for each in (await call("pass_jwks", organisation))["keys"]] == [key.kid]
+
+
+async def _tour_visits(call: Tour) -> None:
+    site = await call("add_site", SiteDraft("Annexe"))
+    door = await call("add_access_point", AccessPointDraft(site.id, "Gate"))
+    vic = await call("add_visitor", VisitorDraft("vic", "Vic"))
+    assert (await call("change_visitor", vic.id, VisitorPatch(company="Visits & Sons"))).company == "Visits & Sons"
+    meeting = await call("add_meeting", visit(door.id))
+    assert meeting.visitor.id == vic.id
+    changed = await call("change_meeting", meeting.id, MeetingPatch(end_time=meeting.end_time + 60))
+    assert changed.current_pass.qr_data.startswith("LW1:")
+    assert (await call("get_meeting", meeting.id)).version == changed.version
+    assert (await call("page_meetings", visitor=vic.id, ends_after=meeting.end_time)).items[0].id == meeting.id
+    assert (await call("issue_pass", meeting.id)).usable
+    assert (await call("draw_svg", meeting.id)).startswith(b"<svg")
+    assert (await call("draw_png", meeting.id, scale=2)).startswith(b"\x89PNG")
+    assert (await call("get_visitor", vic.id)) == (await call("page_visitors", key="vic")).items[0]
+    await call("remove_meeting", meeting.id)
+    await call("remove_visitor", vic.id)
