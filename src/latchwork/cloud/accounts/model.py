@@ -24,6 +24,8 @@ class ClientSecret:
     secret_hash: str
     rate_per_second: int
     rate_burst: int
+    tokens_from: int
+    """Tokens issued before this were revoked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ async def change_client(work: Work, hints: Hints, id: int, patch: ClientPatch) -
     if after == before:
         return before
     await store.change_client(work.conn, work.scope, after)
-    if after.scopes != before.scopes:
+    if (after.scopes, after.name) != (before.scopes, before.name):
         await _forget_tokens(work, hints, after, not_before=0)
     events.record(work, "client_changed", f"client/{id}", before=before, after=after)
     return after

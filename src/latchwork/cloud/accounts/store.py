@@ -148,11 +148,23 @@ async def change_rate(conn: Connection, scope: Scope, id: int, per_second: int, 
 
 async def find_secret(conn: Connection, client_id: str) -> ClientSecret | None:
     """The client that this public id names, in whatever organisation; None when it is unknown or revoked."""
-    row = await conn.fetchrow("SELECT * FROM clients WHERE client_id = $1 AND revoked_at IS NULL", client_id)
+    row = await conn.fetchrow(
+        """
+        SELECT c.*, (SELECT coalesce(max(r.not_before), 0) FROM token_revocations r
+                     WHERE r.client_id = c.client_id AND r.jti IS NULL) AS tokens_from
+        FROM clients c WHERE c.client_id = $1 AND c.revoked_at IS NULL
+        """,
+        client_id,
+    )
     if row is None:
         return None
     return ClientSecret(
-        row["organisation_id"], _client(row), row["secret_hash"], row["rate_per_second"], row["rate_burst"]
+        organisation=row["organisation_id"],
+        client=_client(row),
+        secret_hash=row["secret_hash"],
+        rate_per_second=row["rate_per_second"],
+        rate_burst=row["rate_burst"],
+        tokens_from=row["tokens_from"],
     )
 
 
@@ -220,6 +232,11 @@ async def token_keys(conn: Connection) -> list[tuple[str, bytes, bytes]]:
         """
     )
     return [(row["kid"], row["public_key"], row["sealed_private_key"]) for row in rows]
+
+
+async def token_kids(conn: Connection) -> set[str]:
+    """The kids of the keys in use."""
+    return {row["kid"] for row in await conn.fetch("SELECT kid FROM token_keys WHERE retired_at IS NULL")}
 
 
 async def add_token_key(conn: Connection, kid: str, public_key: bytes, sealed: bytes, now: int) -> None:

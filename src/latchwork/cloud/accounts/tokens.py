@@ -23,7 +23,7 @@ from latchwork.cloud.kernel.http import Identity
 from latchwork.cloud.kernel.seal import Seal
 from latchwork.cloud.kernel.work import Database
 from latchwork.wire import p256
-from latchwork.wire.api.problems import Unauthorized
+from latchwork.wire.api.problems import Unauthorized, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Tokens:
             "sub": found.client.client_id,
             "client_id": found.client.client_id,
             "scope": " ".join(scopes),
-            "iat": now,
+            "iat": max(now, found.tokens_from),
             "exp": now + found.client.token_seconds,
             "jti": secrets.token_hex(12),
         }
@@ -148,7 +148,7 @@ class Tokens:
                 flag.clear()
                 try:
                     await self._look()
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable) as error:
                     log.warning("revocations cannot be read for now: %s", type(error).__name__)
                     self._remembered.clear()  # every token is looked up again, or refused with the database
                 try:
@@ -160,6 +160,11 @@ class Tokens:
     async def _look(self) -> None:
         async with self._database.connection() as conn:
             news = await store.revocations_after(conn, self._seen)
+            kids = await store.token_kids(conn)
+        if kids != self._kids:
+            await self.load_keys(int(time.time()))
+            self._turn += 1
+            self._remembered.clear()
         if news:
             self._turn += 1
             self._seen = news[-1].number
