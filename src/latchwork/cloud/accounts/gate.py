@@ -35,18 +35,20 @@ class TokenGate:
             self.slow_down(request)
             return Anybody(self._database, int(now), request)
         identity = await self._tokens.check(bearer(request.headers.get("authorization"), bare_token), now)
-        bucket = self._limits.admit(identity.client, identity.rate_per_second, identity.rate_burst, time.monotonic())
-        request.scope["state"]["rate_limit"] = bucket
+        self._take(request, identity.client, identity.rate_per_second, identity.rate_burst)
         if needs.scope is not None and needs.scope not in identity.scopes:
             raise Forbidden(f"This client may not do that: its token lacks the scope {needs.scope}.")
         return Caller(identity, self._database, self._idempotency, int(now), request)
 
     def slow_down(self, request: Request[Any, Any, Any]) -> None:
         """Raises TooManyRequests when this address has called a public endpoint too often."""
-        address = self._address(request)
-        request.scope["state"]["rate_limit"] = self._limits.admit(
-            ("address", address), ADDRESS_RATE, ADDRESS_BURST, time.monotonic()
-        )
+        self._take(request, ("address", self._address(request)), ADDRESS_RATE, ADDRESS_BURST)
+
+    def _take(self, request: Request[Any, Any, Any], key: object, rate: float, burst: int) -> None:
+        """Counts the request; its answer tells the bucket, also when that is empty."""
+        now = time.monotonic()
+        bucket = request.scope["state"]["rate_limit"] = self._limits.bucket(key, rate, burst, now)
+        bucket.take(now)
 
     def _address(self, request: Request[Any, Any, Any]) -> str:
         forwarded = request.headers.get("x-forwarded-for") if self._proxy_trusted else None

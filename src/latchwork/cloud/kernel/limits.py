@@ -18,14 +18,13 @@ class Bucket:
     left: float
     at: float
 
-    def take(self, now: float) -> bool:
-        """Whether one more request may pass."""
+    def take(self, now: float) -> None:
+        """One more request passes; raises TooManyRequests when the bucket is empty."""
         self.left = min(self.burst, self.left + (now - self.at) * self.rate)
         self.at = now
         if self.left < 1:
-            return False
+            raise TooManyRequests(retry_after=self.seconds_until_next)
         self.left -= 1
-        return True
 
     @property
     def seconds_until_next(self) -> int:
@@ -47,8 +46,8 @@ class Limits:
     def __init__(self) -> None:
         self._buckets: dict[object, Bucket] = {}
 
-    def admit(self, key: object, rate: float, burst: int, now: float) -> Bucket:
-        """The key's bucket after this request; raises TooManyRequests when it is empty. `now` in monotonic seconds."""
+    def bucket(self, key: object, rate: float, burst: int, now: float) -> Bucket:
+        """The key's bucket. `now` in monotonic seconds."""
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = Bucket(rate, burst, burst, now)
@@ -56,8 +55,6 @@ class Limits:
                 self._forget_full(now)
         elif bucket.rate != rate or bucket.burst != burst:
             bucket.rate, bucket.burst = rate, burst
-        if not bucket.take(now):
-            raise TooManyRequests(retry_after=bucket.seconds_until_next)
         return bucket
 
     def _forget_full(self, now: float) -> None:
