@@ -28,7 +28,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from latchwork.cloud.kernel import bodies
 from latchwork.cloud.kernel.ids import is_id
-from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work
+from latchwork.cloud.kernel.work import Connection, Database, Retry, Scope, UseCase, Work
 from latchwork.wire.api import problems
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.problems import FieldError, Invalid, Problem
@@ -145,7 +145,12 @@ class Caller:
             if stored.request_hash != request_hash:
                 raise problems.IdempotencyKeyReused
             return await again(work, stored.result_id)
-        result = await use_case(work)
+        try:
+            result = await use_case(work)
+        except problems.Conflict:
+            if await self.idempotency.find(work, self.identity.client, key_hash):
+                raise Retry from None  # what it conflicts with is the same request, which was quicker
+            raise
         await self.idempotency.add(work, self.identity.client, key_hash, Stored(request_hash, str(id_of(result))))
         return result
 
