@@ -1,0 +1,158 @@
+"""Promises of the event log: numbered without gaps, missed by nobody, and every change says who did it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from cloud.cast import Client, Cloud, Conn
+
+WRITERS = 16
+
+
+async def test_numbers_are_gapless_and_in_order_and_a_reader_misses_nothing(
+    alice: Client, other_cloud: Cloud, charlie: Client
+) -> None:
+    """Sixteen writers at two processes, while three readers with cursors read along."""
+    start = await alice.last_event()
+    elsewhere = Client(other_cloud, alice.organisation, alice.token)
+    total = WRITERS * 10 * 2  # a new visitor and a meeting each
+
+    async def write(writer: int) -> None:
+        at = alice if writer % 2 else elsewhere
+        for n in range(10):
+            await at.invite(1 + writer % 3, key=f"{writer}-{n}")
+            if n == 5:
+                await charlie.invite(1, key=f"c{writer}")
+
+    async def read(at: Client, wait: float) -> list[int]:
+        seen: list[int] = []
+        last = start
+        while len(seen) < total:
+            page = await at.get("/v1/events", params={"after": last, "limit": 7, "wait": wait})
+            seen += [event["number"] for event in page["events"]]
+            last = page["last"]
+        return seen
+
+    async with asyncio.timeout(60):
+        *readers, _ = await asyncio.gather(
+            read(alice, 5), read(elsewhere, 5), read(alice, 0), asyncio.gather(*map(write, range(WRITERS)))
+        )
+    for seen in readers:
+        assert seen == list(range(start + 1, start + total + 1))
+    assert await alice.last_event() == start + total
+
+
+async def test_a_waiting_reader_is_answered_as_soon_as_there_is_news(alice: Client, other_cloud: Cloud) -> None:
+    for at in (alice, Client(other_cloud, alice.organisation, alice.token)):
+        last = await alice.last_event()
+        waiting = asyncio.create_task(at.get("/v1/events", params={"after": last, "wait": 20}))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        began = time.monotonic()
+        await alice.post("/v1/sites", {"name": "News"})
+        page = await waiting
+        assert time.monotonic() - began < 0.5
+        assert [event["type"] for event in page["events"]] == ["site_created"]
+
+
+async def test_a_waiting_reader_gets_an_empty_page_when_nothing_happens(alice: Client, charlie: Client) -> None:
+    last = await alice.last_event()
+    began = time.monotonic()
+    waiting = asyncio.create_task(alice.get("/v1/events", params={"after": last, "wait": 1}))
+    await charlie.post("/v1/sites", {"name": "None of Alice's business"})
+    assert await waiting == {"events": [], "last": last}
+    assert 0.9 < time.monotonic() - began < 2
+
+
+async def test_a_reader_whose_hints_are_lost_still_gets_the_news(alice: Client, other_cloud: Cloud, db: Conn) -> None:
+    last = await alice.last_event()
+    at = Client(other_cloud, alice.organisation, alice.token)
+    await db.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+    waiting = asyncio.create_task(at.get("/v1/events", params={"after": last, "wait": 20}))
+    await asyncio.sleep(0.05)
+    await alice.post("/v1/sites", {"name": "News"})
+    async with asyncio.timeout(3):
+        assert len((await waiting)["events"]) == 1
+
+
+async def test_a_process_listens_again_after_its_listening_connection_was_lost(
+    alice: Client, other_cloud: Cloud, db: Conn
+) -> None:
+    await db.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+    async with asyncio.timeout(5):
+        while await db.value("SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen%'") < 2:
+            await asyncio.sleep(0.1)
+
+
+async def test_every_business_change_says_who_did_it_and_what_was_before_and_after(
+    alice: Client, charlie: Client
+) -> None:
+    """One row per operation: its events, and which of before and after they hold."""
+    now = int(time.time())
+    times = {"startTime": now, "endTime": now + 600}
+    meeting = {"visitor": {"key": "vic", "name": "Vic"}, "accessPoints": [1], **times}
+    [key] = await alice.get("/v1/organisation/pass-keys")
+    rows: list[tuple[str, str, Any, list[str]]] = [
+        ("PATCH", "/v1/organisation", {"singleUse": True}, ["organisation_changed ba"]),
+        ("PATCH", "/v1/organisation", {"singleUse": True}, []),
+        ("POST", "/v1/sites", {"name": "Branch"}, ["site_created a"]),
+        ("PATCH", "/v1/sites/2", {"name": "Branch office"}, ["site_changed ba"]),
+        ("PATCH", "/v1/sites/2", {"name": "Branch office"}, []),
+        ("POST", "/v1/access-points", {"siteId": 2, "name": "Back"}, ["access_point_created a"]),
+        ("PATCH", "/v1/access-points/4", {"name": "Side", "controllerId": 1}, ["access_point_changed ba"]),
+        ("PATCH", "/v1/access-points/4", {}, []),
+        ("POST", "/v1/controllers", {"name": "Eve", "accessPoints": [4]}, ["controller_created a"]),
+        ("PATCH", "/v1/controllers/3", {"name": "Mallory"}, ["controller_changed ba"]),
+        ("PATCH", "/v1/controllers/3", {"accessPoints": []}, ["controller_changed ba"]),
+        ("PATCH", "/v1/controllers/3", {"name": "Mallory"}, []),
+        ("POST", "/v1/controllers/3/enrolment-code", None, ["enrolment_code_created "]),
+        ("POST", "/v1/controllers/3/rebuild", None, []),
+        ("DELETE", "/v1/controllers/3", None, ["controller_deleted b"]),
+        ("DELETE", "/v1/access-points/4", None, ["access_point_deleted b"]),
+        ("DELETE", "/v1/sites/2", None, ["site_deleted b"]),
+        ("POST", "/v1/clients", {"name": "x", "scopes": []}, ["client_created a"]),
+        ("PATCH", "/v1/clients/3", {"name": "y"}, ["client_changed ba"]),
+        ("POST", "/v1/clients/3/secret", None, ["client_secret_rotated "]),
+        ("DELETE", "/v1/clients/3", None, ["client_revoked ba"]),
+        ("DELETE", "/v1/clients/3", None, []),
+        ("POST", "/v1/organisation/pass-keys", None, ["pass_key_created "]),
+        ("POST", "/v1/organisation/pass-keys/{new}/activate", {}, ["pass_key_activated "]),
+        ("DELETE", f"/v1/organisation/pass-keys/{key['kid']}", None, ["pass_key_deleted "]),
+        ("POST", "/v1/visitors", {"key": "bob"}, ["visitor_created a"]),
+        ("PATCH", "/v1/visitors/{bob}", {"company": "Bob & Co"}, ["visitor_changed ba"]),
+        ("POST", "/v1/meetings", meeting, ["visitor_created a", "meeting_created a"]),
+        ("POST", "/v1/meetings", meeting, ["meeting_created a"]),
+        ("POST", "/v1/meetings", {**meeting, "visitor": {"key": "vic", "company": "V"}},
+         ["visitor_changed ba", "meeting_created a"]),
+        ("PATCH", "/v1/meetings/{meeting}", {"addAccessPoints": [2]}, ["meeting_changed ba"]),
+        ("PATCH", "/v1/meetings/{meeting}", {"addAccessPoints": [2]}, []),
+        ("POST", "/v1/meetings/{meeting}/pass", None, []),
+        ("GET", "/v1/meetings/{meeting}/pass.svg", None, []),
+        ("DELETE", "/v1/meetings/{meeting}", None, ["meeting_deleted b"]),
+        ("DELETE", "/v1/visitors/{bob}", None, ["visitor_deleted b"]),
+    ]  # fmt: skip
+    names: dict[str, object] = {}
+    for method, path, body, expected in rows:
+        last = await alice.last_event()
+        response = await alice.call(method, path.format(**names), **({} if body is None else {"json": body}))
+        assert response.status_code < 300, (method, path, response.text)
+        if path.endswith("/pass-keys"):
+            names["new"] = response.json()["kid"]
+        if (method, path) == ("POST", "/v1/visitors"):
+            names["bob"] = response.json()["id"]
+        if (method, path) == ("POST", "/v1/meetings"):
+            names["meeting"] = response.json()["id"]
+        events = await alice.events(last)
+        shapes = [f"{e['type']} {'b' * bool(e['before'])}{'a' * bool(e['after'])}" for e in events]
+        assert shapes == expected, (method, path)
+        for event in events:
+            assert event["actor"]["kind"] == "client"
+            assert alice.account is not None
+            assert event["actor"]["id"] == alice.account.client_id
+            assert event["actor"]["name"] == "alice's backend"
+            assert event["before"] != event["after"] or event["before"] is None
+            assert abs(event["recordedAt"] - time.time()) < 5
+            assert "/" in event["subject"]
+    assert all("alice" not in str(event).lower() for event in await charlie.events())
