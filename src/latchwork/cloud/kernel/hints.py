@@ -82,11 +82,13 @@ class Hints:
                         self._wake_here(topic)
 
             await conn.add_listener(CHANNEL, heard)
-            while True:
+            conn.add_termination_listener(lambda _: self._wake.set())
+            while not conn.is_closed():
                 await self._wake.wait()
                 await asyncio.sleep(_GATHER)
                 self._wake.clear()
-                await self.send(conn)
+                if not conn.is_closed():
+                    await self.send(conn)
         finally:
             with suppress(Exception):
                 await conn.close(timeout=1)
