@@ -1,0 +1,373 @@
+"""The first page, on the real cloud: what it shows, to whom, and how it keeps browsers safe."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from tests.sdk.lines import Recorder
+from tests.sdk.town import Town, visit
+from tests.web.stage import Dora, composed, open_office, served
+
+from latchwork.cloud.events import service as events
+from latchwork.cloud.kernel.work import Work
+from latchwork.policy.reasons import Reason
+from latchwork.sdk.client import Client, Credentials
+from latchwork.web.app import create_web
+from latchwork.web.entrance import MOST_CLIENTS, Entrance, host_name
+from latchwork.wire.api.accounts import ClientDraft
+from latchwork.wire.api.controllers import ControllerDraft
+from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
+from latchwork.wire.api.visitors import MeetingDraft, MeetingVisitor, MeetingWithPass
+from latchwork.wire.facts import AccessDecided, DoorChanged
+
+HOSTILE = "<script>alert(1)</script>\"' onload=x &amp;"
+NOON = 1_793_361_600
+"""2026-10-30 12:00 UTC: 13:00 in Berlin, 08:00 in New York."""
+
+
+def browser(web: Any, host: str = "localhost:8080", **options: Any) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(web), base_url=f"http://{host}", **options)
+
+
+@dataclass
+class House:
+    """Alice's: two doors at one site, run by Dora."""
+
+    alice: Client
+    dora: Dora
+    front: int
+    lab: int
+    work: Any
+
+    async def book(self, name: str = "Vic") -> MeetingWithPass:
+        draft = visit(self.front)
+        return await self.alice.add_meeting(
+            MeetingDraft(MeetingVisitor(name, name=name), draft.start_time, draft.end_time, [self.front])
+        )
+
+
+@asynccontextmanager
+async def opened_house(town: Town) -> AsyncIterator[House]:
+    alice = town.client(town.alice)
+    site = await alice.add_site(SiteDraft("Harbour House", "Pier 4", "Europe/Berlin"))
+    front = await alice.add_access_point(AccessPointDraft(site.id, "Front door", zone="Lobby"))
+    lab = await alice.add_access_point(AccessPointDraft(site.id, "Lab"))
+    controller = await alice.add_controller(ControllerDraft("Dora", [front.id, lab.id]))
+    async with open_office(town.settings, town.dsn) as office:
+        dora = Dora(office, town.alices_id, controller.id)
+        yield House(alice, dora, front.id, lab.id, lambda use_case: office.run(town.alices_id, use_case))
+
+
+def entry(house: House, meeting: MeetingWithPass | None = None, reason: str = "granted", **more: Any) -> AccessDecided:
+    who = {"visitor": meeting.visitor.id, "meeting": meeting.id} if meeting else {}
+    more = {"at": time.time(), "door": house.front, "direction": "entry", "credential": "qr", **who, **more}
+    return AccessDecided(reason=reason, **more)
+
+
+# ------------------------------------------------------------------------------------------------- what it shows
+
+
+async def test_an_empty_house_says_how_to_begin(town: Town) -> None:
+    async with browser(create_web(town.app, town.charlie)) as http:
+        page = await http.get("/")
+    assert page.status_code == 200
+    for helpful in ("Charlie Ltd", "No doors yet", "POST /v1/sites", "latchwork demo", 'href="/reference"'):
+        assert helpful in page.text
+
+
+async def test_a_house_that_nobody_entered_says_so(town: Town) -> None:
+    async with opened_house(town), browser(create_web(town.app, town.alice)) as http:
+        page = (await http.get("/")).text
+    for shown in ("Harbour House", "Pier 4", "Europe/Berlin", "Front door", "Lobby", "controller not enrolled yet"):
+        assert shown in page
+    assert "Nobody has come yet" in page
+
+
+async def test_who_came_where_when_and_why(town: Town) -> None:
+    async with opened_house(town) as house, browser(create_web(town.app, town.alice)) as http:
+        vic = await house.book()
+        await house.dora.reports(
+            entry(house, vic, at=NOON),
+            entry(house, vic, "pass_wrong_door", at=NOON + 1, door=house.lab),
+            entry(house, None, "unknown_credential", at=NOON + 2, credential="card", count=12),
+            entry(house, vic, at=NOON + 3, direction="exit"),
+        )
+        page = (await http.get("/")).text
+    assert '<b class="who">Vic</b> came in' in page
+    assert '<b class="who">Vic</b> left' in page
+    assert Reason.PASS_WRONG_DOOR.sentence in page
+    assert "Somebody with a card" in page
+    assert "12 times" in page
+    assert '<time datetime="2026-10-30T13:00:00+01:00" title="Friday, 30 October 2026, 13:00:00 CET">13:00:00' in page
+    feed = page[page.index('id="lines"') :]
+    assert feed.index("left") < feed.index("Somebody with a card") < feed.index("came in")
+
+
+async def test_each_door_shows_its_latest(town: Town) -> None:
+    async with opened_house(town) as house, browser(create_web(town.app, town.alice)) as http:
+        vic = await house.book()
+        await house.dora.reports(entry(house, vic), entry(house, vic, "pass_expired"))
+        page = (await http.get("/")).text
+    last = page[page.index(f'id="door-{house.front}-last"') :]
+    assert "was refused" in last[: last.index("</p>")]
+    assert "Nobody came lately" in page[page.index(f'id="door-{house.lab}-last"') :]
+
+
+@pytest.mark.parametrize(
+    ("change", "title", "chip"),
+    [("forced", "Door forced open", "forced open"), ("held", "Door held open", "held open")],
+)
+async def test_a_door_in_alarm_stands_out_until_it_is_over(town: Town, change: Any, title: str, chip: str) -> None:
+    async with opened_house(town) as house, browser(create_web(town.app, town.alice)) as http:
+        await house.dora.reports(DoorChanged(at=NOON, door=house.front, change=change))
+        page = (await http.get("/")).text
+        assert '<li class="line alarm"' in page
+        assert title in page
+        assert f'id="door-{house.front}-alarm">{chip}</span>' in page
+        await house.dora.reports(DoorChanged(at=NOON + 1, door=house.front, change="closed"))
+        assert f'id="door-{house.front}-alarm"></span>' in (await http.get("/")).text
+
+
+async def test_alarms_of_controllers_and_shared_codes_stand_out(town: Town) -> None:
+    async def alarms(work: Work) -> None:
+        events.record(work, "cloud_rolled_back", "controller/1", data={"controllerRevision": 9})
+        events.record(work, "controller_cloned", "controller/1")
+
+    async with opened_house(town) as house, browser(create_web(town.app, town.alice)) as http:
+        await house.work(alarms)
+        await house.dora.reports(entry(house, await house.book(), shared_suspected=True))
+        page = (await http.get("/")).text
+    assert page.count('<li class="line alarm"') == 3
+    for title in ("Cloud is older than its doors", "Controller copied", "Code perhaps shared", "It was made for Vic"):
+        assert title in page
+
+
+async def test_the_latest_are_found_below_much_that_is_not_told(town: Town) -> None:
+    async def noise(work: Work) -> None:
+        for _ in range(450):
+            events.record(work, "request_to_exit", "access_point/1")
+
+    async with opened_house(town) as house, browser(create_web(town.app, town.alice)) as http:
+        await house.dora.reports(*(entry(house, at=NOON + n) for n in range(60)))
+        await house.work(noise)
+        page = (await http.get("/")).text
+    assert page.count('<li class="line granted"') == 50
+
+
+async def test_hostile_names_are_shown_as_they_are(town: Town) -> None:
+    async with opened_house(town) as house, browser(create_web(town.app, town.alice)) as http:
+        site = await house.alice.add_site(SiteDraft(HOSTILE, HOSTILE))
+        await house.alice.add_access_point(AccessPointDraft(site.id, HOSTILE, zone=HOSTILE))
+        await house.dora.reports(entry(house, await house.book(HOSTILE)), entry(house, reason=HOSTILE))
+        page = (await http.get("/")).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39; onload=x &amp;amp;" in page
+    assert "<script>" not in page
+    assert "\"' onload" not in page
+
+
+# ------------------------------------------------------------------------------------------------- safe browsers
+
+
+@pytest.mark.parametrize("path", ["/", "/static/site.css", "/static/none.css", "/nowhere"])
+async def test_every_answer_forbids_what_the_page_does_not_need(town: Town, path: str) -> None:
+    async with browser(create_web(town.app, town.alice)) as http:
+        headers = (await http.get(path)).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_page_needs_nothing_inline_and_nothing_from_elsewhere(town: Town) -> None:
+    async with opened_house(town), browser(create_web(town.app, town.alice)) as http:
+        page = (await http.get("/")).text
+        files = {part.partition('"')[0] for part in page.split('="/static/')[1:]}
+        assert len(files) == 3
+        for file in files:
+            answer = await http.get(f"/static/{file}")
+            assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True)
+    assert "<style" not in page
+    assert " style=" not in page
+    assert "//" not in page
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "0.0.0.0", ""])
+async def test_an_open_page_answers_to_this_machine_only(town: Town, host: str) -> None:
+    async with browser(create_web(town.app, town.alice)) as http:
+        for path in ("/", "/live", "/static/site.css"):
+            answer = await http.get(path, headers={"host": host})
+            assert (answer.status_code, "Alice" in answer.text) == (421, False)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:99", "127.0.0.1:1", "[::1]:8080"])
+async def test_an_open_page_answers_to_every_name_of_loopback(town: Town, host: str) -> None:
+    async with browser(create_web(town.app, town.alice)) as http:
+        assert (await http.get("/", headers={"host": host})).status_code == 200
+
+
+def test_a_host_header_is_a_name_and_perhaps_a_port() -> None:
+    assert [host_name(text) for text in ("A.b:1", "a", "[::1]:2", "[fe80::1]", "", ":80")] == [
+        "a.b",
+        "a",
+        "::1",
+        "fe80::1",
+        "",
+        "",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- who may look
+
+
+async def test_without_credentials_nobody_sees_anything(town: Town) -> None:
+    async with opened_house(town), browser(create_web(town.app), "any.example") as http:
+        for path in ("/", "/live"):
+            answer = await http.get(path)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Basic realm=")
+            assert "Front door" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic !", "Basic YTpi", "Basic Og==", "Bearer YTpi", "Basic gICA", "x" * 9000]
+)
+async def test_wrong_credentials_are_asked_for_again(town: Town, header: str) -> None:
+    async with browser(create_web(town.app)) as http:
+        assert (await http.get("/", headers={"authorization": header})).status_code == 401
+
+
+async def test_an_api_client_looks_in_its_own_name(town: Town) -> None:
+    web = create_web(town.app)
+    async with opened_house(town):
+        for who, seen in ((town.alice, True), (town.charlie, False)):
+            async with browser(web, auth=(who.client_id, who.client_secret)) as http:
+                page = await http.get("/")
+            assert (page.status_code, "Front door" in page.text) == (200, seen)
+            assert page.headers["cache-control"] == "no-store"
+
+
+async def test_a_client_that_was_revoked_is_asked_again(town: Town) -> None:
+    alice = town.client(town.alice)
+    made = await alice.add_client(ClientDraft("Guard", ["sites:read", "controllers:read", "events:read"]))
+    async with browser(create_web(town.app), auth=(made.client_id, made.client_secret or "")) as http:
+        assert (await http.get("/")).status_code == 200
+        await alice.revoke_client(made.id)
+        await asyncio.sleep(1.2)
+        assert (await http.get("/")).status_code == 401
+
+
+async def test_a_client_that_may_not_look_is_told_why(town: Town) -> None:
+    made = await town.client(town.alice).add_client(ClientDraft("Booker", ["visitors:write"]))
+    async with browser(create_web(town.app), auth=(made.client_id, made.client_secret or "")) as http:
+        page = await http.get("/")
+    assert (page.status_code, "lacks the scope" in page.text) == (403, True)
+
+
+async def test_credentials_are_proven_once_and_few_are_remembered(town: Town) -> None:
+    line = Recorder(town.line())
+    entrance = Entrance(lambda who: town.client(who, line), None)
+    header = f"Basic {httpx2.BasicAuth(town.alice.client_id, town.alice.client_secret)._auth_header.partition(' ')[2]}"
+    first = await entrance.client(header)
+    assert await entrance.client(header) is first
+    assert len(line.calls()) == 1
+    for number in range(MOST_CLIENTS):
+        entrance._remember(b"%d" % number, first)
+    assert await entrance.client(header) is not first
+
+
+async def test_a_cloud_that_is_away_is_said_so_in_a_sentence() -> None:
+    entrance_open = create_web("http://127.0.0.1:9", Credentials("lw_x", "y"))
+    async with browser(entrance_open) as http:
+        page = await http.get("/")
+    assert (page.status_code, "does not answer" in page.text) == (503, True)
+
+
+# ------------------------------------------------------------------------------------------------- live
+
+
+@asynccontextmanager
+async def listening(url: str, **headers: str) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    """The server-sent events of `/live`, comments left out."""
+    async with httpx2.AsyncClient(timeout=20) as http, http.stream("GET", url, headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield _messages(answer)
+
+
+async def _messages(answer: httpx2.Response) -> AsyncIterator[dict[str, str]]:
+    message: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if name in ("id", "data"):
+            message[name] = message.get(name, "") + value
+        if not line and "id" in message:
+            yield message
+            message = {}
+
+
+@asynccontextmanager
+async def live_house(town: Town) -> AsyncIterator[tuple[House, str]]:
+    ending = asyncio.Event()
+    web = create_web(town.app, town.alice, ending=ending)
+    async with opened_house(town) as house, served(composed(town.app, web)) as url:
+        yield house, f"{url}/live"
+        ending.set()
+
+
+async def test_what_happens_appears_at_once(town: Town) -> None:
+    async with live_house(town) as (house, live), listening(live) as messages:
+        vic = await house.book("<b>Vic</b>")
+        await house.dora.reports(entry(house, vic), DoorChanged(at=NOON, door=house.lab, change="forced"))
+        came = await asyncio.wait_for(anext(messages), 5)
+        forced = await asyncio.wait_for(anext(messages), 5)
+    assert '<b class="who">&lt;b&gt;Vic&lt;/b&gt;</b> came in' in came["data"]
+    assert f'id="door-{house.front}-last"' in came["data"]
+    assert 'class="line alarm"' in forced["data"]
+    assert f'id="door-{house.lab}-alarm">forced open<' in forced["data"]
+    assert int(forced["id"]) == int(came["id"]) + 1
+
+
+async def test_the_feed_goes_on_after_the_last_event_that_was_seen(town: Town) -> None:
+    async with live_house(town) as (house, live):
+        await house.dora.reports(
+            *(entry(house, reason=reason) for reason in ("granted", "pass_expired", "already_used"))
+        )
+        last = (await house.alice.last_event()).last
+        async with listening(f"{live}?after={last - 3}", **{"last-event-id": str(last - 1)}) as messages:
+            assert Reason.ALREADY_USED.sentence in (await asyncio.wait_for(anext(messages), 5))["data"]
+        async with listening(f"{live}?after={last - 3}") as messages:
+            seen = [int((await asyncio.wait_for(anext(messages), 5))["id"]) for _ in range(3)]
+    assert seen == [last - 2, last - 1, last]
+
+
+@pytest.mark.parametrize("after", ["999999", "-1", "x", "9" * 40, "%00"])
+async def test_a_place_that_this_log_does_not_have_means_from_now_on(town: Town, after: str) -> None:
+    async with live_house(town) as (house, live), listening(f"{live}?after={after}") as messages:
+        await house.dora.reports(entry(house))
+        assert "came in" in (await asyncio.wait_for(anext(messages), 5))["data"]
+
+
+async def test_a_site_that_is_new_has_its_own_time(town: Town) -> None:
+    async with live_house(town) as (house, live), listening(live) as messages:
+        site = await house.alice.add_site(SiteDraft("Annexe", "", "America/New_York"))
+        gate = await house.alice.add_access_point(AccessPointDraft(site.id, "Gate"))
+        await house.dora.reports(entry(house, at=NOON, door=gate.id))
+        assert "2026-10-30T08:00:00-04:00" in (await asyncio.wait_for(anext(messages), 5))["data"]
+
+
+async def test_live_feeds_end_with_the_server(town: Town) -> None:
+    ending = asyncio.Event()
+    async with (
+        served(composed(town.app, create_web(town.app, town.alice, ending=ending))) as url,
+        listening(f"{url}/live") as messages,
+    ):
+        ending.set()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(messages), 2)
