@@ -13,6 +13,7 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 from litestar.response import Stream
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -53,7 +54,7 @@ def create_web(
 
     With `credentials` everybody may look, in their name: serve it on loopback only; it answers to `allowed_hosts`, by
     default to the names of loopback. Without, it asks for an API client's id and secret by HTTP Basic, and answers to
-    every name unless told otherwise. Set `ending` before the server waits for its open connections: live feeds end then.
+    every name unless told otherwise. Live feeds end when `ending` is set: do it when the server stops.
     """
     base_url, transport = _way_to(cloud)
 
@@ -90,7 +91,7 @@ async def live(request: Request[Any, Any, Any]) -> Stream:
 
 
 @litestar.get("/static/{name:str}")
-async def static(name: str) -> Response[bytes]:
+async def static(name: FromPath[str]) -> Response[bytes]:
     """A file of the website itself; its URL changes with its content."""
     file = STATIC.get(name)
     if file is None:
