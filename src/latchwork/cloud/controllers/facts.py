@@ -31,9 +31,11 @@ _DOOR_CHANGES = {
 }
 
 
-async def take(work: Work, held: Held, message: Facts, describe: Describe) -> int:
-    """Appends what is new of these facts to the log; answers the next number wanted."""
-    wanted = await store.lock_journal(work.conn, work.scope, held.controller, message.journal)
+async def take(work: Work, held: Held, session: int, message: Facts, describe: Describe) -> int | None:
+    """Appends what is new of these facts to the log; answers the next number wanted, None when the session is over."""
+    wanted = await store.lock_journal(work.conn, work.scope, held.controller, session, message.journal)
+    if wanted is None:
+        return None
     if message.first > wanted:
         gap = {"journal": message.journal.hex(), "from": wanted, "to": message.first - 1}
         events.record(work, "journal_gap", f"controller/{held.controller}", data=gap)
@@ -41,8 +43,9 @@ async def take(work: Work, held: Held, message: Facts, describe: Describe) -> in
     bodies = message.bodies[start - message.first :]
     if bodies:
         await _record(work, held, message.journal, start, bodies, describe)
+    if start + len(bodies) > wanted:
         await store.commit_journal(work.conn, held.controller, message.journal, start + len(bodies))
-    return max(wanted, message.first + len(message.bodies))
+    return start + len(bodies)
 
 
 async def _record(

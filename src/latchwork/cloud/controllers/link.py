@@ -75,6 +75,8 @@ class Session:
     """Set when the batch under way has been confirmed."""
     goal: tuple[int, bytes] = (0, b"")
     """Revision and mark of the batch under way."""
+    is_over: bool = False
+    """The cloud has ended it."""
 
     @property
     def scope(self) -> Scope:
@@ -153,6 +155,9 @@ class Links:
             try:
                 await self._welcome(session, way, committed)
                 await self._run(session, way)
+            except asyncio.CancelledError:
+                if not session.is_over or session.task is None or session.task.uncancel() > 0:
+                    raise
             finally:
                 await self._close(session)
 
@@ -301,8 +306,11 @@ class Links:
                 session.scope,
                 session.actor,
                 int(time.time()),
-                lambda work: facts.take(work, session.held, message, self._describe),
+                lambda work: facts.take(work, session.held, session.number, message, self._describe),
             )
+            if next is None:
+                await self._end(session, link.Close.SUPERSEDED)
+                return
             await session.socket.send(link.from_cloud.encode(link.Committed(message.journal, next)))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable, Closed) as error:
             log.warning("facts were not taken: %s", type(error).__name__)
@@ -331,6 +339,7 @@ class Links:
             await store.stay_online(conn, sessions, now, now + ONLINE_FOR)
 
     async def _end(self, session: Session, code: int) -> None:
+        session.is_over = True
         with contextlib.suppress(Closed, OSError, RuntimeError):
             await session.socket.close(code)
         if session.task is not None and session.task is not asyncio.current_task():

@@ -411,16 +411,18 @@ async def thaw(conn: Connection, scope: Scope, controller: int) -> bool:
 # ------------------------------------------------------------------------------------------------- journals
 
 
-async def lock_journal(conn: Connection, scope: Scope, controller: int, journal: bytes) -> int:
-    """The next number wanted of a journal; locks it until commit."""
-    next: int = await conn.fetchval(
+async def lock_journal(conn: Connection, scope: Scope, controller: int, session: int, journal: bytes) -> int | None:
+    """The next number wanted of a journal; locks it until commit. None when a newer session has taken over."""
+    next: int | None = await conn.fetchval(
         """
-        INSERT INTO journals (organisation_id, controller_id, journal) VALUES ($1, $2, $3)
+        INSERT INTO journals (organisation_id, controller_id, journal)
+        SELECT $1, $2, $3 FROM controller_links WHERE controller_id = $2 AND session = $4
         ON CONFLICT (controller_id, journal) DO UPDATE SET next = journals.next RETURNING next
         """,
         scope.organisation,
         controller,
         journal,
+        session,
     )
     return next
 
