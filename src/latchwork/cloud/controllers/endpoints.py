@@ -74,8 +74,8 @@ async def make_enrolment_code(controller_id: int, by: Annotated[Caller, may("con
 @post("/v1/controllers/{controller_id:int}/rebuild")
 async def rebuild_controller(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> Rebuilt:
     """Computes the controller's whole state anew and sends what differed."""
-    registry = by.request.app.state.desired
-    return await by.change(lambda work: service.rebuild(work, registry, controller_id))
+    state = by.request.app.state
+    return await by.change(lambda work: service.rebuild(work, state.hints, state.desired, controller_id))
 
 
 @post("/v1/controllers/{controller_id:int}/accept-snapshot")

@@ -59,11 +59,12 @@ async def remove(work: Work, hints: Hints, id: int) -> None:
     events.record(work, "controller_deleted", f"controller/{id}", before=_lasting(controller))
 
 
-async def rebuild(work: Work, registry: Sequence[desired.Compute], id: int) -> Rebuilt:
+async def rebuild(work: Work, hints: Hints, registry: Sequence[desired.Compute], id: int) -> Rebuilt:
     """Computes the controller's whole state anew; what differed is changed and sent."""
     await store.get(work.conn, work.scope, id, work.now)
     work.touched.controllers.add(id)
     changed = await desired.bring_in_line(work, registry)
+    work.after_commit.append(lambda: desired.give_news(hints, [controller for controller, _ in changed]))
     return Rebuilt(sum(records for _, records in changed))
 
 
