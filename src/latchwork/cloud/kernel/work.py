@@ -25,6 +25,14 @@ class Retry(Exception):
     """Somebody else was quicker; the whole unit of work starts anew."""
 
 
+_LOST_RACES = (
+    Retry,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ForeignKeyViolationError,  # those that a store foresees it turns into facts; others are somebody's deletion
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose rows a statement may see."""
@@ -96,7 +104,7 @@ class Database:
         for attempt in range(_TRIES):
             try:
                 return await self._once(scope, actor, now, use_case)
-            except (Retry, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            except _LOST_RACES:
                 await asyncio.sleep(random.uniform(0, 0.01) * 2**attempt)  # noqa: S311 - spreads contenders, no secret
         raise Unavailable("Too many changes at once; please try again.")
 
