@@ -135,7 +135,8 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for single statements; raises Unavailable when none is free within 5 s."""
         try:
-            conn = await self.pool.acquire(timeout=5)
+            async with asyncio.timeout(5):  # given to `acquire` it would count anew, and again for `release`
+                conn = await self.pool.acquire()
         except TimeoutError:
             raise Unavailable from None
         try:
