@@ -61,6 +61,7 @@ def options(**more: Any) -> dict[str, Any]:
         "ws_max_size": MAX_FRAME_BYTES,
         "ws_per_message_deflate": False,
         "access_log": False,
+        "proxy_headers": False,
         "server_header": False,
         "timeout_graceful_shutdown": 5,
         "log_level": "warning",

@@ -27,7 +27,9 @@ admin = typer.Typer(
     no_args_is_help=True,
 )
 
-Organisation = Annotated[int, typer.Option("--organisation", "-o", help="The organisation's id.")]
+Organisation = Annotated[int, typer.Option("--organisation", "-o", help="The organisation's id.", min=1, max=2**31 - 1)]
+Id = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]
+Positive = Annotated[int, typer.Argument(min=1, max=1_000_000)]
 Fields = Annotated[
     list[str] | None,
     typer.Argument(help="Fields as name=value, named as in the API; a list as 1,2,3; nothing as null."),
@@ -93,14 +95,14 @@ def list_clients(organisation: Organisation, data: DataFolder = None) -> None:
 
 
 @client.command("rotate")
-def rotate_secret(id: int, organisation: Organisation, data: DataFolder = None) -> None:
+def rotate_secret(id: Id, organisation: Organisation, data: DataFolder = None) -> None:
     """Gives a client a new secret and shows it, this once; the old one and all its tokens end."""
     with told():
         show(_run(data, lambda office: office_work.rotate_secret(office, organisation, id)))
 
 
 @client.command("revoke")
-def revoke_client(id: int, organisation: Organisation, data: DataFolder = None) -> None:
+def revoke_client(id: Id, organisation: Organisation, data: DataFolder = None) -> None:
     """Revokes a client: it is refused everywhere within a second."""
     with told():
         _run(data, lambda office: office_work.revoke_client(office, organisation, id))
@@ -108,7 +110,9 @@ def revoke_client(id: int, organisation: Organisation, data: DataFolder = None) 
 
 
 @client.command("rate")
-def set_rate(id: int, per_second: int, burst: int, organisation: Organisation, data: DataFolder = None) -> None:
+def set_rate(
+    id: Id, per_second: Positive, burst: Positive, organisation: Organisation, data: DataFolder = None
+) -> None:
     """Sets how fast a client may call: so many requests a second, and so many at once."""
     with told():
         _run(data, lambda office: office_work.set_rate(office, organisation, id, per_second, burst))
@@ -151,15 +155,13 @@ def activate_key(
 
 @key.command("rotate-tokens")
 def rotate_token_key(
-    retire_old: Annotated[
-        bool, typer.Option("--retire-old", help="Refuse every token issued so far; running servers must restart.")
-    ] = False,
+    retire_old: Annotated[bool, typer.Option("--retire-old", help="Refuse every token issued so far.")] = False,
     data: DataFolder = None,
 ) -> None:
     """Makes a new key for signing access tokens."""
     with told():
         _run(data, lambda office: office_work.rotate_token_key(office, retire_old))
-        out.print("A new key signs access tokens as soon as the servers are restarted.")
+        out.print("A new key signs access tokens; running servers know it within a second.")
 
 
 # ------------------------------------------------------------------------------------------------- resources
@@ -185,7 +187,7 @@ def _add_resource(resource: Resource) -> None:
             show(_run(data, lambda office: office_work.page(office, organisation, verbs)))
 
     @group.command("show")
-    def show_one(id: int, organisation: Organisation, data: DataFolder = None) -> None:
+    def show_one(id: Id, organisation: Organisation, data: DataFolder = None) -> None:
         with told():
             show(_run(data, lambda office: office_work.get(office, organisation, verbs, id)))
 
@@ -196,13 +198,13 @@ def _add_resource(resource: Resource) -> None:
             show(_run(data, lambda office: office.run(organisation, lambda work: verbs.add(work, draft))))
 
     @group.command("change")
-    def change(id: int, organisation: Organisation, fields: Fields = None, data: DataFolder = None) -> None:
+    def change(id: Id, organisation: Organisation, fields: Fields = None, data: DataFolder = None) -> None:
         with told():
             patch = _record(fields or [], verbs.patch)
             show(_run(data, lambda office: office.run(organisation, lambda work: verbs.change(work, id, patch))))
 
     @group.command("delete")
-    def delete(id: int, organisation: Organisation, data: DataFolder = None) -> None:
+    def delete(id: Id, organisation: Organisation, data: DataFolder = None) -> None:
         with told():
             _run(data, lambda office: office_work.remove(office, organisation, verbs, id))
             out.print(f"{resource.name} {id} was deleted.")
@@ -248,7 +250,7 @@ for _resource in (
 
 
 @admin.command("enrolment-code")
-def enrolment_code(controller: int, organisation: Organisation, data: DataFolder = None) -> None:
+def enrolment_code(controller: Id, organisation: Organisation, data: DataFolder = None) -> None:
     """Makes a one-time code, good for 15 minutes, for `latchwork edge enrol` at the door."""
     with told():
         fingerprint = settings_of(data, os.environ).tls_fingerprint
@@ -256,7 +258,7 @@ def enrolment_code(controller: int, organisation: Organisation, data: DataFolder
 
 
 @admin.command("accept-snapshot")
-def accept_snapshot(controller: int, organisation: Organisation, data: DataFolder = None) -> None:
+def accept_snapshot(controller: Id, organisation: Organisation, data: DataFolder = None) -> None:
     """After a restore: lets a frozen controller take the cloud's state as it is now."""
     with told():
         show(_run(data, lambda office: office_work.accept_snapshot(office, organisation, controller)))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import asyncpg
 import msgspec
 import typer
 from rich.console import Console
@@ -34,6 +35,8 @@ def told() -> Iterator[None]:
         for error in problem.errors:
             print(f"{error.field}: {error.detail}", file=sys.stderr)
         _fail(problem.detail)
+    except asyncpg.PostgresError as error:  # its text may quote what is stored
+        _fail(f"the database refused: {type(error).__name__}")
     except Exception as error:
         if not (type(error).__module__.startswith("latchwork.") or isinstance(error, OSError | ValueError)):
             raise

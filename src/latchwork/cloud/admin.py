@@ -66,16 +66,15 @@ async def open_office(settings: Settings, dsn: str) -> AsyncIterator[Office]:
 async def found(office: Office, name: str) -> Organisation:
     """A new organisation with its first pass key."""
     check_name(name)
-    async with office.database.transaction() as conn:
-        organisation = await accounts.found(conn, name, int(time.time()))
 
     async def begin(work: Work) -> Organisation:
+        work.scope = Scope(await accounts.found(work.conn, name, work.now))
         created = (await account_store.get_tenant(work.conn, work.scope)).organisation
-        events.record(work, "organisation_created", f"organisation/{organisation}", after=created)
+        events.record(work, "organisation_created", f"organisation/{created.id}", after=created)
         await controllers.add_pass_key(work, office.seal)
         return created
 
-    return await office.run(organisation, begin)
+    return await office.run(0, begin)
 
 
 async def organisations(office: Office) -> list[Organisation]:
@@ -85,13 +84,16 @@ async def organisations(office: Office) -> list[Organisation]:
 
 async def add_client(office: Office, organisation: int, name: str, scopes: list[str], days: float) -> Client:
     """A client and its secret; raises NotFound for an unknown organisation, Invalid for what cannot be."""
+    if unknown := sorted(set(scopes) - set(ALL_SCOPES)):
+        raise Invalid(f"There is no scope {unknown[0]}; there are: {', '.join(ALL_SCOPES)}.")
     draft = ClientDraft(name, scopes or list(ALL_SCOPES), int(days * 86_400))  # type: ignore[arg-type]
-    return await office.run(organisation, lambda work: _add_client(work, draft))
+    secret = await accounts.new_secret()
+    return await office.run(organisation, lambda work: _add_client(work, draft, secret))
 
 
-async def _add_client(work: Work, draft: ClientDraft) -> Client:
+async def _add_client(work: Work, draft: ClientDraft, secret: accounts.Secret) -> Client:
     await account_store.get_tenant(work.conn, work.scope)
-    return await accounts.add_client(work, draft)
+    return await accounts.add_client(work, draft, secret)
 
 
 async def clients(office: Office, organisation: int) -> list[Client]:
@@ -100,7 +102,10 @@ async def clients(office: Office, organisation: int) -> list[Client]:
 
 
 async def rotate_secret(office: Office, organisation: int, client: int) -> Client:
-    return await office.run(organisation, lambda work: accounts.rotate_secret(work, office.hints, ALL_SCOPES, client))
+    secret = await accounts.new_secret()
+    return await office.run(
+        organisation, lambda work: accounts.rotate_secret(work, office.hints, ALL_SCOPES, client, secret)
+    )
 
 
 async def revoke_client(office: Office, organisation: int, client: int) -> None:

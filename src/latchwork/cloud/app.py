@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -150,6 +152,8 @@ async def _running(app: Litestar, settings: Settings, dsn: str) -> AsyncIterator
     )
     jobs = [hints.carry(dsn), tokens.watch_revocations(), links.watch(), _lapse(database), _sweep(database)]
     tasks = [asyncio.create_task(job) for job in jobs]
+    for task in tasks:
+        task.add_done_callback(_end_with)
     try:
         yield
     finally:
@@ -163,6 +167,13 @@ async def _running(app: Litestar, settings: Settings, dsn: str) -> AsyncIterator
 def compose(pool: asyncpg.Pool[asyncpg.Record], hints: Hints) -> Database:
     """The database with its closing steps, in their order: settle the desired state, then number the events."""
     return Database(pool, [desired.settling(DESIRED, hints), numbering(hints)])
+
+
+def _end_with(job: asyncio.Task[Any]) -> None:
+    """A job that ends by itself is a defect: better no process than one that forgets to look for revocations."""
+    if not job.cancelled():
+        log.critical("a job of the process ended: %s", job)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _lapse(database: Database) -> None:

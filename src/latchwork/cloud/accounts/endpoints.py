@@ -59,8 +59,10 @@ async def page_clients(
 async def add_client(draft: ClientDraft, by: Annotated[Caller, may("clients:write")]) -> Client:
     """Makes an API client; its secret is in this answer and never shown again. It cannot get more than you have."""
     service.check_no_more_than(by.identity.scopes, draft.scopes)
+    secret = await service.new_secret()
     return await by.create(
-        lambda work: service.add_client(work, draft), lambda work, id: store.get_client(work.conn, work.scope, int(id))
+        lambda work: service.add_client(work, draft, secret),
+        lambda work, id: store.get_client(work.conn, work.scope, int(id)),
     )
 
 
@@ -81,8 +83,8 @@ async def change_client(client_id: int, draft: ClientPatch, by: Annotated[Caller
 @post("/v1/clients/{client_id:int}/secret")
 async def rotate_secret(client_id: int, by: Annotated[Caller, may("clients:write")]) -> Client:
     """Replaces the secret; the old one and every token made with it end."""
-    hints = by.request.app.state.hints
-    return await by.change(lambda work: service.rotate_secret(work, hints, by.identity.scopes, client_id))
+    hints, secret = by.request.app.state.hints, await service.new_secret()
+    return await by.change(lambda work: service.rotate_secret(work, hints, by.identity.scopes, client_id, secret))
 
 
 @delete("/v1/clients/{client_id:int}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from typing import Any
 
@@ -53,8 +54,17 @@ class TokenGate:
     def _address(self, request: Request[Any, Any, Any]) -> str:
         forwarded = request.headers.get("x-forwarded-for") if self._proxy_trusted else None
         if forwarded:
-            return forwarded.rpartition(",")[2].strip()
-        return request.client.host if request.client else ""
+            return _network(forwarded.rpartition(",")[2].strip())
+        return _network(request.client.host) if request.client else ""
+
+
+def _network(address: str) -> str:
+    """An address, or the /64 that an IPv6 address belongs to: whoever has one of those has all."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address
 
 
 def bearer(header: str | None, bare_token: bool) -> str:

@@ -59,11 +59,12 @@ async def token(request: Request[Any, Any, Any]) -> Response[TokenAnswer]:
     """Form body `grant_type=client_credentials`, optionally `scope`; the client by HTTP Basic or in the body."""
     request.app.state.gate.slow_down(request)
     form = await _form(request)
+    now = int(time.time())  # before the secret is looked up: a rotation in between ends this token too
     found = await _client(request, form)
     if form.get("grant_type") != "client_credentials":
         raise OAuthError("unsupported_grant_type", "The only grant type is client_credentials.")
     scopes = _scopes(form.get("scope"), found.client.scopes)
-    text = request.app.state.tokens.issue(found, scopes, int(time.time()))
+    text = request.app.state.tokens.issue(found, scopes, now)
     answer = TokenAnswer(text, "Bearer", found.client.token_seconds, " ".join(scopes))
     return Response(answer, status_code=200, headers=_NO_STORE)
 
@@ -141,8 +142,7 @@ async def _client(request: Request[Any, Any, Any], form: dict[str, str]) -> Clie
         raise OAuthError("invalid_request", "Use one way of client authentication, not two.")
     client_id, secret = _basic(header) if header else (form.get("client_id", ""), form.get("client_secret", ""))
     try:
-        async with request.app.state.database.connection() as conn:
-            return await service.authenticate(conn, client_id, secret)
+        return await service.authenticate(request.app.state.database, client_id, secret)
     except Unauthorized as wrong:
         raise OAuthError("invalid_client", wrong.detail, 401) from None
 

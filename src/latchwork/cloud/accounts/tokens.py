@@ -109,7 +109,7 @@ class Tokens:
                 self._reload_at = time.monotonic() + 1
                 await self.load_keys(int(time.time()))  # the key may be newer than this process
             return self._claims(token)
-        except (JoseError, ValueError, KeyError, TypeError):
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError):
             raise Unauthorized from None
 
     def _claims(self, token: str) -> dict[str, Any]:

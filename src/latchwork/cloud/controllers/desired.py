@@ -13,6 +13,7 @@ import asyncpg
 
 from latchwork.cloud.controllers import store
 from latchwork.cloud.controllers.model import Computed, Desired
+from latchwork.cloud.events import store as event_log
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.work import ClosingStep, Connection, Scope, Touched, Work
 from latchwork.wire import state
@@ -52,21 +53,16 @@ async def bring_in_line(work: Work, registry: Sequence[Compute]) -> list[tuple[i
 
 
 async def _settle(work: Work, registry: Sequence[Compute], touched: Touched) -> list[tuple[int, int]]:
-    """Locks the controllers concerned before their records are computed for good: whoever comes second sees what the
-    first has committed. When it turns out that more controllers are concerned, they are locked too, and once again."""
+    """One unit of work of an organisation at a time: whoever computes second sees what the first has committed, also
+    where the first changed which controllers are concerned (docs/decisions/0005)."""
     if not touched:
         return []
-    locked: set[int] = set()
-    while True:
-        computed = [await compute(work.conn, work.scope, touched) for compute in registry]
-        concerned = touched.controllers or await _concerned(work, computed)
-        if concerned <= locked:
-            break
-        await store.lock(work.conn, work.scope, sorted(concerned - locked))
-        locked |= concerned
+    await event_log.lock(work.conn, work.scope)
+    computed = [await compute(work.conn, work.scope, touched) for compute in registry]
     if touched.controllers:
         computed = [await _with_all_held(work, part, touched.controllers) for part in computed]
-    return await store.put(work.conn, work.scope, computed, locked, work.now) if locked else []
+    concerned = touched.controllers or await _concerned(work, computed)
+    return await store.put(work.conn, work.scope, computed, concerned, work.now) if concerned else []
 
 
 async def _concerned(work: Work, computed: Sequence[Computed]) -> set[int]:

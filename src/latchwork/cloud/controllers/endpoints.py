@@ -68,7 +68,11 @@ async def remove_controller(controller_id: int, by: Annotated[Caller, may("contr
 async def make_enrolment_code(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> EnrolmentCode:
     """Makes a one-time code, good for 15 minutes, for `latchwork edge enrol` at the door."""
     fingerprint = by.request.app.state.settings.tls_fingerprint
-    return await by.change(lambda work: enrolment.make_code(work, controller_id, fingerprint))
+    return await by.create(
+        lambda work: enrolment.make_code(work, controller_id, fingerprint),
+        enrolment.code_again,
+        id_of=lambda _: controller_id,
+    )
 
 
 @post("/v1/controllers/{controller_id:int}/rebuild")

@@ -15,7 +15,7 @@ from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.wire import p256
 from latchwork.wire.api.controllers import EnrolmentCode
 from latchwork.wire.api.enrolment import Enrolled, Enrolment, proof_bytes
-from latchwork.wire.api.problems import EnrolmentRefused
+from latchwork.wire.api.problems import Conflict, EnrolmentRefused
 
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ0123456789"  # 32 that nobody confuses: 16 of them are 80 bits
 
@@ -28,6 +28,11 @@ async def make_code(work: Work, controller: int, tls_fingerprint: str) -> Enrolm
     await store.put_code(work.conn, work.scope, controller, _hash(code), expires_at)
     events.record(work, "enrolment_code_created", f"controller/{controller}")
     return EnrolmentCode(f"{code}-{tls_fingerprint}" if tls_fingerprint else code, expires_at)
+
+
+async def code_again(work: Work, id: str) -> EnrolmentCode:
+    """A code is shown once: a repeat learns that it was made."""
+    raise Conflict("The code was made and is shown once; make a new one if it got lost.")
 
 
 async def find_organisation(conn: Connection, code: str) -> Scope:

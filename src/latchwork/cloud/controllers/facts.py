@@ -80,7 +80,8 @@ def _record_one(work: Work, held: Held, fact: facts.AnyFact, data: dict[str, Any
             events.record(work, _DOOR_CHANGES[fact.change], f"access_point/{fact.door}", data=data, at=fact.at)
         case facts.ControllerStarted():
             data |= {"version": fact.version, "clockTrusted": fact.clock_trusted}
-            events.record(work, "controller_started", subject, data=data, at=fact.at)
+            at = fact.at if fact.clock_trusted else None  # it does not know the time yet
+            events.record(work, "controller_started", subject, data=data, at=at)
         case facts.RecordRejected():
             data |= {"kind": fact.kind, "key": fact.key, "revision": fact.revision}
             events.record(work, "record_rejected", subject, data=data, at=fact.at)

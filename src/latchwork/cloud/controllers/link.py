@@ -148,7 +148,7 @@ class Links:
                 Scope(held.organisation),
                 Actor("controller", str(held.controller), held.name),
                 int(time.time()),
-                lambda work: _begin(work, hello),
+                lambda work: _begin(work, hello, held.public_key),
             )
             session = Session(held, number, socket, hello.revision, news, asyncio.current_task())
             await self._supersede(session)
@@ -234,6 +234,8 @@ class Links:
                 batch = await _or_removed(
                     store.changes_after(conn, session.held.controller, session.sent, ONE_STATEMENT)
                 )
+            if session.sent < batch.oldest_tombstone:
+                raise Closed(1012)  # what it must forget was forgotten here: its next hello gets a snapshot
             if not batch.is_complete:
                 await self._send_all(session, after=session.sent, snapshot=False)
             elif batch.revision > session.sent:
@@ -353,10 +355,10 @@ class Links:
                 await store.close_session(conn, session.held.controller, session.number, int(time.time()))
 
 
-async def _begin(work: Work, hello: link.Hello) -> tuple[int, Course, int]:
+async def _begin(work: Work, hello: link.Hello, key: bytes | None) -> tuple[int, Course, int]:
     """Opens the session: (its number, what state it gets, the next fact wanted)."""
     held = await store.lock_held(work.conn, work.scope.organisation, hello.controller)
-    if held is None:
+    if held is None or held.public_key != key:  # removed or replaced since its signature was checked
         raise Closed(link.Close.REMOVED)
     known_mark = await store.find_mark(work.conn, hello.controller, hello.revision)
     way = course(held, hello, known_mark)

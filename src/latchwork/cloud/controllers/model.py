@@ -51,6 +51,7 @@ class Batch:
     revision: int
     mark: bytes
     records: list[tuple[str, str, int, bytes | None]]
+    oldest_tombstone: int
     is_complete: bool
     """False: there is more than one statement should read at once."""
 

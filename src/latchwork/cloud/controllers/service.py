@@ -43,7 +43,7 @@ async def change(work: Work, id: int, patch: ControllerPatch) -> Controller:
     if patch.access_points is not UNSET:
         await _run_doors(work, id, patch.access_points)
     after = await store.get(work.conn, work.scope, id, work.now)
-    if after != before:
+    if _lasting(after) != _lasting(before):
         subject = f"controller/{id}"
         events.record(work, "controller_changed", subject, before=_lasting(before), after=_lasting(after))
     return after

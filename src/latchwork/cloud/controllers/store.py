@@ -91,15 +91,6 @@ def _controller(row: asyncpg.Record | None, now: int) -> Controller:
 # ------------------------------------------------------------------------------------------------- desired state
 
 
-async def lock(conn: Connection, scope: Scope, controllers: Collection[int]) -> None:
-    """Locks controllers against other writers of their state, in ascending order."""
-    await conn.execute(
-        "SELECT FROM controllers WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE",
-        scope.organisation,
-        list(controllers),
-    )
-
-
 async def holders(conn: Connection, scope: Scope, computed: Sequence[Computed]) -> set[int]:
     """The controllers that hold a record under one of the computed keys."""
     kinds, keys = _flat_keys(computed)
@@ -132,7 +123,7 @@ async def held_keys(conn: Connection, scope: Scope, controller: int, kind: str) 
 async def put(
     conn: Connection, scope: Scope, computed: Sequence[Computed], controllers: Collection[int], now: int
 ) -> list[tuple[int, int]]:
-    """Makes the locked controllers' records equal to what was computed; answers (controller, records changed).
+    """Makes these controllers' records equal to what was computed; answers (controller, records changed).
 
     Identical is no change; gone is a tombstone. Each controller that changes is raised by one revision, with a mark.
     """
@@ -357,7 +348,7 @@ async def changes_after(conn: Connection, controller: int, revision: int, limit:
     """What is newer than a revision, in one statement and so of one instant."""
     rows = await conn.fetch(
         """
-        SELECT c.revision AS goal, c.mark, d.kind, d.key, d.revision, d.body FROM controllers c
+        SELECT c.revision AS goal, c.mark, c.oldest_tombstone, d.kind, d.key, d.revision, d.body FROM controllers c
         LEFT JOIN desired_records d ON d.controller_id = c.id AND d.revision > $2
         WHERE c.id = $1 ORDER BY d.revision LIMIT $3
         """,
@@ -368,7 +359,8 @@ async def changes_after(conn: Connection, controller: int, revision: int, limit:
     if not rows:
         raise NotFound
     records = [(r["kind"], r["key"], r["revision"], r["body"]) for r in rows if r["kind"] is not None]
-    return Batch(rows[0]["goal"], rows[0]["mark"], records[:limit], len(rows) <= limit)
+    first = rows[0]
+    return Batch(first["goal"], first["mark"], records[:limit], first["oldest_tombstone"], len(rows) <= limit)
 
 
 async def present_revision(conn: Connection, controller: int) -> tuple[int, bytes]:

@@ -64,6 +64,11 @@ async def last_number(conn: Connection, scope: Scope) -> int:
     return last or 0
 
 
+async def lock(conn: Connection, scope: Scope) -> None:
+    """Lets nobody else of the organisation come to their closing steps until commit."""
+    await conn.execute("SELECT FROM event_counters WHERE organisation_id = $1 FOR UPDATE", scope.organisation)
+
+
 async def open_log(conn: Connection, organisation: int) -> None:
     """A new organisation's counter."""
     await conn.execute("INSERT INTO event_counters (organisation_id) VALUES ($1)", organisation)

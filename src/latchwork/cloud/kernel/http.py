@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -353,7 +354,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, _DATABASE_AWAY):
         log.warning("the database cannot be used: %s", type(error).__name__)
         return problems.Unavailable()
-    log.error("unforeseen %s", type(error).__name__, exc_info=error)
+    place = "".join(traceback.format_tb(error.__traceback__))  # without the error's text: it may quote what is stored
+    log.error("unforeseen %s at\n%s", type(error).__name__, place)
     return problems.Internal()
 
 

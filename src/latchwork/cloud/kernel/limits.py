@@ -52,12 +52,7 @@ class Limits:
         if bucket is None:
             bucket = self._buckets[key] = Bucket(rate, burst, burst, now)
             if len(self._buckets) > _MOST_BUCKETS:
-                self._forget_full(now)
+                del self._buckets[next(iter(self._buckets))]
         elif bucket.rate != rate or bucket.burst != burst:
             bucket.rate, bucket.burst = rate, burst
         return bucket
-
-    def _forget_full(self, now: float) -> None:
-        full = [key for key, b in self._buckets.items() if b.left + (now - b.at) * b.rate >= b.burst]
-        for key in full:
-            del self._buckets[key]

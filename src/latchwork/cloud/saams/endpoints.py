@@ -45,9 +45,9 @@ async def _token(request: Request[Any, Any, Any]) -> Response[bytes]:
     body = bodies.decode((await request.body()) or b"{}", _token_request)
     if body.grant_type not in GRANT_TYPES:
         raise Invalid(errors=[FieldError("grantType", "The only grant type is client-credentials.")])
-    async with request.app.state.database.connection() as conn:
-        found = await accounts.authenticate(conn, str(body.client_id), body.client_secret)
-    token = request.app.state.tokens.issue(found, found.client.scopes, int(time.time()))
+    now = int(time.time())  # before the secret is looked up: a rotation in between ends this token too
+    found = await accounts.authenticate(request.app.state.database, str(body.client_id), body.client_secret)
+    token = request.app.state.tokens.issue(found, found.client.scopes, now)
     payload = {
         "access_token": token,
         "refresh_token": secrets.token_urlsafe(32),  # clients look for the field; nothing accepts it
@@ -73,7 +73,7 @@ async def organisation(by: Caller, body: wire.Nothing) -> dict[str, int]:
 
 async def _sites(by: Caller, body: wire.SiteList) -> dict[str, Any]:
     part = wire.sliced(body.pagination)
-    name = (body.filters.name if body.filters else None) or ""
+    name = (body.filters.name if isinstance(body.filters, wire.SiteFilters) else None) or ""
     found, total = await by.read(lambda c, s: sites.search_sites(c, s, name, part.skip, part.limit))
     return {"sites": [wire.site(s) for s in found], "pagination": part.answer(total)}
 
@@ -82,7 +82,8 @@ async def _access_points(by: Caller, body: wire.AccessPointList, site: int | Non
     part = wire.sliced(body.pagination)
     if site is not None:
         await by.read(lambda c, s: sites.get_site(c, s, site))
-    text = (body.filters.search or body.filters.name if body.filters else None) or ""
+    filters = body.filters if isinstance(body.filters, wire.AccessPointFilters) else wire.AccessPointFilters()
+    text = filters.search or filters.name or ""
     found, total = await by.read(lambda c, s: sites.search_doors(c, s, site, text, part.skip, part.limit))
     return {"accessPoints": [wire.access_point(a) for a in found], "pagination": part.answer(total)}
 
@@ -104,7 +105,7 @@ legacy_access_points = call("POST", _LEGACY + "/accessPoint", "sites:read")(_acc
 async def create_meeting(by: Caller, body: wire.MeetingCreate) -> dict[str, Any]:
     signer = by.request.app.state.signer
     draft = MeetingDraft(
-        MeetingVisitor(str(body.user_id)), body.start_time, body.end_time, sorted(set(body.permissions_to_add))
+        MeetingVisitor(str(body.user_id)), body.start_time, body.end_time, sorted(set(body.permissions_to_add or ()))
     )
     return _meeting(await by.change(lambda work: visitors.invite(work, signer, draft)))
 

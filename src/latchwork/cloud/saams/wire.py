@@ -45,9 +45,15 @@ def success(message: Any) -> bytes:
 
 def failure(problem: Problem) -> bytes:
     """The first field error is the sentence, when there is one: this wire has room for one."""
-    sentence = problem.errors[0].detail if problem.errors else problem.detail
-    code = ERROR_CODES.get(type(problem), ERROR_CODES[problems.Internal])
+    sentence = _sentence(problem.errors[0]) if problem.errors else problem.detail
+    other = problems.Malformed if problem.status < 500 else problems.Internal
+    code = ERROR_CODES.get(type(problem), ERROR_CODES[other])
     return msgspec.json.encode({"type": "error", "message": {"errorCode": code, "errorMessage": sentence}})
+
+
+def _sentence(error: FieldError) -> str:
+    """The field stands in it."""
+    return error.detail if not error.field or error.field in error.detail else f"{error.field}: {error.detail}"
 
 
 class Pagination(msgspec.Struct, frozen=True, rename="camel"):
@@ -97,7 +103,8 @@ class SiteFilters(msgspec.Struct, frozen=True):
 
 class SiteList(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: SiteFilters | None = None
+    filters: SiteFilters | list[Any] | None = None
+    """A list, when PHP sends an empty object."""
 
 
 class AccessPointFilters(msgspec.Struct, frozen=True):
@@ -107,7 +114,7 @@ class AccessPointFilters(msgspec.Struct, frozen=True):
 
 class AccessPointList(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: AccessPointFilters | None = None
+    filters: AccessPointFilters | list[Any] | None = None
 
 
 class MeetingCreate(msgspec.Struct, frozen=True, rename="camel"):
@@ -115,7 +122,7 @@ class MeetingCreate(msgspec.Struct, frozen=True, rename="camel"):
     """The client's own key for the visitor, a name space of its own."""
     start_time: int
     end_time: int
-    permissions_to_add: list[int]
+    permissions_to_add: list[int] | None = None
 
 
 class MeetingUpdate(msgspec.Struct, frozen=True, rename="camel"):

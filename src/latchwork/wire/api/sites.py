@@ -45,6 +45,7 @@ class AccessPoint(msgspec.Struct, frozen=True, rename="camel"):
     held_seconds: float
     """How long the door may stand open before it counts as held."""
     needs_pin: bool
+    """A card opens it only with its holder's PIN. A visitor's code needs none."""
     is_default: bool
     """Granted to every new user."""
     degraded: Literal["refuse", "admit"]

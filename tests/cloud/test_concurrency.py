@@ -1,0 +1,101 @@
+"""Two units of work at once end as if one had come after the other: the doors hold what a rebuild would give them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from latchwork.cloud import admin
+from latchwork.cloud.accounts import service as accounts
+from latchwork.cloud.app import DESIRED
+from latchwork.cloud.controllers import service as controllers
+from latchwork.cloud.kernel.seal import Seal
+from latchwork.cloud.kernel.settings import read_settings
+from latchwork.cloud.kernel.work import Work
+from latchwork.cloud.sites import service as sites
+from latchwork.cloud.visitors import service as visitors
+from latchwork.cloud.visitors.signing import Signer
+from latchwork.wire.api.accounts import OrganisationPatch
+from latchwork.wire.api.controllers import ControllerDraft, ControllerPatch
+from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft
+from latchwork.wire.api.visitors import MeetingDraft, MeetingVisitor
+
+Change = Callable[[Work], Awaitable[Any]]
+
+
+class Town:
+    """An organisation with two controllers, three doors and a meeting at all of them."""
+
+    def __init__(self, office: admin.Office, organisation: int) -> None:
+        self.office = office
+        self.organisation = organisation
+        self.controllers: list[int] = []
+        self.meeting = 0
+
+    async def build(self) -> None:
+        now = int(time.time())
+        await self.run(lambda work: sites.add_site(work, SiteDraft("HQ")))
+        for name in ("Front", "Back", "Side"):
+            await self.run(lambda work, name=name: sites.add_door(work, AccessPointDraft(1, name)))
+        for name, doors in (("C1", [1]), ("C2", [])):
+            made = await self.run(lambda work, n=name, d=doors: controllers.add(work, ControllerDraft(n, d)))
+            self.controllers.append(made.id)
+        draft = MeetingDraft(MeetingVisitor("vic"), now, now + 3600, [1, 2, 3], pass_seconds=None)
+        self.meeting = (await self.run(lambda work: visitors.invite(work, Signer(self.office.seal), draft))).id
+
+    async def run(self, change: Change) -> Any:
+        return await self.office.run(self.organisation, change)
+
+    async def differences(self) -> int:
+        """How many records a rebuild of everything changes."""
+        changed = 0
+        for controller in self.controllers:
+            found = await self.run(lambda work, id=controller: controllers.rebuild(work, self.office.hints, DESIRED, id))
+            changed += found.changed
+        return changed
+
+
+CHANGES: dict[str, Callable[[Town, Seal], Change]] = {
+    "delete the meeting": lambda town, _: lambda work: visitors.remove_meeting(work, town.meeting),
+    "give the back door to C2": lambda town, _: (
+        lambda work: sites.change_door(work, 2, AccessPointPatch(controller_id=town.controllers[1]))
+    ),
+    "take C1's doors away": lambda town, _: (
+        lambda work: controllers.change(work, town.controllers[0], ControllerPatch(access_points=[3]))
+    ),
+    "one opening a code": lambda town, _: (
+        lambda work: accounts.change_organisation(work, OrganisationPatch(single_use=True))
+    ),
+    "a new pass key": lambda town, seal: lambda work: controllers.add_pass_key(work, seal),
+    "delete the side door": lambda town, _: lambda work: sites.remove_door(work, 3),
+}
+
+
+@pytest.mark.parametrize("second", CHANGES)
+@pytest.mark.parametrize("first", CHANGES)
+async def test_any_two_changes_at_once_end_as_a_rebuild_would(
+    fresh_dsn: str, tmp_path: Any, first: str, second: str
+) -> None:
+    """The first holds its transaction open after its own rows are written, while the second runs."""
+    settings = read_settings({"LATCHWORK_DATA": str(tmp_path)})
+    async with admin.open_office(settings, fresh_dsn) as office:
+        town = Town(office, (await admin.found(office, "Alice Ltd")).id)
+        await town.build()
+        written, go_on = asyncio.Event(), asyncio.Event()
+
+        async def held_open(work: Work) -> None:
+            await CHANGES[first](town, office.seal)(work)
+            written.set()
+            await go_on.wait()
+
+        one = asyncio.create_task(town.run(held_open))
+        await written.wait()
+        two = asyncio.create_task(town.run(CHANGES[second](town, office.seal)))
+        await asyncio.wait({two}, timeout=0.05)
+        go_on.set()
+        await asyncio.gather(one, two, return_exceptions=True)
+        assert await town.differences() == 0
