@@ -30,8 +30,9 @@ NAMES = (
 )
 
 _AT_ONCE = 8
-_ROUNDS = 15
-_CREATES, _REGENERATIONS = 400, 800
+_ROUNDS = 40
+_CREATES, _REGENERATIONS = 160, 320
+"""Requests in a round: short ones, so that a pair sees the same machine."""
 
 Call = Callable[[Connection], Awaitable[Any]]
 

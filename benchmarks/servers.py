@@ -75,7 +75,7 @@ def _await(process: subprocess.Popen[bytes], port: int) -> None:
 
 def main(kind: str, port: int) -> None:
     app = serve.create() if kind == "cloud" else floor.create(os.environ["DATABASE_URL"])
-    uvicorn.run(app, **serve.options(host="127.0.0.1", port=port))
+    uvicorn.run(app, **serve.options(host="127.0.0.1", port=port, timeout_keep_alive=60))
 
 
 if __name__ == "__main__":
