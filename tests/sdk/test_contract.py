@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any
 
+import asyncpg
 import msgspec
 from tests.sdk.lines import Recorder
 from tests.sdk.town import Town, visit
@@ -79,7 +80,7 @@ async def test_every_method_makes_its_call_and_reads_its_whole_answer(town: Town
     await call("change_organisation", OrganisationPatch(meeting_max_days=30))
     assert (await call("get_organisation")).meeting_max_days == 30
     await _tour_accounts(call)
-    await _tour_doors(call)
+    await _tour_doors(call, town.dsn)
     await _tour_pass_keys(call, town.alices_id)
     await _tour_visits(call)
     last = (await call("last_event")).last
@@ -97,7 +98,7 @@ async def _tour_accounts(call: Tour) -> None:
     assert len((await call("page_clients")).items) == 2
 
 
-async def _tour_doors(call: Tour) -> None:
+async def _tour_doors(call: Tour, dsn: str) -> None:
     site = await call("add_site", SiteDraft("Harbour House"))
     assert (await call("change_site", site.id, SitePatch(timezone="Europe/Berlin"))).timezone == "Europe/Berlin"
     door = await call("add_access_point", AccessPointDraft(site.id, "Front door"))
@@ -106,7 +107,8 @@ async def _tour_doors(call: Tour) -> None:
     assert (await call("change_controller", controller.id, ControllerPatch(access_points=[door.id]))).revision > 0
     await _tour_enrolment(call, controller.id)
     assert (await call("rebuild_controller", controller.id)).changed == 0
-    await call("accept_snapshot", controller.id)
+    await _freeze(dsn, controller.id)
+    assert not (await call("accept_snapshot", controller.id)).frozen
     assert (await call("get_controller", controller.id)).access_points == [door.id]
     assert (await call("page_controllers")).items[0].enrolled_at
     assert (await call("get_access_point", door.id)).controller_id == controller.id
@@ -115,6 +117,13 @@ async def _tour_doors(call: Tour) -> None:
     await call("remove_controller", controller.id)
     await call("remove_access_point", door.id)
     await call("remove_site", site.id)
+
+
+async def _freeze(dsn: str, controller: int) -> None:
+    """As when the controller knew more than a cloud that was restored from a backup."""
+    conn = await asyncpg.connect(dsn)
+    await conn.execute("UPDATE controller_links SET frozen = true WHERE controller_id = $1", controller)
+    await conn.close()
 
 
 async def _tour_enrolment(call: Tour, controller: int) -> None:

@@ -24,7 +24,7 @@ from latchwork.wire.link import Facts
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
     """The app on a free loopback port; answers its URL."""
-    listening = socket.socket()
+    listening = socket.socket(proto=socket.IPPROTO_TCP)  # so that asyncio turns Nagle's delay off
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

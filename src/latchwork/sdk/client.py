@@ -247,7 +247,7 @@ class Client:
         return await self._post(f"/v1/controllers/{controller_id}/rebuild", Rebuilt)
 
     async def accept_snapshot(self, controller_id: int) -> Controller:
-        """Ends the freeze after the cloud was restored from a backup. Never repeated by itself."""
+        """Ends the freeze after the cloud was restored from a backup; Conflict when there is none. Never repeated."""
         return await self._post(f"/v1/controllers/{controller_id}/accept-snapshot", Controller, is_safe=False)
 
     async def enrol(self, enrolment: Enrolment) -> Enrolled:
