@@ -25,7 +25,8 @@ def pages() -> dict[str, str]:
 
 def reasons() -> str:
     rows = "\n".join(f"| `{reason.value}` | {reason.sentence} |" for reason in Reason)
-    return f"# Why a door opened, or did not\n\n{NOTE}A code never changes its meaning.\n\n| code | sentence |\n|---|---|\n{rows}\n"
+    head = f"# Why a door opened, or did not\n\n{NOTE}A code never changes its meaning.\n\n"
+    return f"{head}| code | sentence |\n|---|---|\n{rows}\n"
 
 
 def errors() -> str:
@@ -34,8 +35,9 @@ def errors() -> str:
         for kind in sorted(Problem.by_code.values(), key=lambda kind: (kind.status, kind.code))
     )
     return (
-        f"# Errors\n\n{NOTE}The native API answers with problem details (RFC 9457) that carry a stable `code`, a sentence"
-        " in `detail`, and in `errors` every field that was wrong. The SAAMS wire answers with its `errorCode`.\n\n"
+        f"# Errors\n\n{NOTE}The native API answers with problem details (RFC 9457) that carry a stable `code`, a"
+        " sentence in `detail`, and in `errors` every field that was wrong. The SAAMS wire answers with its"
+        " `errorCode`.\n\n"
         f"| code | HTTP status | SAAMS errorCode | sentence |\n|---|---|---|---|\n{rows}\n"
     )
 
@@ -66,8 +68,8 @@ def api() -> str:
     rows = "\n".join(_operations(openapi()))
     return (
         f"# The native API\n\n{NOTE}The whole document is at `/openapi.json`, a page to read it at `/reference`."
-        " Every instant is whole seconds since the epoch. A list takes `limit` and `cursor`; a POST that creates takes an"
-        " `Idempotency-Key`. Errors are in [errors.md](errors.md).\n\n"
+        " Every instant is whole seconds since the epoch. A list takes `limit` and `cursor`; a POST that creates takes"
+        " an `Idempotency-Key`. Errors are in [errors.md](errors.md).\n\n"
         f"| call | scope | what it does |\n|---|---|---|\n{rows}\n"
     )
 

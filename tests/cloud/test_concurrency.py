@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from latchwork.cloud import admin
 from latchwork.cloud.accounts import service as accounts
 from latchwork.cloud.app import DESIRED
 from latchwork.cloud.controllers import service as controllers
+from latchwork.cloud.controllers import store
+from latchwork.cloud.controllers.desired import settling
+from latchwork.cloud.events.service import numbering
 from latchwork.cloud.kernel.seal import Seal
 from latchwork.cloud.kernel.settings import read_settings
-from latchwork.cloud.kernel.work import Work
+from latchwork.cloud.kernel.work import SYSTEM, Database, Scope, Work
 from latchwork.cloud.sites import service as sites
 from latchwork.cloud.visitors import service as visitors
 from latchwork.cloud.visitors.signing import Signer
@@ -47,14 +51,19 @@ class Town:
         draft = MeetingDraft(MeetingVisitor("vic"), now, now + 3600, [1, 2, 3], pass_seconds=None)
         self.meeting = (await self.run(lambda work: visitors.invite(work, Signer(self.office.seal), draft))).id
 
-    async def run(self, change: Change) -> Any:
-        return await self.office.run(self.organisation, change)
+    async def run(self, change: Change, database: Database | None = None) -> Any:
+        database = database or self.office.database
+        return await database.run(Scope(self.organisation), SYSTEM, int(time.time()), change)
 
     async def differences(self) -> int:
         """How many records a rebuild of everything changes."""
         changed = 0
-        for controller in self.controllers:
-            found = await self.run(lambda work, id=controller: controllers.rebuild(work, self.office.hints, DESIRED, id))
+        async with self.office.database.connection() as conn:
+            every = await store.page(conn, Scope(self.organisation), 0, 100, int(time.time()))
+        for controller in (each.id for each in every):
+            found = await self.run(
+                lambda work, id=controller: controllers.rebuild(work, self.office.hints, DESIRED, id)
+            )
             changed += found.changed
         return changed
 
@@ -70,6 +79,7 @@ CHANGES: dict[str, Callable[[Town, Seal], Change]] = {
     "one opening a code": lambda town, _: (
         lambda work: accounts.change_organisation(work, OrganisationPatch(single_use=True))
     ),
+    "a new controller for the side door": lambda _, __: lambda work: controllers.add(work, ControllerDraft("C3", [3])),
     "a new pass key": lambda town, seal: lambda work: controllers.add_pass_key(work, seal),
     "delete the side door": lambda town, _: lambda work: sites.remove_door(work, 3),
 }
@@ -78,24 +88,24 @@ CHANGES: dict[str, Callable[[Town, Seal], Change]] = {
 @pytest.mark.parametrize("second", CHANGES)
 @pytest.mark.parametrize("first", CHANGES)
 async def test_any_two_changes_at_once_end_as_a_rebuild_would(
-    fresh_dsn: str, tmp_path: Any, first: str, second: str
+    fresh_dsn: str, tmp_path: Path, first: str, second: str
 ) -> None:
-    """The first holds its transaction open after its own rows are written, while the second runs."""
+    """The first has computed its records and not committed when the second begins."""
     settings = read_settings({"LATCHWORK_DATA": str(tmp_path)})
     async with admin.open_office(settings, fresh_dsn) as office:
         town = Town(office, (await admin.found(office, "Alice Ltd")).id)
         await town.build()
-        written, go_on = asyncio.Event(), asyncio.Event()
+        computed, go_on = asyncio.Event(), asyncio.Event()
 
-        async def held_open(work: Work) -> None:
-            await CHANGES[first](town, office.seal)(work)
-            written.set()
+        async def pause(work: Work) -> None:
+            computed.set()
             await go_on.wait()
 
-        one = asyncio.create_task(town.run(held_open))
-        await written.wait()
+        slow = Database(office.database.pool, [settling(DESIRED, office.hints), pause, numbering(office.hints)])
+        one = asyncio.create_task(town.run(CHANGES[first](town, office.seal), slow))
+        await computed.wait()
         two = asyncio.create_task(town.run(CHANGES[second](town, office.seal)))
-        await asyncio.wait({two}, timeout=0.05)
+        await asyncio.wait({two}, timeout=0.1)
         go_on.set()
         await asyncio.gather(one, two, return_exceptions=True)
         assert await town.differences() == 0

@@ -33,13 +33,13 @@ class Hints:
     def listening(self, topic: str) -> Iterator[asyncio.Event]:
         """An event that is set at each hint of the topic. Subscribe before the first read."""
         flag = asyncio.Event()
-        self._waiting.setdefault(topic, set()).add(flag)
+        waiting = self._waiting.setdefault(topic, set())
+        waiting.add(flag)
         try:
             yield flag
         finally:
-            waiting = self._waiting[topic]
             waiting.discard(flag)
-            if not waiting:
+            if not waiting and self._waiting.get(topic) is waiting:
                 del self._waiting[topic]
 
     def give(self, topic: str, elsewhere: bool = True) -> None:
