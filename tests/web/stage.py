@@ -54,6 +54,10 @@ def composed(cloud: Any, web: Any) -> Any:
     return app
 
 
+_NO_SESSION = 0
+"""The number before a controller's first link."""
+
+
 class Dora:
     """A controller, as far as the cloud's log is concerned: what it reports becomes events."""
 
@@ -73,7 +77,7 @@ class Dora:
     async def _take(self, work: Work, message: Facts) -> None:
         held = await store.find_held(work.conn, self._organisation, self._controller)
         assert held is not None
-        await journal.take(work, held, message, describe)
+        await journal.take(work, held, _NO_SESSION, message, describe)
 
 
 @asynccontextmanager
