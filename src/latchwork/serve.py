@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,24 +24,38 @@ WEB_PATHS = ("/", "/live")
 WEB_FOLDER = "/static/"
 
 
-def compose(settings: Settings, dsn: str, page: Credentials | None = None) -> Any:
+class Composed:
     """The cloud and the website as one ASGI application; with `page` credentials the first page asks for none."""
-    cloud = create_app(settings, dsn)
-    web = create_web(cloud, page)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    def __init__(self, settings: Settings, dsn: str, page: Credentials | None = None) -> None:
+        self.ending = asyncio.Event()
+        """Set when the server begins to stop: what waits for news does not wait any longer."""
+        self._cloud = create_app(settings, dsn, self.ending)
+        self._web = create_web(self._cloud, page, ending=self.ending)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         is_web = scope["type"] == "http" and (scope["path"] in WEB_PATHS or scope["path"].startswith(WEB_FOLDER))
-        await (web if is_web else cloud)(scope, receive, send)
-
-    return app
+        await (self._web if is_web else self._cloud)(scope, receive, send)
 
 
-def create() -> Any:
+class Server(uvicorn.Server):
+    """A server that tells its application before it stops."""
+
+    def __init__(self, app: Composed, **more: Any) -> None:
+        super().__init__(uvicorn.Config(app, **options(**more)))
+        self._ending = app.ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending.set()
+        await super().shutdown(sockets)
+
+
+def create() -> Composed:
     """For a server that makes its own processes: everything from the environment."""
     settings = read_settings(os.environ)
     if settings.database_url is None:
         raise RuntimeError("DATABASE_URL is needed")
-    return compose(settings, settings.database_url)
+    return Composed(settings, settings.database_url)
 
 
 @contextmanager
@@ -75,7 +91,7 @@ def run(
     """Serves until SIGTERM or SIGINT."""
     tls = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)} if certificate and key else {}
     if workers == 1:
-        uvicorn.run(compose(settings, dsn), **options(host=host, port=port, **tls))
+        Server(Composed(settings, dsn), host=host, port=port, **tls).run()
         return
     os.environ.update(_for_workers(settings, dsn))
     uvicorn.run("latchwork.serve:create", factory=True, **options(host=host, port=port, workers=workers, **tls))

@@ -63,8 +63,8 @@ SWEEP_EVERY = 600.0
 TOMBSTONES_FOR = 30 * 86_400
 
 
-def create_app(settings: Settings, dsn: str) -> Cloud:
-    """The cloud on a migrated database."""
+def create_app(settings: Settings, dsn: str, ending: asyncio.Event | None = None) -> Cloud:
+    """The cloud on a migrated database; once `ending` is set, nobody is kept waiting for news."""
     app = Litestar(
         route_handlers=[
             health,
@@ -79,7 +79,7 @@ def create_app(settings: Settings, dsn: str) -> Cloud:
             *visitors.endpoints,
             saams.router,
         ],
-        lifespan=[lambda app: _running(app, settings, dsn)],
+        lifespan=[lambda app: _running(app, settings, dsn, ending or asyncio.Event())],
         exception_handlers={
             oauth.OAuthError: oauth.answer_oauth_error,
             Exception: _answer_failure,
@@ -130,7 +130,7 @@ def _answer_failure(request: Request[Any, Any, Any], error: Exception) -> Respon
 
 
 @asynccontextmanager
-async def _running(app: Litestar, settings: Settings, dsn: str) -> AsyncIterator[None]:
+async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.Event) -> AsyncIterator[None]:
     """Everything that lives as long as the process does, in `app.state`."""
     hints, limits = Hints(), Limits()
     seal = Seal(read_master_key(settings.master_key, settings.data))
@@ -141,6 +141,7 @@ async def _running(app: Litestar, settings: Settings, dsn: str) -> AsyncIterator
     links = link.Links(database, hints, visits.describe)
     app.state.update(
         settings=settings,
+        ending=ending,
         database=database,
         hints=hints,
         seal=seal,

@@ -57,7 +57,9 @@ def loopback_socket(host: str, port: int) -> socket.socket:
     address = ipaddress.ip_address(host)
     if not address.is_loopback:
         raise ValueError("the virtual doors open without a password, so they listen on loopback only")
-    bound = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    bound = socket.socket(
+        socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
     if os.name == "posix":
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((host, port))

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import uvicorn
 
 from latchwork import serve
 from latchwork.cloud import admin
@@ -112,7 +111,7 @@ async def _run(port: int, doors_port: int, data: Path, dsn: str, ready: Callable
         founded = await _founded(settings, dsn)
         page = Credentials(founded.page.client_id, founded.page.client_secret)
         api = Client(base_url, founded.client.client_id, founded.client.client_secret)
-        async with _serving(serve.compose(settings, dsn, page), listening), api as client:
+        async with _serving(serve.Composed(settings, dsn, page), listening), api as client:
             seeded = await _seeded(client, founded, data / "demo.json")
             edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
             async with _building(edge, doors_port) as doors_url:
@@ -230,8 +229,8 @@ async def _linked(client: Client, controller: int) -> None:
 
 
 @asynccontextmanager
-async def _serving(app: object, listening: socket.socket) -> AsyncIterator[None]:
-    server = _Server(uvicorn.Config(app, **serve.options()))  # type: ignore[arg-type]
+async def _serving(app: serve.Composed, listening: socket.socket) -> AsyncIterator[None]:
+    server = _Server(app)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not task.done():
         await asyncio.sleep(0.01)
@@ -242,7 +241,7 @@ async def _serving(app: object, listening: socket.socket) -> AsyncIterator[None]
         await task
 
 
-class _Server(uvicorn.Server):
+class _Server(serve.Server):
     """Leaves signals to whoever runs it."""
 
     @contextmanager

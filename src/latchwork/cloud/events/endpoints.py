@@ -29,7 +29,7 @@ async def page_events(
     while True:
         found = await by.read(lambda conn, scope: service.page(conn, scope, after, limit))
         left = until - time.monotonic()
-        if found.events or left <= 0:
+        if found.events or left <= 0 or by.request.app.state.ending.is_set():
             return found
         await service.sleep_until_news(by.request.app.state.hints, by.scope, min(left, service.NEWS_EVERY))
 
