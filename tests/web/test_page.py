@@ -273,14 +273,14 @@ async def test_a_client_that_may_not_look_is_told_why(town: Town) -> None:
 
 async def test_credentials_are_proven_once_and_few_are_remembered(town: Town) -> None:
     line = Recorder(town.line())
-    entrance = Entrance(lambda who: town.client(who, line), None)
+    entrance = Entrance(lambda who, _: town.client(who, line), None)
     header = f"Basic {httpx2.BasicAuth(town.alice.client_id, town.alice.client_secret)._auth_header.partition(' ')[2]}"
-    first = await entrance.client(header)
-    assert await entrance.client(header) is first
+    first = await entrance.client(header, "192.0.2.1")
+    assert await entrance.client(header, "192.0.2.1") is first
     assert len(line.calls()) == 1
     for number in range(MOST_CLIENTS):
         entrance._remember(b"%d" % number, first)
-    assert await entrance.client(header) is not first
+    assert await entrance.client(header, "192.0.2.1") is not first
 
 
 async def test_a_cloud_that_is_away_is_said_so_in_a_sentence() -> None:

@@ -56,10 +56,14 @@ def create_web(
     default to the names of loopback. Without, it asks for an API client's id and secret by HTTP Basic, and answers to
     every name unless told otherwise. Live feeds end when `ending` is set: do it when the server stops.
     """
-    base_url, transport = _way_to(cloud)
+    network = httpx2.AsyncHTTPTransport()
 
-    def client_of(who: Credentials) -> Client:
-        return Client(base_url, who.client_id, who.client_secret, transport=transport)
+    def client_of(who: Credentials, address: str) -> Client:
+        if isinstance(cloud, str):
+            return Client(cloud, who.client_id, who.client_secret, transport=network)
+        # the cloud counts wrong secrets by address: the browser's, not ours
+        here = httpx2.ASGITransport(cloud, client=(address, 0))  # type: ignore[arg-type]  # Litestar's is narrower
+        return Client(_IN_PROCESS, who.client_id, who.client_secret, transport=here)
 
     hosts = LOOPBACK if credentials and allowed_hosts is None else allowed_hosts
     app = Litestar(
@@ -68,7 +72,7 @@ def create_web(
         exception_handlers={Exception: _refused},
         openapi_config=None,
         logging_config=None,
-        on_shutdown=[transport.aclose],
+        on_shutdown=[network.aclose],
     )
     return _guarded(app, hosts)
 
@@ -102,18 +106,13 @@ async def static(name: FromPath[str]) -> Response[bytes]:
 
 async def _client(request: Request[Any, Any, Any]) -> Client:
     entrance: Entrance = request.app.state.entrance
-    return await entrance.client(request.headers.get("authorization"))
+    address = request.client.host if request.client else ""
+    return await entrance.client(request.headers.get("authorization"), address)
 
 
 def _number(text: str | None) -> int | None:
     """An event's number; None for whatever is none."""
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
-def _way_to(cloud: str | ASGIApp) -> tuple[str, httpx2.AsyncBaseTransport]:
-    if isinstance(cloud, str):
-        return cloud, httpx2.AsyncHTTPTransport()
-    return _IN_PROCESS, httpx2.ASGITransport(cloud)  # type: ignore[arg-type]  # Litestar types ASGI more narrowly
 
 
 # ------------------------------------------------------------------------------------------------- refusals

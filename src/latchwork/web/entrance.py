@@ -20,9 +20,9 @@ MOST_CLIENTS: Final = 64
 class Entrance:
     """Finds the client in whose name a page is made."""
 
-    def __init__(self, client_of: Callable[[Credentials], Client], open_as: Credentials | None) -> None:
+    def __init__(self, client_of: Callable[[Credentials, str], Client], open_as: Credentials | None) -> None:
         self._client_of = client_of
-        self._host = client_of(open_as) if open_as else None
+        self._host = client_of(open_as, "127.0.0.1") if open_as else None
         self._known: OrderedDict[bytes, Client] = OrderedDict()
 
     @property
@@ -30,18 +30,18 @@ class Entrance:
         """Whether everybody may come in."""
         return self._host is not None
 
-    async def client(self, authorization: str | None) -> Client:
-        """The client of an HTTP Basic header (RFC 7617); raises Unauthorized. An open entrance asks for none."""
+    async def client(self, authorization: str | None, address: str) -> Client:
+        """The client of an HTTP Basic header (RFC 7617) from an address; raises Unauthorized. Open: asks for none."""
         if self._host is not None:
             return self._host
         key = sha256((authorization or "").encode()).digest()
         if key not in self._known:
-            self._remember(key, await self._proven(basic(authorization)))
+            self._remember(key, await self._proven(basic(authorization), address))
         self._known.move_to_end(key)
         return self._known[key]
 
-    async def _proven(self, credentials: Credentials) -> Client:
-        client = self._client_of(credentials)
+    async def _proven(self, credentials: Credentials, address: str) -> Client:
+        client = self._client_of(credentials, address)
         await client.whoami()
         return client
 
