@@ -85,7 +85,7 @@ class Person:
 class Schedule:
     """When a permission holds, in the site's local time. Intervals are (from, to) in minutes after that day's midnight.
 
-    An interval may reach past midnight (to > 1440) into the next day. On a holiday the day's own intervals are replaced.
+    An interval may reach past midnight (to > 1440) into the next day. On a holiday the weekday's are replaced.
     """
 
     week: tuple[tuple[tuple[int, int], ...], ...]
