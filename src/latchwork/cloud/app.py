@@ -41,6 +41,8 @@ from latchwork.cloud.kernel.limits import Bucket, Limits
 from latchwork.cloud.kernel.seal import Seal, read_master_key
 from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.work import Database, open_pool
+from latchwork.cloud.people import desired as people_desired
+from latchwork.cloud.people import endpoints as people
 from latchwork.cloud.saams import endpoints as saams
 from latchwork.cloud.saams.calls import answer_failure as answer_saams_failure
 from latchwork.cloud.saams.calls import is_ours as is_saams
@@ -54,7 +56,7 @@ from latchwork.wire.api.problems import Problem
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
-DESIRED: tuple[desired.Compute, ...] = (desired.doors, desired.keys, visits.revocations)
+DESIRED: tuple[desired.Compute, ...] = (desired.doors, desired.keys, people_desired.people, visits.revocations)
 """One function per record kind (design: docs/sync.md)."""
 LAPSE_EVERY = 5.0
 SWEEP_EVERY = 600.0
@@ -74,6 +76,7 @@ def create_app(settings: Settings, dsn: str) -> Cloud:
             *events.endpoints,
             *sites.endpoints,
             *controllers.endpoints,
+            *people.endpoints,
             *visitors.endpoints,
             saams.router,
         ],

@@ -164,11 +164,12 @@ async def put(
             INSERT INTO revision_marks (controller_id, revision, mark, made_at)
             SELECT id, revision, mark, $10 FROM raised
         ), stored AS (
-            INSERT INTO desired_records (organisation_id, controller_id, kind, key, revision, body)
-            SELECT $1, c.controller_id, c.kind, c.key, r.revision, c.body
+            INSERT INTO desired_records AS held (organisation_id, controller_id, kind, key, revision, body, since)
+            SELECT $1, c.controller_id, c.kind, c.key, r.revision, c.body, r.revision
             FROM changed c JOIN raised r ON r.id = c.controller_id
-            ON CONFLICT (organisation_id, kind, key, controller_id)
-                DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body
+            ON CONFLICT (organisation_id, kind, key, controller_id) DO UPDATE
+                SET revision = EXCLUDED.revision, body = EXCLUDED.body,
+                    since = CASE WHEN held.body IS NULL THEN EXCLUDED.revision ELSE held.since END
         )
         SELECT controller_id, count(*) AS records FROM changed GROUP BY controller_id
         """,

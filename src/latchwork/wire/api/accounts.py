@@ -18,6 +18,10 @@ Scope = Literal[
     "controllers:write",
     "visitors:read",
     "visitors:write",
+    "users:read",
+    "users:write",
+    "permissions:read",
+    "permissions:write",
     "events:read",
 ]
 
