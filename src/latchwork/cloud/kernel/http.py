@@ -226,6 +226,7 @@ def _route(
             description=inspect.getdoc(endpoint),
             security=[{"oauth2": [needs.scope] if needs.scope else []}] if needs.needs_token else None,
             dto=Json.of(hints[body]) if body else None,
+            return_dto=None,
             opt={"needs": needs},
             **options,
         )(handler)

@@ -93,8 +93,8 @@ async def _grants(
 
 async def _schedules(conn: Connection, scope: Scope, touched: Touched, only: Collection[int] | None) -> Computed:
     schedules = {int(key) for key in touched.subjects.get("schedule", ())}
-    if touched.doors:
-        schedules.update(await store.schedules_at(conn, scope, touched.doors))
+    if touched.doors:  # a door that is gone does not tell any more which schedules it needed, and they are few
+        schedules.update(await store.schedule_ids(conn, scope))
     rows = await store.schedule_records(conn, scope, None if only else schedules, only) if only or schedules else []
     records = tuple(Desired(row["controller_id"], "schedule", str(row["id"]), _schedule(row)) for row in rows)
     return Computed("schedule", frozenset(map(str, schedules)) | {r.key for r in records}, records)

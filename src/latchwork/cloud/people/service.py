@@ -71,6 +71,7 @@ async def remove_users(work: Work, ids: Collection[int]) -> None:
     work.touch("person", *ids)
     work.touch("grant", *(f"{user}.{door}" for user, door in await store.doors_of(work.conn, work.scope, ids)))
     work.touch("card", *(card.id for card in await store.cards_of(work.conn, work.scope, ids)))
+    work.touch("schedule", *(await store.schedules_of(work.conn, work.scope, ids)))
     await store.remove_users(work.conn, work.scope, ids)
     for user in users:
         events.record(work, "user_deleted", f"user/{user.id}", data={"name": user.name})

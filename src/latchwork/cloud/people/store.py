@@ -574,14 +574,20 @@ async def schedule_records(
     return rows
 
 
-async def schedules_at(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
+async def schedule_ids(conn: Connection, scope: Scope) -> list[int]:
+    rows = await conn.fetch("SELECT id FROM schedules WHERE organisation_id = $1", scope.organisation)
+    return [row["id"] for row in rows]
+
+
+async def schedules_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[int]:
+    """The schedules in the grants of these users."""
     rows = await conn.fetch(
         """
         SELECT DISTINCT schedule_id FROM grants
-        WHERE organisation_id = $1 AND access_point_id = ANY($2) AND schedule_id IS NOT NULL
+        WHERE organisation_id = $1 AND user_id = ANY($2) AND schedule_id IS NOT NULL
         """,
         scope.organisation,
-        list(doors),
+        list(users),
     )
     return [row["schedule_id"] for row in rows]
 

@@ -75,7 +75,8 @@ class UserDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     employee_code: str = ""
     home_site_id: int | None = None
     """Absent: the organisation's first site."""
-    roles: list[RoleName] = ["end_user"]
+    roles: list[RoleName] = []
+    """Absent: `end_user`."""
     admin_of_sites: list[int] = []
     terms: list[int] = []
     reporting_to: int | None = None
