@@ -94,14 +94,17 @@ def read(bits: int, length: int, formats: Iterable[Format] = FORMATS, facility: 
     None when no format has this length, parity and, if it is given, this facility code: such a card is unknown. With a
     facility code, formats that have none read nothing.
     """
-    if not 0 <= bits < 1 << length:
-        return None
-    sent = f"{bits:0{length}b}"
-    identities = (_identity(sent, format_, facility) for format_ in formats if _is_of(sent, format_))
-    return next((identity for identity in identities if identity is not None), None)
+    for format_ in formats:
+        if length == format_.length and 0 <= bits < 1 << length:
+            identity = _identity(f"{bits:0{length}b}", format_, facility)
+            if identity is not None:
+                return identity
+    return None
 
 
 def _identity(sent: str, format_: Format, facility: int | None) -> int | None:
+    if not all(_is_right(sent, parity) for parity in format_.parities):
+        return None
     number = int(sent[format_.number], 2)
     if format_.facility is None:
         return number if facility is None else None
@@ -109,10 +112,6 @@ def _identity(sent: str, format_: Format, facility: int | None) -> int | None:
     if facility is None:
         return int(field + sent[format_.number], 2)
     return number if int(field, 2) == facility else None
-
-
-def _is_of(sent: str, format_: Format) -> bool:
-    return len(sent) == format_.length and all(_is_right(sent, parity) for parity in format_.parities)
 
 
 def _is_right(sent: str, parity: Parity) -> bool:
