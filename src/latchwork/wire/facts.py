@@ -47,7 +47,20 @@ class DoorChanged(Fact, frozen=True, tag="door"):
     """The door itself did something."""
 
     door: int
-    change: Literal["opened", "closed", "forced", "held", "unforced", "request_to_exit", "fire_release", "fire_clear"]
+    change: Literal[
+        "opened",
+        "closed",
+        "forced",
+        "held",
+        "unforced",
+        "request_to_exit",
+        "fire_release",
+        "fire_clear",
+        "held_open",
+        "locked_down",
+        "normal",
+    ]
+    """The last three: a mode of the door took effect (`state.ModeRecord`), unlocked, locked, and the end of either."""
 
 
 class ControllerStarted(Fact, frozen=True, tag="started"):
