@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -175,6 +179,23 @@ def test_the_ends_of_time_are_instants_like_others(zone: str) -> None:
     assert holds(ALWAYS, zone, NO_HOLIDAYS, last)
     for none in (float("nan"), float("inf"), float("-inf"), -1.0, 2.0**53, 10**400):
         assert not holds(ALWAYS, zone, NO_HOLIDAYS, none)
+
+
+# By the page for users
+
+PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("interval", "moment", "answer"), re.findall(r"^\| (\d\d:.*?) \| (20.*?) \| (yes|no) \|$", PAGE, re.MULTILINE)
+)
+def test_the_pages_table_is_true(interval: str, moment: str, answer: str) -> None:
+    assert in_berlin(weekly(sun=interval.replace("–", "-")), moment) is (answer == "yes")
+
+
+def test_the_pages_example_is_a_good_schedule() -> None:
+    told = json.loads(PAGE.split("```json")[1].split("```")[0])
+    assert problems(msgspec.convert({"week": told["week"], "holiday": told["holiday"]}, Schedule)) == []
 
 
 # Against the painted wall
