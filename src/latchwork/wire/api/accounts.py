@@ -23,6 +23,8 @@ Scope = Literal[
     "permissions:read",
     "permissions:write",
     "events:read",
+    "doors:unlock",
+    "decisions:explain",
 ]
 
 
