@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.edge.cast import FRONT, LAB, MEETING, Organisation, delta, door, revocation, snapshot
 
-from latchwork.edge.store import REFUSE_EVERY_VERSION, BatchRefused, Held, Store, unreadable
+from latchwork.edge.known import REFUSE_EVERY_VERSION
+from latchwork.edge.records import unreadable
+from latchwork.edge.store import BatchRefused, Held, Store
 from latchwork.policy.model import Direction
 from latchwork.wire import p256, state
 from latchwork.wire.link import Changes, Record

@@ -6,6 +6,9 @@ Rules:
 3. One thread writes. Whatever waits while it commits goes into its next transaction (group commit).
 4. What could not be made durable raises `JournalUnavailable` to whoever wanted it written, and left nothing behind.
 5. A journal that is lost or unreadable is a new journal, with a new id and number 1.
+6. Wrong PINs are remembered here by the key of the card's record, so that a restart forgets none.
+7. Only a card shown to be enrolled is here by its number, until the cloud has it; then it is overwritten, and the
+   write-ahead log that still holds it is cut off.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from latchwork.edge import sqlite
+from latchwork.edge.slowdown import FORGOTTEN_AFTER, Misses
 from latchwork.wire import facts
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,9 @@ create table if not exists uses (
     number integer not null, primary key (pass_id, door, direction)
 ) without rowid;
 create index if not exists uses_by_number on uses (number);
+create table if not exists misses (
+    card text primary key, count integer not null, last_at real not null
+) without rowid;
 insert into journal select randomblob(16), 1, 0, null where not exists (select 1 from journal)
 """
 _PAGE: Final = 4096
@@ -87,6 +94,8 @@ class Journal:
         self._commit_delay = commit_delay
         self._taken = 0
         """The cloud has every entry below this number."""
+        self._secret = self.next - 1
+        """The number of the last entry that may hold a card's number; of those of earlier runs nobody knows."""
         self._queue: SimpleQueue[tuple[Write, Future[int]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
@@ -137,6 +146,11 @@ class Journal:
         ).fetchall()
         return rows[0][0] if rows else None
 
+    def misses(self) -> dict[str, Misses]:
+        """The wrong PINs remembered, by the key of the card's record."""
+        rows = self._reader.execute("select card, count, last_at from misses").fetchall()
+        return {card: Misses(count, last_at) for card, count, last_at in rows}
+
     def _one(self, query: str) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._reader.execute(query).fetchall()[0]
         return row
@@ -150,6 +164,8 @@ class Journal:
     def submit(self, fact: facts.AnyFact, base_clock: float, use: Use | None = None) -> Future[int]:
         """`append` without waiting; the future can be cancelled until its transaction begins."""
         body = facts.codec.encode(fact)
+        if isinstance(fact, facts.CardPresented):
+            return self._submit(lambda conn: self._append_secret(conn, body, base_clock))
         return self._submit(lambda conn: _append(conn, body, base_clock, use))
 
     def withhold(self, fact: facts.StrikeWithheld, base_clock: float) -> Future[int]:
@@ -165,8 +181,16 @@ class Journal:
         """
         self._taken = max(self._taken, following)
 
+    def remember_misses(self, card: str, misses: Misses) -> Future[int]:
+        """Remembers the wrong PINs behind a card."""
+        return self._submit(lambda conn: _remember_misses(conn, card, misses))
+
+    def forget_misses(self, card: str) -> Future[int]:
+        return self._submit(lambda conn: conn.execute("delete from misses where card = ?", (card,)).rowcount)
+
     def mark(self, marks: Marks, now: float) -> Future[int]:
-        """Remembers the clock and the cloud's last word, and forgets uses that expired before `now`."""
+        """Remembers the clock and the cloud's last word, and forgets uses that expired, and wrong PINs that were
+        forgiven, before `now`."""
         return self._submit(lambda conn: _mark(conn, marks, now))
 
     def renew(self) -> Future[int]:
@@ -191,9 +215,10 @@ class Journal:
 
     def _commit(self, group: Sequence[tuple[Write, Future[int]]]) -> None:
         """One transaction for the whole group; a failure fails everybody in it and leaves nothing of it."""
+        taken = self._taken
         try:
             self._conn.execute("begin immediate")
-            self._conn.execute("delete from entries where number < ?", (self._taken,))
+            self._conn.execute("delete from entries where number < ?", (taken,))
             answers = [write(self._conn) for write, _ in group]
             if self._commit_delay:
                 time.sleep(self._commit_delay)
@@ -203,15 +228,28 @@ class Journal:
             for _, future in group:
                 future.set_exception(JournalUnavailable(type(error).__name__))
             return
+        if 0 < self._secret < taken:
+            self._cut_log()
         for (_, future), answer in zip(group, answers, strict=True):
             future.set_result(answer)
         with suppress(RuntimeError):  # an event loop that closed meanwhile
             self.on_appended()
 
+    def _append_secret(self, conn: sqlite3.Connection, body: bytes, base_clock: float) -> int:
+        self._secret = _append(conn, body, base_clock)
+        return self._secret
+
+    def _cut_log(self) -> None:
+        """Leaves nothing of the entries that were let go; if that fails now, the next transaction does it."""
+        with suppress(sqlite3.Error):
+            busy, *_ = self._conn.execute("pragma wal_checkpoint(truncate)").fetchone()
+            self._secret = self._secret if busy else 0
+
     def _renew(self, conn: sqlite3.Connection) -> int:
         """Answers how many entries the new journal begins with; its numbers are its own."""
         self._taken = 0
         rows = conn.execute("select base_clock, body from entries order by number").fetchall()
+        self._secret = len(rows)
         conn.execute("delete from entries")
         conn.executemany("insert into entries values (?, ?, ?)", [(n, *row) for n, row in enumerate(rows, 1)])
         conn.execute("update uses set number = 0")
@@ -247,8 +285,14 @@ def _withhold(conn: sqlite3.Connection, body: bytes, base_clock: float, number: 
     return _append(conn, body, base_clock)
 
 
+def _remember_misses(conn: sqlite3.Connection, card: str, misses: Misses) -> int:
+    values = (card, misses.count, misses.last_at)
+    return conn.execute("insert or replace into misses (card, count, last_at) values (?, ?, ?)", values).rowcount
+
+
 def _mark(conn: sqlite3.Connection, marks: Marks, now: float) -> int:
     conn.execute("delete from uses where expires_at < ?", (now,))
+    conn.execute("delete from misses where last_at < ?", (now - FORGOTTEN_AFTER,))
     return conn.execute(
         "update journal set base_clock = max(base_clock, ?), heard_at = coalesce(?, heard_at)",
         (marks.base_clock, marks.heard_at),

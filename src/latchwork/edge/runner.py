@@ -84,6 +84,7 @@ async def _composed(config: Config, store: Store, journal: Journal, drivers: Dri
     controller = Controller(store, journal, clock, drivers)
     link = Link(config, _identity(config), store, journal, clock)
     link.on_welcome = controller.mark
+    link.on_command = controller.obey
     controller.started(version_of("latchwork"))
     tasks = [asyncio.create_task(link.run()), asyncio.create_task(_mark_each_minute(controller))]
     try:

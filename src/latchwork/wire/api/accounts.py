@@ -18,7 +18,13 @@ Scope = Literal[
     "controllers:write",
     "visitors:read",
     "visitors:write",
+    "users:read",
+    "users:write",
+    "permissions:read",
+    "permissions:write",
     "events:read",
+    "doors:unlock",
+    "decisions:explain",
 ]
 
 

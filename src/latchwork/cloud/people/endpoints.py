@@ -1,0 +1,234 @@
+"""`/v1/users`, their permissions and cards; `/v1/schedules`, holidays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response
+from litestar.params import HeaderParameter, QueryParameter
+
+from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
+from latchwork.cloud.people import arrival, service, store
+from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
+from latchwork.wire.api.people import (
+    Card,
+    CardDraft,
+    Holidays,
+    Permission,
+    PermissionsChanged,
+    PermissionsPatch,
+    Schedule,
+    ScheduleDraft,
+    SchedulePatch,
+    User,
+    UserDraft,
+    UserPatch,
+)
+from latchwork.wire.api.problems import Invalid
+
+IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
+Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
+Wait = Annotated[str | None, QueryParameter(description="`applied`: answer when every online door has confirmed.")]
+Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to wait at most.")]
+
+
+@get("/v1/users")
+async def page_users(
+    by: Annotated[Caller, may("users:read")],
+    search: Search = None,
+    active: Annotated[bool | None, QueryParameter(description="Only active ones, or only deactivated ones.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[User]:
+    """Lists users, or those whose name has words that begin so."""
+    return await paged(
+        limit, cursor, lambda after, n: by.read(lambda c, s: store.page_users(c, s, search, active, after, n))
+    )
+
+
+@post("/v1/users", status=201)
+async def add_user(draft: UserDraft, by: Annotated[Caller, may("users:write")]) -> User:
+    """Creates a user, with the default doors and those asked for."""
+    return await by.create(
+        lambda work: service.add_user(work, draft), lambda work, id: store.get_user(work.conn, work.scope, int(id))
+    )
+
+
+@get("/v1/users/{user_id:int}")
+async def get_user(user_id: int, by: Annotated[Caller, may("users:read")]) -> Response[User]:
+    """Answers one user, with an ETag."""
+    return _tagged(await by.read(lambda conn, scope: store.get_user(conn, scope, user_id)))
+
+
+@patch("/v1/users/{user_id:int}")
+async def change_user(
+    user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write")], if_match: IfMatch = None
+) -> Response[User]:
+    """Changes, deactivates or activates a user; with If-Match only the version that you know (412 otherwise)."""
+    version = _version(if_match)
+    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, version)))
+
+
+@delete("/v1/users/{user_id:int}")
+async def remove_user(user_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+    """Deletes a user for good, with permissions and cards; what they did stays in the log under their name."""
+    await by.change(lambda work: service.remove_users(work, [user_id]))
+
+
+@get("/v1/users/{user_id:int}/permissions")
+async def list_permissions(user_id: int, by: Annotated[Caller, may("permissions:read")]) -> list[Permission]:
+    """Lists a user's permissions, and where each has arrived: assigned, pending, or being removed."""
+    await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
+    return await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
+
+
+@patch("/v1/users/{user_id:int}/permissions")
+async def change_permissions(
+    user_id: int,
+    draft: PermissionsPatch,
+    by: Annotated[Caller, may("permissions:write")],
+    wait: Wait = None,
+    timeout: Timeout = 5,
+) -> PermissionsChanged:
+    """Gives, changes and withdraws permissions: all or nothing.
+
+    With `wait=applied` the answer comes when every online door has confirmed, and names those that have not.
+    """
+    if wait not in (None, "applied"):
+        raise Invalid("wait can only be `applied`.")
+    permissions = await by.change(lambda work: service.change_permissions(work, user_id, draft))
+    if wait is None:
+        return PermissionsChanged(permissions)
+    return await arrival.wait(by, user_id, timeout)
+
+
+@get("/v1/access-points/{access_point_id:int}/permissions")
+async def page_door_permissions(
+    access_point_id: int,
+    by: Annotated[Caller, may("permissions:read")],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Permission]:
+    """Lists who may open a door."""
+    await by.read(lambda conn, scope: service.check_door(conn, scope, access_point_id))
+    return await paged_by(
+        limit,
+        cursor,
+        lambda after, n: by.read(lambda c, s: store.permissions_at(c, s, access_point_id, after, n)),
+        lambda permission: permission.user_id,
+    )
+
+
+@get("/v1/users/{user_id:int}/cards")
+async def list_cards(user_id: int, by: Annotated[Caller, may("users:read")]) -> list[Card]:
+    """Lists a user's cards, by their last four digits."""
+    await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
+    return await by.read(lambda conn, scope: store.cards_of(conn, scope, [user_id]))
+
+
+@post("/v1/users/{user_id:int}/cards", status=201)
+async def add_card(user_id: int, draft: CardDraft, by: Annotated[Caller, may("users:write")]) -> Card:
+    """Assigns a card; 409 when it belongs to somebody else."""
+    return await by.create(
+        lambda work: service.add_card(work, user_id, draft.number),
+        lambda work, id: store.get_card(work.conn, work.scope, user_id, int(id)),
+    )
+
+
+@get("/v1/users/{user_id:int}/cards/{card_id:int}")
+async def get_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> Card:
+    """Answers one card with its whole number."""
+    return await by.read(lambda conn, scope: store.get_card(conn, scope, user_id, card_id))
+
+
+@delete("/v1/users/{user_id:int}/cards/{card_id:int}")
+async def remove_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+    """Takes a card away; the doors forget its number."""
+    await by.change(lambda work: service.remove_card(work, user_id, card_id))
+
+
+@get("/v1/schedules")
+async def page_schedules(
+    by: Annotated[Caller, may("permissions:read")], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[Schedule]:
+    """Lists weekly schedules."""
+    return await paged(limit, cursor, lambda after, n: by.read(lambda c, s: store.page_schedules(c, s, after, n)))
+
+
+@post("/v1/schedules", status=201)
+async def add_schedule(draft: ScheduleDraft, by: Annotated[Caller, may("permissions:write")]) -> Schedule:
+    """Creates a weekly schedule; its times are the local times of each door's site."""
+    return await by.create(
+        lambda work: service.add_schedule(work, draft),
+        lambda work, id: store.get_schedule(work.conn, work.scope, int(id)),
+    )
+
+
+@get("/v1/schedules/{schedule_id:int}")
+async def get_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:read")]) -> Schedule:
+    """Answers one schedule."""
+    return await by.read(lambda conn, scope: store.get_schedule(conn, scope, schedule_id))
+
+
+@patch("/v1/schedules/{schedule_id:int}")
+async def change_schedule(
+    schedule_id: int, draft: SchedulePatch, by: Annotated[Caller, may("permissions:write")]
+) -> Schedule:
+    """Changes a schedule, and with it every permission that uses it."""
+    return await by.change(lambda work: service.change_schedule(work, schedule_id, draft))
+
+
+@delete("/v1/schedules/{schedule_id:int}")
+async def remove_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:write")]) -> None:
+    """Deletes a schedule that no permission uses."""
+    await by.change(lambda work: service.remove_schedule(work, schedule_id))
+
+
+@get("/v1/sites/{site_id:int}/holidays")
+async def get_holidays(site_id: int, by: Annotated[Caller, may("permissions:read")]) -> Holidays:
+    """Answers a site's holidays."""
+    return await by.read(lambda conn, scope: service.holidays(conn, scope, site_id))
+
+
+@post("/v1/sites/{site_id:int}/holidays")
+async def set_holidays(site_id: int, draft: Holidays, by: Annotated[Caller, may("permissions:write")]) -> Holidays:
+    """Replaces a site's list of holidays."""
+    return await by.change(lambda work: service.set_holidays(work, site_id, draft))
+
+
+def _tagged(user: User) -> Response[User]:
+    return Response(user, status_code=200, headers={"etag": f'"{user.version}"'})
+
+
+def _version(if_match: str | None) -> int | None:
+    """The version in an If-Match header (RFC 9110 §13.1.1); raises Invalid for what is no ETag of ours."""
+    if if_match is None or if_match == "*":
+        return None
+    text = if_match.strip('"')
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Invalid("If-Match takes the ETag of a user.")
+    return int(text)
+
+
+endpoints = [
+    page_users,
+    add_user,
+    get_user,
+    change_user,
+    remove_user,
+    list_permissions,
+    change_permissions,
+    page_door_permissions,
+    list_cards,
+    add_card,
+    get_card,
+    remove_card,
+    page_schedules,
+    add_schedule,
+    get_schedule,
+    change_schedule,
+    remove_schedule,
+    get_holidays,
+    set_holidays,
+]

@@ -1,0 +1,620 @@
+"""All SQL of users, grants, cards, schedules and holidays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from latchwork.cloud.kernel.work import Connection, Scope
+from latchwork.wire.api.people import Access, Card, GrantDraft, Interval, Permission, Schedule, ScheduleDraft, User
+from latchwork.wire.api.problems import NotFound
+
+# ------------------------------------------------------------------------------------------------- users
+
+_USER = """
+    SELECT u.*, (SELECT count(*) FROM cards c WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards
+    FROM users u
+"""
+
+
+async def add_user(
+    conn: Connection, scope: Scope, user: User, pin: tuple[bytes, bytes], doors: Sequence[int]
+) -> tuple[int, list[int]]:
+    """(id, doors granted): those asked for and those that are default. Raises NotFound for what is not there."""
+    try:
+        row = await conn.fetchrow(
+            """
+            WITH counted AS (UPDATE organisations SET users = users + 1 WHERE id = $1),
+            added AS (
+                INSERT INTO users (organisation_id, name, email, phone, employee_code, home_site_id, roles,
+                    admin_of_sites, terms, reporting_to, joining_date, probation_period, gender, access, pin_salt,
+                    pin_hash, access_expires_at, deactivated_at, created_at, updated_at)
+                SELECT $1, $2, $3, $4, $5,
+                    coalesce($6, (SELECT min(s.id) FROM sites s WHERE s.organisation_id = $1)),
+                    $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, $16, $17, $18, $19, $19
+                RETURNING id
+            ), granted AS (
+                INSERT INTO grants (organisation_id, user_id, access_point_id, created_at)
+                SELECT $1, added.id, d.id, $19 FROM added, (
+                    SELECT unnest($20::integer[]) AS id
+                    UNION SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.is_default
+                ) AS d RETURNING access_point_id
+            )
+            SELECT added.id, ARRAY(SELECT access_point_id FROM granted) AS doors FROM added
+            """,
+            scope.organisation,
+            *_values(user),
+            *pin,
+            user.access_expires_at,
+            user.deactivated_at,
+            user.created_at,
+            doors,
+        )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound(_missing(error)) from None
+    return row["id"], row["doors"]
+
+
+async def get_user(conn: Connection, scope: Scope, id: int) -> User:
+    row = await conn.fetchrow(_USER + " WHERE u.organisation_id = $1 AND u.id = $2", scope.organisation, id)
+    if row is None:
+        raise NotFound
+    return _user(row)
+
+
+async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
+    """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
+    await conn.execute(
+        "SELECT FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
+        scope.organisation,
+        list(ids),
+    )
+    rows = await conn.fetch(
+        _USER + " WHERE u.organisation_id = $1 AND u.id = ANY($2) ORDER BY u.id", scope.organisation, list(ids)
+    )
+    if len(rows) != len(set(ids)):
+        raise NotFound("There is no user with one of these ids.")
+    return [_user(row) for row in rows]
+
+
+async def get_pin(conn: Connection, scope: Scope, id: int) -> tuple[bytes, bytes]:
+    row = await conn.fetchrow(
+        "SELECT pin_salt, pin_hash FROM users WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+    )
+    if row is None:
+        raise NotFound
+    return row["pin_salt"], row["pin_hash"]
+
+
+async def page_users(
+    conn: Connection, scope: Scope, search: str | None, is_active: bool | None, after: int, limit: int
+) -> list[User]:
+    """Users by ascending id; `search`: the beginning of any word of the name, all words of the text."""
+    rows = await conn.fetch(
+        _USER
+        + """
+        WHERE u.organisation_id = $1 AND u.id > $2 AND ($3::tsquery IS NULL OR u.words @@ $3)
+            AND ($4::boolean IS NULL OR (u.deactivated_at IS NULL) = $4)
+        ORDER BY u.id LIMIT $5
+        """,
+        scope.organisation,
+        after,
+        _prefixes(search),
+        is_active,
+        limit,
+    )
+    return [_user(row) for row in rows]
+
+
+async def change_user(conn: Connection, scope: Scope, user: User, pin: tuple[bytes, bytes] | None) -> None:
+    """Raises NotFound for a site or chief that is not there."""
+    try:
+        await conn.execute(
+            """
+            UPDATE users SET name = $3, email = $4, phone = $5, employee_code = $6, home_site_id = $7, roles = $8,
+                admin_of_sites = $9, terms = $10, reporting_to = $11, joining_date = $12, probation_period = $13,
+                gender = $14, access = $15::jsonb, access_expires_at = $16, deactivated_at = $17, version = $18,
+                updated_at = $19, pin_salt = coalesce($20, pin_salt), pin_hash = coalesce($21, pin_hash)
+            WHERE organisation_id = $1 AND id = $2
+            """,
+            scope.organisation,
+            user.id,
+            *_values(user),
+            user.access_expires_at,
+            user.deactivated_at,
+            user.version,
+            user.updated_at,
+            *(pin or (None, None)),
+        )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound(_missing(error)) from None
+
+
+async def remove_users(conn: Connection, scope: Scope, ids: Collection[int]) -> None:
+    """With their cards and grants."""
+    await conn.execute(
+        """
+        WITH gone AS (DELETE FROM users WHERE organisation_id = $1 AND id = ANY($2) RETURNING 1)
+        UPDATE organisations SET users = users - (SELECT count(*) FROM gone) WHERE id = $1
+        """,
+        scope.organisation,
+        list(ids),
+    )
+
+
+async def name_users(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(name, employee code) of those of these users that still exist."""
+    rows = await conn.fetch(
+        "SELECT id, name, employee_code FROM users WHERE organisation_id = $1 AND id = ANY($2)", scope.organisation, ids
+    )
+    return {row["id"]: (row["name"], row["employee_code"]) for row in rows}
+
+
+def _values(user: User) -> tuple[Any, ...]:
+    return (
+        user.name,
+        user.email,
+        user.phone,
+        user.employee_code,
+        user.home_site_id,
+        user.roles,
+        user.admin_of_sites,
+        user.terms,
+        user.reporting_to,
+        user.joining_date,
+        user.probation_period,
+        user.gender,
+        msgspec.json.encode(user.access).decode(),
+    )
+
+
+def _user(row: asyncpg.Record) -> User:
+    return User(
+        id=row["id"],
+        name=row["name"],
+        email=row["email"],
+        phone=row["phone"],
+        employee_code=row["employee_code"],
+        home_site_id=row["home_site_id"],
+        roles=row["roles"],
+        admin_of_sites=row["admin_of_sites"],
+        terms=row["terms"],
+        reporting_to=row["reporting_to"],
+        joining_date=row["joining_date"],
+        probation_period=row["probation_period"],
+        gender=row["gender"],
+        access=msgspec.json.decode(row["access"], type=Access),
+        has_pin=bool(row["pin_hash"]),
+        access_expires_at=row["access_expires_at"],
+        is_active=row["deactivated_at"] is None,
+        deactivated_at=row["deactivated_at"],
+        cards=row["cards"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        version=row["version"],
+    )
+
+
+def _prefixes(search: str | None) -> str | None:
+    """A text search query: every word as the beginning of a word."""
+    words = ["".join(ch for ch in word if ch.isalnum()) for word in (search or "").split()]
+    return " & ".join(f"{word}:*" for word in words if word) or None
+
+
+def _missing(error: asyncpg.ForeignKeyViolationError) -> str:
+    names = {
+        "site": "site",
+        "reporting": "user",
+        "access_point": "access point",
+        "schedule": "schedule",
+        "user": "user",
+    }
+    constraint = error.constraint_name or ""
+    return f"There is no {next((word for part, word in names.items() if part in constraint), 'thing')} with this id."
+
+
+# ------------------------------------------------------------------------------------------------- permissions
+
+_PERMISSION = """
+    SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
+        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN 'assigned' ELSE 'pending' END AS state,
+        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN NULL ELSE g.created_at END AS since
+    FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+    LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
+        AND d.key = g.user_id || '.' || g.access_point_id AND d.controller_id = a.controller_id AND d.body IS NOT NULL
+    LEFT JOIN controller_links l ON l.controller_id = a.controller_id
+"""
+
+_REMOVING = """
+    SELECT $2::bigint AS user_id, split_part(d.key, '.', 2)::integer AS access_point_id, NULL::bigint AS starts_at,
+        NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, m.made_at AS since
+    FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
+    LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
+    WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.key LIKE $2::bigint || '.%' AND d.body IS NULL
+        AND d.revision > l.confirmed_revision
+        AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
+                        AND g.access_point_id = split_part(d.key, '.', 2)::integer)
+"""
+
+
+async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Permission]:
+    """All doors of a user, by ascending door; also what is taken away and not yet confirmed."""
+    held = await conn.fetch(_PERMISSION + " WHERE g.organisation_id = $1 AND g.user_id = $2", scope.organisation, user)
+    removing = await conn.fetch(_REMOVING, scope.organisation, user)
+    return sorted((Permission(*row) for row in (*held, *removing)), key=lambda p: p.access_point_id)
+
+
+async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, limit: int) -> list[Permission]:
+    """Who may open a door, by ascending user."""
+    rows = await conn.fetch(
+        _PERMISSION
+        + " WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4",
+        scope.organisation,
+        door,
+        after,
+        limit,
+    )
+    return [Permission(*row) for row in rows]
+
+
+async def unconfirmed_of(conn: Connection, scope: Scope, user: int, now: int) -> tuple[list[int], list[int]]:
+    """(online, offline) controllers that have not confirmed all that concerns a user."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT d.controller_id, l.online_until > $3 AS online
+        FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
+        WHERE d.organisation_id = $1 AND (d.revision > l.confirmed_revision OR l.frozen)
+            AND ((d.kind = 'grant' AND d.key LIKE $2::bigint || '.%')
+                OR (d.kind = 'person' AND d.key = $2::bigint::text))
+        ORDER BY 1
+        """,
+        scope.organisation,
+        user,
+        now,
+    )
+    return [r[0] for r in rows if r["online"]], [r[0] for r in rows if not r["online"]]
+
+
+async def put_grants(conn: Connection, scope: Scope, pairs: Sequence[tuple[int, GrantDraft]], now: int) -> None:
+    """Gives or changes (user, grant) pairs; raises NotFound for a user, door or schedule that is not there."""
+    try:
+        await conn.execute(
+            """
+            INSERT INTO grants
+                (organisation_id, user_id, access_point_id, starts_at, ends_at, schedule_id, created_at)
+            SELECT $1, g.*, $7 FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) AS g
+            ON CONFLICT (organisation_id, user_id, access_point_id) DO UPDATE
+                SET starts_at = EXCLUDED.starts_at, ends_at = EXCLUDED.ends_at, schedule_id = EXCLUDED.schedule_id
+            """,
+            scope.organisation,
+            [user for user, _ in pairs],
+            [grant.access_point_id for _, grant in pairs],
+            [grant.starts_at for _, grant in pairs],
+            [grant.ends_at for _, grant in pairs],
+            [grant.schedule_id for _, grant in pairs],
+            now,
+        )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound(_missing(error)) from None
+
+
+async def remove_grants(conn: Connection, scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
+    """Takes (user, door) pairs away; one that is not there is nothing."""
+    await conn.execute(
+        """
+        DELETE FROM grants g USING unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
+        WHERE g.organisation_id = $1 AND g.user_id = p.user_id AND g.access_point_id = p.door
+        """,
+        scope.organisation,
+        [user for user, _ in pairs],
+        [door for _, door in pairs],
+    )
+
+
+async def doors_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[tuple[int, int]]:
+    """(user, door) of all grants of these users."""
+    rows = await conn.fetch(
+        "SELECT user_id, access_point_id FROM grants WHERE organisation_id = $1 AND user_id = ANY($2)",
+        scope.organisation,
+        list(users),
+    )
+    return [(row["user_id"], row["access_point_id"]) for row in rows]
+
+
+# ------------------------------------------------------------------------------------------------- cards
+
+
+async def add_card(conn: Connection, scope: Scope, user: int, number: int, is_saams: bool, now: int) -> Card | None:
+    """None when somebody has a card with this number."""
+    row = await conn.fetchrow(
+        """
+        INSERT INTO cards (organisation_id, number, user_id, is_saams, created_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (organisation_id, number) DO NOTHING RETURNING *
+        """,
+        scope.organisation,
+        number,
+        user,
+        is_saams,
+        now,
+    )
+    return _card(row, whole=True) if row else None
+
+
+async def find_card(conn: Connection, scope: Scope, number: int) -> Card | None:
+    row = await conn.fetchrow(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND number = $2", scope.organisation, number
+    )
+    return _card(row, whole=True) if row else None
+
+
+async def cards_of(conn: Connection, scope: Scope, users: Collection[int], whole: bool = False) -> list[Card]:
+    rows = await conn.fetch(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = ANY($2) ORDER BY id",
+        scope.organisation,
+        list(users),
+    )
+    return [_card(row, whole) for row in rows]
+
+
+async def saams_cards_of(conn: Connection, scope: Scope, users: Collection[int]) -> dict[int, Card]:
+    """By user: the card that the SAAMS wire assigned."""
+    rows = await conn.fetch(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = ANY($2) AND is_saams",
+        scope.organisation,
+        list(users),
+    )
+    return {row["user_id"]: _card(row, whole=True) for row in rows}
+
+
+async def get_card(conn: Connection, scope: Scope, user: int, id: int) -> Card:
+    row = await conn.fetchrow(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = $2 AND id = $3", scope.organisation, user, id
+    )
+    if row is None:
+        raise NotFound
+    return _card(row, whole=True)
+
+
+async def remove_card(conn: Connection, scope: Scope, id: int) -> None:
+    await conn.execute("DELETE FROM cards WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+
+
+def _card(row: asyncpg.Record, whole: bool) -> Card:
+    return Card(
+        id=row["id"],
+        user_id=row["user_id"],
+        last_digits=str(row["number"])[-4:],
+        number=row["number"] if whole else None,
+        created_at=row["created_at"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------- schedules
+
+
+async def add_schedule(conn: Connection, scope: Scope, draft: ScheduleDraft) -> Schedule:
+    row = await conn.fetchrow(
+        """
+        INSERT INTO schedules (organisation_id, name, week, holiday) VALUES ($1, $2, $3::jsonb, $4::jsonb) RETURNING *
+        """,
+        scope.organisation,
+        draft.name,
+        msgspec.json.encode(draft.week).decode(),
+        msgspec.json.encode(draft.holiday).decode(),
+    )
+    return _schedule(row)
+
+
+async def lock_schedule(conn: Connection, scope: Scope, id: int) -> Schedule:
+    row = await conn.fetchrow(
+        "SELECT * FROM schedules WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+    )
+    return _schedule(row)
+
+
+async def get_schedule(conn: Connection, scope: Scope, id: int) -> Schedule:
+    row = await conn.fetchrow("SELECT * FROM schedules WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    return _schedule(row)
+
+
+async def page_schedules(conn: Connection, scope: Scope, after: int, limit: int) -> list[Schedule]:
+    rows = await conn.fetch(
+        "SELECT * FROM schedules WHERE organisation_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        scope.organisation,
+        after,
+        limit,
+    )
+    return [_schedule(row) for row in rows]
+
+
+async def change_schedule(conn: Connection, scope: Scope, schedule: Schedule) -> None:
+    await conn.execute(
+        """
+        UPDATE schedules SET name = $3, week = $4::jsonb, holiday = $5::jsonb WHERE organisation_id = $1 AND id = $2
+        """,
+        scope.organisation,
+        schedule.id,
+        schedule.name,
+        msgspec.json.encode(schedule.week).decode(),
+        msgspec.json.encode(schedule.holiday).decode(),
+    )
+
+
+async def remove_schedule(conn: Connection, scope: Scope, id: int) -> bool:
+    """False while permissions use it."""
+    try:
+        await conn.execute("DELETE FROM schedules WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    except asyncpg.ForeignKeyViolationError:
+        return False
+    return True
+
+
+def _schedule(row: asyncpg.Record | None) -> Schedule:
+    if row is None:
+        raise NotFound
+    week = msgspec.json.decode(row["week"], type=list[list[Interval]])
+    return Schedule(row["id"], row["name"], week, msgspec.json.decode(row["holiday"], type=list[Interval]))
+
+
+async def get_holidays(conn: Connection, scope: Scope, site: int) -> list[date]:
+    rows = await conn.fetch(
+        "SELECT day FROM holidays WHERE organisation_id = $1 AND site_id = $2 ORDER BY day", scope.organisation, site
+    )
+    return [row["day"] for row in rows]
+
+
+async def set_holidays(conn: Connection, scope: Scope, site: int, days: Sequence[date]) -> None:
+    await conn.execute("DELETE FROM holidays WHERE organisation_id = $1 AND site_id = $2", scope.organisation, site)
+    await conn.execute("INSERT INTO holidays SELECT $1, $2, unnest($3::date[])", scope.organisation, site, list(days))
+
+
+# ------------------------------------------------------------------------------------------------- desired state
+
+
+async def person_records(
+    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each user at each controller where they have a grant."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT ON (u.id, a.controller_id) a.controller_id, u.id, u.deactivated_at IS NULL AS is_active,
+            u.access, u.access_expires_at, u.pin_salt, u.pin_hash
+        FROM users u JOIN grants g ON g.organisation_id = u.organisation_id AND g.user_id = u.id
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE u.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR u.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        """,
+        scope.organisation,
+        None if users is None else list(users),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def card_records(
+    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each card at each controller where its holder has a grant."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT c.id, c.number, c.user_id, a.controller_id
+        FROM cards c JOIN grants g ON g.organisation_id = c.organisation_id AND g.user_id = c.user_id
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE c.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR c.user_id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        """,
+        scope.organisation,
+        None if users is None else list(users),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def grant_records(
+    conn: Connection,
+    scope: Scope,
+    pairs: Sequence[tuple[int, int]],
+    doors: Collection[int],
+    controllers: Collection[int] | None,
+) -> list[asyncpg.Record]:
+    """The grants of these (user, door) pairs and of these doors; with `controllers`, all at those."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
+        FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE g.organisation_id = $1 AND a.controller_id IS NOT NULL
+            AND CASE WHEN $5::bigint[] IS NOT NULL THEN a.controller_id = ANY($5)
+                ELSE g.access_point_id = ANY($4::integer[])
+                    OR (g.user_id, g.access_point_id) IN (SELECT * FROM unnest($2::bigint[], $3::integer[])) END
+        """,
+        scope.organisation,
+        [user for user, _ in pairs],
+        [door for _, door in pairs],
+        list(doors),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def granted_at(conn: Connection, scope: Scope, doors: Collection[int]) -> set[tuple[int, int]]:
+    """(user, door) of the grants at these doors, and of those that controllers hold for them."""
+    rows = await conn.fetch(
+        """
+        SELECT user_id, access_point_id FROM grants WHERE organisation_id = $1 AND access_point_id = ANY($2)
+        UNION SELECT split_part(key, '.', 1)::bigint, split_part(key, '.', 2)::integer FROM desired_records
+            WHERE organisation_id = $1 AND kind = 'grant' AND body IS NOT NULL
+                AND split_part(key, '.', 2) = ANY($2::integer[]::text[])
+        """,
+        scope.organisation,
+        list(doors),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def schedule_records(
+    conn: Connection, scope: Scope, schedules: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each schedule at each controller that holds a grant with it."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT ON (s.id, a.controller_id) s.id, s.week, s.holiday, a.controller_id
+        FROM schedules s JOIN grants g ON g.organisation_id = s.organisation_id AND g.schedule_id = s.id
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE s.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR s.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        """,
+        scope.organisation,
+        None if schedules is None else list(schedules),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def schedule_ids(conn: Connection, scope: Scope) -> list[int]:
+    rows = await conn.fetch("SELECT id FROM schedules WHERE organisation_id = $1", scope.organisation)
+    return [row["id"] for row in rows]
+
+
+async def schedules_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[int]:
+    """The schedules in the grants of these users."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT schedule_id FROM grants
+        WHERE organisation_id = $1 AND user_id = ANY($2) AND schedule_id IS NOT NULL
+        """,
+        scope.organisation,
+        list(users),
+    )
+    return [row["schedule_id"] for row in rows]
+
+
+async def holiday_records(
+    conn: Connection, scope: Scope, sites: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each site's holidays at each controller that runs one of its doors."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT h.site_id, a.controller_id, array_agg(DISTINCT h.day ORDER BY h.day) AS days
+        FROM holidays h JOIN access_points a ON a.organisation_id = h.organisation_id AND a.site_id = h.site_id
+        WHERE h.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::integer[] IS NULL OR h.site_id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        GROUP BY h.site_id, a.controller_id
+        """,
+        scope.organisation,
+        None if sites is None else list(sites),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def sites_of(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
+    rows = await conn.fetch(
+        "SELECT DISTINCT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)",
+        scope.organisation,
+        list(doors),
+    )
+    return [row["site_id"] for row in rows]
