@@ -62,7 +62,7 @@ def expiry(value: Text, timezone: str, field: str) -> int | None:
     try:
         return rules.expiry(written, timezone)
     except ValueError:
-        raise wrong(field, _not_iso(written, field)) from None
+        raise wrong(field, not_iso(written, field)) from None
 
 
 def not_both(add: Sequence[int], remove: Sequence[int]) -> None:
@@ -76,7 +76,8 @@ def wrong(field: str, sentence: str) -> Invalid:
     return Invalid(errors=[FieldError(field, sentence)])
 
 
-def _not_iso(written: str, field: str) -> str:
+def not_iso(written: str, field: str, example: str = "2030-12-31T18:00:00+01:00") -> str:
+    """What to say of a text that names no instant."""
     if written.isdecimal() and len(written) in (13, 16):
-        return f"{field} looks like milliseconds; it is ISO 8601, such as 2030-12-31T18:00:00+01:00."
-    return f"{field} is ISO 8601, such as 2030-12-31T18:00:00+01:00 or 2030-12-31."
+        return f"{field} looks like milliseconds; it is a text such as {example}."
+    return f"{field} is a text such as {example}, or a day such as 2030-12-31."

@@ -57,7 +57,8 @@ _FORM: dict[str, Callable[[Connection, Scope], Any]] = {
 }
 
 
-async def _house(conn: Connection, scope: Scope) -> House:
+async def house_of(conn: Connection, scope: Scope) -> House:
+    """What the organisation's ids mean."""
     roles = {role.id: role.name for role in await service.roles(conn, scope)}
     return House(roles, await store.timezones(conn, scope))
 
@@ -78,7 +79,7 @@ async def legacy_create_users(by: Caller, body: people.LegacyUsers) -> dict[str,
 
 async def _create(by: Caller, new: Sequence[people.UserCreate]) -> list[int]:
     """All or none."""
-    house = await by.read(_house)
+    house = await by.read(house_of)
     drafts = [people.draft(one, house) for one in new]
     cards = [number(one.credential_id, "credentialId") for one in new]
     if any(draft.access_points for draft in drafts):
@@ -106,7 +107,7 @@ async def update_users(by: Caller, body: people.UserUpdates) -> str:
         rules.check_may_grant(by.identity.scopes)
 
     async def update(work: Work) -> None:
-        house = await _house(work.conn, work.scope)
+        house = await house_of(work.conn, work.scope)
         homes = await _homes(work, [update.id for update in body.users])
         patches = [(update.id, people.patch(update, house, homes[update.id])) for update in body.users]
         await service.change_users(work, patches)
@@ -141,7 +142,7 @@ def _count(users: int) -> str:
 
 async def _list_users(by: Caller, body: people.UserList) -> dict[str, Any]:
     part = wire.sliced(body.pagination)
-    wanted = people.wanted(body.filters, await by.read(_house)) if body.filters else None
+    wanted = people.wanted(body.filters, await by.read(house_of)) if body.filters else None
     found, total = await by.read(lambda conn, scope: _slice(conn, scope, wanted, part))
     around = await by.read(lambda conn, scope: _around(conn, scope, found, by.now))
     return {"users": [people.user(u, around) for u in found], "pagination": part.answer(total)}
