@@ -70,6 +70,7 @@ async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]
         store = Store(config.folder / "state.db")
         journal = Journal(config.folder / "journal.db", commit_delay=config.commit_delay)
         try:
+            store.tidy_later()
             async with _composed(config, store, journal, drivers) as edge:
                 yield edge
         finally:

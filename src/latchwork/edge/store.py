@@ -9,18 +9,21 @@ Rules:
 4. A file that cannot be read is set aside: the controller then holds nothing, and the cloud sends a snapshot. Once that
    is applied, what was set aside is removed.
 5. Gone is gone: what is removed or replaced is overwritten, and the write-ahead log that still holds it is cut off.
-   SQLite keeps no such promise for the inner pages of an index: so bodies are in a table with a rowid, and the index by
-   which a card is found knows its number only as a hash, keyed with a secret of the file.
+   When SQLite rearranges a page, copies of what was there may stay in its unused part, whatever `secure_delete` says.
+   So a card's number is never in the file, only a hash of it, keyed with a secret of the file; and after a secret was
+   removed the whole file is written anew, at once when it is small, else within TIDY_SECONDS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from latchwork.edge import sqlite
 from latchwork.edge.known import Known, hashed
@@ -28,10 +31,12 @@ from latchwork.edge.records import LARGEST, read, unreadable
 from latchwork.wire.link import Changes, Record
 from latchwork.wire.state import CardRecord
 
+log = logging.getLogger(__name__)
+
 _APPLICATION: Final = 0x4C575332  # "LWS2"
 _COLUMNS: Final = """(
     kind text, key text, revision integer not null, body blob,
-    number integer, holder text,  -- of a readable card: its hashed number, and the id of whom it belongs to
+    number integer, holder text,  -- instead of the body of a card: its hashed number, and whom it belongs to
     primary key (kind, key)
 )"""
 _STAGED: Final = f"create table if not exists staged {_COLUMNS}"
@@ -41,12 +46,18 @@ _BY_NUMBER: Final = (
 _SCHEMA: Final = f"""{_STAGED};
 create table if not exists records {_COLUMNS};
 {_BY_NUMBER};
-create table if not exists held (revision integer not null, mark blob not null, secret blob not null);
-insert into held select 0, x'', randomblob(32) where not exists (select 1 from held)
+create table if not exists held (
+    revision integer not null, mark blob not null, secret blob not null, untidy integer not null
+);
+insert into held select 0, x'', randomblob(32), 0 where not exists (select 1 from held)
 """  # noqa: S608 - constants
 _WRITTEN: Final = "insert or replace into records (kind, key, revision, body, number, holder) values (?, ?, ?, ?, ?, ?)"
 _SECRET_KINDS: Final = ("card", "person", "key")
-"""Whose old bodies must not linger when new ones replace them."""
+"""Of which nothing must linger."""
+_SMALL: Final = 4 << 20
+"""Bytes that are written anew in 30 ms."""
+
+TIDY_SECONDS: Final = 600.0
 
 Row = tuple[str, str, int, bytes | None, int | None, str | None]
 
@@ -69,11 +80,11 @@ class Store(Known):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._conn = sqlite.open_or_set_aside(path, lambda: sqlite.writer(path, _APPLICATION, _SCHEMA))
-        self._conn.execute("pragma temp_store = memory")
         super().__init__(sqlite.reader(path))
         self._thread = ThreadPoolExecutor(1, "state")
         self._batch: Changes | None = None
-        self._applying: set[asyncio.Task[Held | None]] = set()
+        self._working: set[asyncio.Future[Any]] = set()
+        self._tidying: asyncio.TimerHandle | None = None
         self.on_applied: Callable[[], None] = lambda: None
         """Called on the event loop after every batch, before it is confirmed."""
         self.on_unreadable: Callable[[list[Record]], None] = lambda records: None
@@ -84,12 +95,14 @@ class Store(Known):
         return Held(*self._reader.execute("select revision, mark from held").fetchall()[0])
 
     async def settled(self) -> None:
-        """Returns when no chunk is being applied."""
-        if self._applying:
-            await asyncio.wait(self._applying)
+        """Returns when nothing is being written."""
+        while self._working:
+            await asyncio.wait(self._working)
 
     def close(self) -> None:
         """Lets go of the file."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._thread.shutdown()
         self._reader.close()
         self._conn.close()
@@ -102,8 +115,7 @@ class Store(Known):
         Raises `BatchRefused` on a chunk that does not follow from what came before. Goes on without its caller.
         """
         task = asyncio.create_task(self._apply(changes))
-        self._applying.add(task)
-        task.add_done_callback(self._applying.discard)
+        self._keep(task)
         return await asyncio.shield(task)
 
     async def _apply(self, changes: Changes) -> Held | None:
@@ -115,7 +127,22 @@ class Store(Known):
         if held is not None:
             self.forget_what_was_read()
             self.on_applied()
+            self.tidy_later()
         return held
+
+    def tidy_later(self) -> None:
+        """Sees to it that what is left of removed secrets is overwritten; after the start and after every batch."""
+        [(untidy,)] = self._reader.execute("select untidy from held").fetchall()
+        if untidy and self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, self._begin_tidying)
+
+    def _begin_tidying(self) -> None:
+        self._tidying = None
+        self._keep(asyncio.get_running_loop().run_in_executor(self._thread, self.tidy))
+
+    def _keep(self, work: asyncio.Future[Any]) -> None:
+        self._working.add(work)
+        work.add_done_callback(self._working.discard)
 
     def _rejected(self, changes: Changes) -> list[Record]:
         """What of a chunk that was taken in denies its subject; with the last one, also cards that share a number."""
@@ -153,7 +180,19 @@ class Store(Known):
             self._conn.execute("pragma wal_checkpoint(truncate)")
         if changes.snapshot:
             sqlite.forget_set_aside(self._path)
+        if self._path.stat().st_size <= _SMALL:
+            self.tidy()
         return Held(changes.revision, changes.mark)
+
+    def tidy(self) -> None:
+        """Writes the file anew if a secret was removed from it; in the thread that applies."""
+        try:
+            if self._conn.execute("select untidy from held").fetchone()[0]:
+                self._conn.execute("vacuum")
+                self._conn.execute("update held set untidy = 0")
+                self._conn.execute("pragma wal_checkpoint(truncate)")
+        except sqlite3.Error as error:
+            log.error("the records cannot be written anew: %s; with the next change again", error)
 
     def _commit(self, changes: Changes) -> bool:
         """One transaction; True when something was removed that must not linger in the log."""
@@ -198,7 +237,11 @@ class Store(Known):
             if changes.last:
                 removed |= self._swap() if changes.snapshot else self._merge_staged()
         if changes.last:
-            self._conn.execute("update held set revision = ?, mark = ?", (changes.revision, changes.mark))
+            untidy = removed and _may_concern_secrets(changes)
+            self._conn.execute(
+                "update held set revision = ?, mark = ?, untidy = max(untidy, ?)",
+                (changes.revision, changes.mark, untidy),
+            )
         return removed
 
     def _stage(self, records: Iterable[Record]) -> None:
@@ -216,16 +259,16 @@ class Store(Known):
     def _replaces_secret(self, record: Record) -> bool:
         if record.kind not in _SECRET_KINDS:
             return False
-        select = "select 1 from records where kind = ? and key = ? and body is not ?"
-        return bool(self._conn.execute(select, (record.kind, record.key, record.body)).fetchall())
+        kind, key, _, *content = self._row(record)
+        select = "select body, number, holder from records where kind = ? and key = ?"
+        return any(before != tuple(content) for before in self._conn.execute(select, (kind, key)).fetchall())
 
     def _merge_staged(self) -> bool:
-        before: int = self._conn.total_changes
-        self._conn.execute("delete from records where (kind, key) in (select kind, key from staged)")
-        replaced = self._conn.total_changes > before
+        [(removed,)] = self._conn.execute("select exists (select 1 from staged where body is null)").fetchall()
+        gone = self._conn.execute("delete from records where (kind, key) in (select kind, key from staged)")
         self._conn.execute("insert into records select * from staged where body is not null")
         self._conn.execute("delete from staged")
-        return replaced
+        return bool(removed) or gone.rowcount > 0
 
     def _swap(self) -> bool:
         """The staged records become the records; what they were is dropped."""
@@ -237,12 +280,19 @@ class Store(Known):
         return True
 
     def _row(self, record: Record) -> Row:
-        """The record as it is stored; of a card that can be read, also by what it is found."""
+        """The record as it is stored; of a card that can be read, without its body."""
         card = None
         if record.kind == "card" and record.body is not None:
             card = read(CardRecord, record.key, record.body)
-        number, holder = (None, None) if card is None else (hashed(card.number, self._secret), str(card.user))
-        return record.kind, record.key, record.revision, record.body, number, holder
+        if card is None:
+            return record.kind, record.key, record.revision, record.body, None, None
+        return record.kind, record.key, record.revision, b"", hashed(card.number, self._secret), str(card.user)
+
+
+def _may_concern_secrets(changes: Changes) -> bool:
+    """A snapshot needs no tidying: it leaves nothing of the table before."""
+    several = not (changes.first and changes.last)
+    return not changes.snapshot and (several or any(record.kind in _SECRET_KINDS for record in changes.records))
 
 
 def _batch_of(changes: Changes) -> tuple[int, bytes, bool]:

@@ -366,7 +366,7 @@ class Links:
         if not self._sessions:
             return
         async with self._database.connection() as conn:
-            present = await store.present_state(conn, self._sessions.keys())
+            present = await store.present_state(conn, self._sessions.keys(), COMMANDS_WITHIN)
         for controller, session in list(self._sessions.items()):
             revision, number, commands = present.get(controller, (0, None, False))
             if commands:

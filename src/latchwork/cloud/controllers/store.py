@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import asyncpg
 import msgspec
 
-from latchwork.cloud.controllers.model import Batch, Code, CommandDraft, CommandRow, Computed, Held, PassKeyRow
+from latchwork.cloud.controllers.model import Batch, Code, Computed, Held, PassKeyRow
 from latchwork.cloud.controllers.rules import Course
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.controllers import Controller
@@ -335,15 +337,19 @@ async def close_session(conn: Connection, controller: int, session: int, now: in
     )
 
 
-async def present_state(conn: Connection, controllers: Collection[int]) -> dict[int, tuple[int, int, bool]]:
-    """(revision, session, whether commands wait) of each controller that still exists."""
+async def present_state(
+    conn: Connection, controllers: Collection[int], within: float
+) -> dict[int, tuple[int, int, bool]]:
+    """(revision, session, whether commands not older than `within` seconds wait) of each that still exists."""
     rows = await conn.fetch(
         """
         SELECT c.id, c.revision, l.session, EXISTS (
-            SELECT FROM commands w WHERE w.controller_id = c.id AND w.session IS NULL AND w.outcome IS NULL) AS commands
+            SELECT FROM commands w WHERE w.controller_id = c.id AND w.session IS NULL AND w.outcome IS NULL
+                AND w.made_at > extract(epoch FROM clock_timestamp()) - $2::float8) AS commands
         FROM controllers c JOIN controller_links l ON l.controller_id = c.id WHERE c.id = ANY($1)
         """,
         list(controllers),
+        within,
     )
     return {row["id"]: (row["revision"], row["session"], row["commands"]) for row in rows}
 
@@ -405,6 +411,34 @@ async def thaw(conn: Connection, scope: Scope, controller: int) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDraft:
+    """Something that a controller should do now or never."""
+
+    door: int
+    controller: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    user: int | None
+    outcome: str | None = None
+    """Given when it is settled without being sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command, and what has become of it: a reason's code, `no_link`, `unknown` …; None: not known yet."""
+
+    id: int
+    door: int
+    controller: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    user: int | None
+    actor: Actor
+    outcome: str | None
+    card: int | None
 
 
 async def add_command(conn: Connection, scope: Scope, draft: CommandDraft, actor: Actor) -> int:

@@ -31,12 +31,12 @@ async def explain(conn: Connection, scope: Scope, question: Question, now: float
 
 async def _explain_past(conn: Connection, scope: Scope, number: int, now: float) -> Explanation:
     """What the controller decided then, and what would be decided now about the same person with the same means."""
-    row = await store.get_passage(conn, scope, number)
+    row = await store.get_passage(conn, scope, _event(number))
     then = Decided(number, row["granted"], row["reason"], store.sentence(row["reason"]), row["at"])
     shown = await _shown_again(conn, scope, row, now)
     if shown is None:
         return Explanation(None, then)
-    attempt = Attempt(row["access_point_id"], Direction(row["direction"]), shown, now)
+    attempt = Attempt(_id(row["access_point_id"] or 0), Direction(row["direction"]), shown, now)
     user = None if isinstance(shown, CardRead) else row["user_id"]
     return Explanation(await _explained(conn, scope, attempt, user), then)
 
@@ -110,5 +110,11 @@ async def _fresh_pass(conn: Connection, scope: Scope, meeting: int, now: int) ->
 
 def _id(number: int) -> int:
     if not is_id(number):
+        raise NotFound
+    return number
+
+
+def _event(number: int) -> int:
+    if not 0 < number < 2**62:
         raise NotFound
     return number

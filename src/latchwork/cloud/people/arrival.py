@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 
 from latchwork.cloud.kernel.http import Caller
 from latchwork.cloud.people import store
-from latchwork.wire.api.people import PermissionsChanged
+from latchwork.cloud.people.model import Pair
 
 LOOK_EVERY = 0.05
 
 
-async def wait(by: Caller, user: int, seconds: float) -> PermissionsChanged:
-    """The user's permissions when every online controller concerned has confirmed, or when the time is over."""
+async def wait(by: Caller, pairs: Collection[Pair], seconds: float) -> tuple[list[int], list[int]]:
+    """Returns when every online controller has confirmed what became of these (user, door) pairs, or after `seconds`.
+
+    Answers the (online, offline) controllers that have not.
+    """
     until = time.monotonic() + seconds
     while True:
-        unconfirmed, offline = await by.read(lambda conn, scope: store.unconfirmed_of(conn, scope, user, by.now))
-        if not unconfirmed or time.monotonic() >= until:
-            break
+        online, offline = await by.read(lambda conn, scope: store.unconfirmed(conn, scope, pairs, int(time.time())))
+        if not online or time.monotonic() >= until:
+            return online, offline
         await asyncio.sleep(LOOK_EVERY)
-    permissions = await by.read(lambda conn, scope: store.permissions_of(conn, scope, user))
-    return PermissionsChanged(permissions, unconfirmed, offline)

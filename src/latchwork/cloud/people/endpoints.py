@@ -1,4 +1,4 @@
-"""`/v1/users`, their permissions and cards; `/v1/schedules`, holidays."""
+"""`/v1/users`, their permissions and cards; `/v1/roles`, `/v1/terms`; `/v1/schedules`, holidays."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from litestar.params import HeaderParameter, QueryParameter
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
-from latchwork.cloud.people import arrival, service, store
+from latchwork.cloud.people import arrival, rules, service, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
     Card,
     CardDraft,
+    DoorPermissionsPatch,
     Holidays,
     Permission,
     PermissionsChanged,
     PermissionsPatch,
+    Role,
     Schedule,
     ScheduleDraft,
     SchedulePatch,
+    Term,
+    TermDraft,
     User,
     UserDraft,
     UserPatch,
@@ -42,14 +46,21 @@ async def page_users(
     cursor: Cursor = None,
 ) -> Page[User]:
     """Lists users, or those whose name has words that begin so."""
+    if search is None or not search.strip():
+        return await paged(
+            limit, cursor, lambda after, n: by.read(lambda c, s: store.page_users(c, s, active, after, n))
+        )
+    rules.check_search(search)
     return await paged(
-        limit, cursor, lambda after, n: by.read(lambda c, s: store.page_users(c, s, search, active, after, n))
+        limit, cursor, lambda after, n: by.read(lambda c, s: store.find_users(c, s, search, active, after, n))
     )
 
 
 @post("/v1/users", status=201)
 async def add_user(draft: UserDraft, by: Annotated[Caller, may("users:write")]) -> User:
-    """Creates a user, with the default doors and those asked for."""
+    """Creates a user, with the default doors and those asked for (these need the scope `permissions:write`)."""
+    if draft.access_points:
+        rules.check_may_grant(by.identity.scopes)
     return await by.create(
         lambda work: service.add_user(work, draft), lambda work, id: store.get_user(work.conn, work.scope, int(id))
     )
@@ -95,12 +106,14 @@ async def change_permissions(
 
     With `wait=applied` the answer comes when every online door has confirmed, and names those that have not.
     """
-    if wait not in (None, "applied"):
-        raise Invalid("wait can only be `applied`.")
-    permissions = await by.change(lambda work: service.change_permissions(work, user_id, draft))
-    if wait is None:
-        return PermissionsChanged(permissions)
-    return await arrival.wait(by, user_id, timeout)
+    waits = _waits(wait)
+    changed = await by.change(lambda work: service.change_permissions(work, user_id, draft))
+    if not waits or draft.dry_run:
+        return changed
+    doors = {*(grant.access_point_id for grant in draft.add), *draft.remove, *draft.withdraw}
+    online, offline = await arrival.wait(by, [(user_id, door) for door in doors], timeout)
+    permissions = await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
+    return PermissionsChanged(permissions, online, offline)
 
 
 @get("/v1/access-points/{access_point_id:int}/permissions")
@@ -118,6 +131,26 @@ async def page_door_permissions(
         lambda after, n: by.read(lambda c, s: store.permissions_at(c, s, access_point_id, after, n)),
         lambda permission: permission.user_id,
     )
+
+
+@patch("/v1/access-points/{access_point_id:int}/permissions")
+async def change_door_permissions(
+    access_point_id: int,
+    draft: DoorPermissionsPatch,
+    by: Annotated[Caller, may("permissions:write")],
+    wait: Wait = None,
+    timeout: Timeout = 5,
+) -> PermissionsChanged:
+    """Gives, changes and withdraws permissions of many users at one door: all or nothing."""
+    waits = _waits(wait)
+    changed = await by.change(lambda work: service.change_door_permissions(work, access_point_id, draft))
+    if not waits or draft.dry_run:
+        return changed
+    users = {*(grant.user_id for grant in draft.add), *draft.remove, *draft.withdraw}
+    pairs = [(user, access_point_id) for user in users]
+    online, offline = await arrival.wait(by, pairs, timeout)
+    permissions = await by.read(lambda conn, scope: store.permissions_of_pairs(conn, scope, pairs))
+    return PermissionsChanged(permissions, online, offline)
 
 
 @get("/v1/users/{user_id:int}/cards")
@@ -146,6 +179,32 @@ async def get_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:
 async def remove_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> None:
     """Takes a card away; the doors forget its number."""
     await by.change(lambda work: service.remove_card(work, user_id, card_id))
+
+
+@get("/v1/roles")
+async def list_roles(by: Annotated[Caller, may("users:read")]) -> list[Role]:
+    """Lists the roles that users may have here; `front_desk` and `manager` come with their modules."""
+    return await by.read(service.roles)
+
+
+@get("/v1/terms")
+async def list_terms(by: Annotated[Caller, may("users:read")]) -> list[Term]:
+    """Lists the organisation's terms: labels for users."""
+    return await by.read(store.list_terms)
+
+
+@post("/v1/terms", status=201)
+async def add_term(draft: TermDraft, by: Annotated[Caller, may("users:write")]) -> Term:
+    """Creates a term; 409 when there is one of this name."""
+    return await by.create(
+        lambda work: service.add_term(work, draft), lambda work, id: store.get_term(work.conn, work.scope, int(id))
+    )
+
+
+@delete("/v1/terms/{term_id:int}")
+async def remove_term(term_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+    """Deletes a term that no user has."""
+    await by.change(lambda work: service.remove_term(work, term_id))
 
 
 @get("/v1/schedules")
@@ -201,6 +260,13 @@ def _tagged(user: User) -> Response[User]:
     return Response(user, status_code=200, headers={"etag": f'"{user.version}"'})
 
 
+def _waits(wait: str | None) -> bool:
+    """Raises Invalid for what one cannot wait for."""
+    if wait not in (None, "applied"):
+        raise Invalid("wait can only be `applied`.")
+    return wait is not None
+
+
 def _version(if_match: str | None) -> int | None:
     """The version in an If-Match header (RFC 9110 §13.1.1); raises Invalid for what is no ETag of ours."""
     if if_match is None or if_match == "*":
@@ -220,10 +286,15 @@ endpoints = [
     list_permissions,
     change_permissions,
     page_door_permissions,
+    change_door_permissions,
     list_cards,
     add_card,
     get_card,
     remove_card,
+    list_roles,
+    list_terms,
+    add_term,
+    remove_term,
     page_schedules,
     add_schedule,
     get_schedule,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,43 +12,52 @@ from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.bodies import given
 from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.cloud.people import rules, store
+from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
 from latchwork.wire.api.people import (
     Card,
-    GrantDraft,
+    DoorPermissionsPatch,
     Holidays,
-    Permission,
+    Limits,
+    PermissionChange,
+    PermissionsChanged,
     PermissionsPatch,
+    Role,
     Schedule,
     ScheduleDraft,
     SchedulePatch,
+    Term,
+    TermDraft,
     User,
     UserDraft,
     UserPatch,
 )
-from latchwork.wire.api.problems import Conflict, NotFound, Outdated
-
-NO_PIN = (b"", b"")
+from latchwork.wire.api.problems import Conflict, Outdated
 
 # ------------------------------------------------------------------------------------------------- users
 
 
 async def add_user(work: Work, draft: UserDraft) -> User:
     """A new user, with the default doors and those asked for."""
-    rules.raise_any(rules.user_errors(draft))
-    rules.check_ids(draft.access_points, [])
-    await _check_sites(work, [*draft.admin_of_sites, *([draft.home_site_id] if draft.home_site_id else [])])
-    id, doors = await store.add_user(
-        work.conn, work.scope, _drafted(draft, work.now), _pin(draft.pin), draft.access_points
-    )
-    user = await store.get_user(work.conn, work.scope, id)
-    work.touch("person", id)
-    work.touch("grant", *(f"{id}.{door}" for door in doors))
-    events.record(work, "user_created", f"user/{id}", after=user)
-    for door in sorted(doors):
-        events.record(work, "permission_granted", f"user/{id}", data={"accessPointId": door})
-    return user
+    return (await add_users(work, [draft]))[0]
+
+
+async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
+    """All or none."""
+    rules.check_number(drafts)
+    rules.raise_any([e for n, draft in enumerate(drafts) for e in rules.user_errors(draft, _where(n, drafts))])
+    for draft in drafts:
+        rules.check_number(draft.access_points)
+        rules.check_known("access point", draft.access_points)
+    new = [NewUser(_drafted(draft, work.now), _pin(draft.pin), tuple(draft.access_points)) for draft in drafts]
+    await _check_references(work, [(None, one.user) for one in new])
+    added = await store.add_users(work.conn, work.scope, new)
+    for user, doors in added:
+        events.record(work, "user_created", f"user/{user.id}", after=user)
+        for door in doors:
+            _note(work, GrantChange((user.id, door), None, Limits()))
+    return [user for user, _ in added]
 
 
 async def change_user(work: Work, id: int, patch: UserPatch, version: int | None = None) -> User:
@@ -58,39 +67,58 @@ async def change_user(work: Work, id: int, patch: UserPatch, version: int | None
 
 async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], version: int | None = None) -> list[User]:
     """All or nothing."""
-    rules.raise_any([error for _, patch in patches for error in rules.user_errors(patch)])
-    rules.check_ids([id for id, _ in patches], [])
-    before = {user.id: user for user in await store.lock_users(work.conn, work.scope, [id for id, _ in patches])}
-    return [await _change(work, before[id], patch, version) for id, patch in patches]
+    ids = [id for id, _ in patches]
+    rules.check_number(ids)
+    rules.check_each_once(ids, "id")
+    rules.check_known("user", ids)
+    rules.raise_any([e for n, (_, patch) in enumerate(patches) for e in rules.user_errors(patch, _where(n, patches))])
+    before = {user.id: user for user in await store.lock_users(work.conn, work.scope, ids)}
+    if version is not None and any(user.version != version for user in before.values()):
+        raise Outdated
+    after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
+    await _check_references(work, [(before[id], after[id]) for id in ids])
+    changed = [(id, patch) for id, patch in patches if after[id] != before[id] or patch.pin is not UNSET]
+    pins = {id: None if isinstance(patch.pin, UnsetType) else _pin(patch.pin) for id, patch in changed}
+    for id, pin in pins.items():
+        after[id] = _next_version(before[id], after[id], pin, work.now)
+    await store.change_users(work.conn, work.scope, [(after[id], pin) for id, pin in pins.items()])
+    for id, pin in pins.items():
+        _note_user(work, before[id], after[id], pin)
+    return [after[id] for id in ids]
 
 
 async def remove_users(work: Work, ids: Collection[int]) -> None:
     """For good: credentials, permissions, cards. What they did stays in the log under their name."""
-    rules.check_ids(list(ids), [])
-    users = await store.lock_users(work.conn, work.scope, ids)
+    rules.check_number(ids)
+    rules.check_known("user", ids)
+    names = await store.hold_users(work.conn, work.scope, ids)
     work.touch("person", *ids)
     work.touch("grant", *(f"{user}.{door}" for user, door in await store.doors_of(work.conn, work.scope, ids)))
     work.touch("card", *(card.id for card in await store.cards_of(work.conn, work.scope, ids)))
     work.touch("schedule", *(await store.schedules_of(work.conn, work.scope, ids)))
     await store.remove_users(work.conn, work.scope, ids)
-    for user in users:
-        events.record(work, "user_deleted", f"user/{user.id}", data={"name": user.name})
+    for id, name in names.items():
+        events.record(work, "user_deleted", f"user/{id}", data={"name": name})
 
 
-async def _change(work: Work, before: User, patch: UserPatch, version: int | None) -> User:
-    if version is not None and version != before.version:
-        raise Outdated
-    after = _patched(before, patch, work.now)
-    if after == before and patch.pin is UNSET:
-        return before
-    await _check_sites(work, [*after.admin_of_sites, *([after.home_site_id] if after.home_site_id else [])])
-    after = msgspec.structs.replace(after, version=before.version + 1, updated_at=work.now)
-    pin = None if isinstance(patch.pin, UnsetType) else _pin(patch.pin)
-    await store.change_user(work.conn, work.scope, after, pin)
-    after = msgspec.structs.replace(after, has_pin=before.has_pin if pin is None else pin != NO_PIN)
-    work.touch("person", before.id)
-    events.record(work, _user_event(before, after), f"user/{before.id}", before=before, after=after)
-    return after
+def _where(n: int, many: Sequence[object]) -> str:
+    """What stands before a field's name when there are several of its kind."""
+    return f"users.{n}." if len(many) > 1 else ""
+
+
+def _next_version(before: User, after: User, pin: tuple[bytes, bytes] | None, now: int) -> User:
+    has_pin = before.has_pin if pin is None else pin != NO_PIN
+    return msgspec.structs.replace(after, version=before.version + 1, updated_at=now, has_pin=has_pin)
+
+
+def _note_user(work: Work, before: User, after: User, pin: tuple[bytes, bytes] | None) -> None:
+    if pin is not None or _as_doors_know(before) != _as_doors_know(after):
+        work.touch("person", after.id)
+    events.record(work, _user_event(before, after), f"user/{after.id}", before=before, after=after)
+
+
+def _as_doors_know(user: User) -> tuple[object, ...]:
+    return user.is_active, user.access, user.access_expires_at
 
 
 def _patched(before: User, patch: UserPatch, now: int) -> User:
@@ -99,7 +127,8 @@ def _patched(before: User, patch: UserPatch, now: int) -> User:
         fields["access"] = msgspec.structs.replace(before.access, **given(patch.access))
     if patch.is_active is not UNSET and patch.is_active != before.is_active:
         fields |= {"is_active": patch.is_active, "deactivated_at": None if patch.is_active else now}
-    return msgspec.structs.replace(before, **fields)
+    after = msgspec.structs.replace(before, **fields)
+    return after if after.roles else msgspec.structs.replace(after, roles=["end_user"])
 
 
 def _user_event(before: User, after: User) -> str:
@@ -144,93 +173,159 @@ def _pin(pin: str | None) -> tuple[bytes, bytes]:
     return salt, hash_pin(pin, salt)
 
 
-async def _check_sites(work: Work, ids: Sequence[int]) -> None:
-    for id in sorted(set(ids)):
-        if not 0 < id < 2**31:
-            raise NotFound("There is no site with this id.")
-        await sites.get_site(work.conn, work.scope, id)
+async def _check_references(work: Work, changes: Sequence[tuple[User | None, User]]) -> None:
+    """Raises NotFound or Invalid for what the users newly refer to and is not there."""
+    new = rules.new_references(changes)
+    if rules.needs_module(new.roles):
+        rules.check_roles(new.roles, await store.modules(work.conn, work.scope))
+    if new.sites:
+        rules.check_known("site", new.sites, await store.timezones(work.conn, work.scope))
+    if new.chiefs:
+        rules.check_known("user", new.chiefs)
+    if new.terms:
+        rules.check_known("term", new.terms)
+        rules.check_known("term", new.terms, await store.hold_terms(work.conn, work.scope, new.terms))
+
+
+# ------------------------------------------------------------------------------------------------- roles and terms
+
+
+async def found(work: Work) -> None:
+    """What a new organisation has of people from its first day: its roles."""
+    await store.add_roles(work.conn, work.scope, rules.ROLES)
+
+
+async def roles(conn: Connection, scope: Scope) -> list[Role]:
+    """The roles that users may be given here: some belong to a module."""
+    modules = await store.modules(conn, scope)
+    found = await store.list_roles(conn, scope)
+    return [role for role in found if rules.MODULE_OF.get(role.name, "") in ("", *modules)]
+
+
+async def add_term(work: Work, draft: TermDraft) -> Term:
+    rules.check_term(draft.name)
+    term = await store.add_term(work.conn, work.scope, draft.name)
+    if term is None:
+        raise Conflict("There is a term of this name already.")
+    events.record(work, "term_created", f"term/{term.id}", after=term)
+    return term
+
+
+async def remove_term(work: Work, id: int) -> None:
+    term = await store.lock_term(work.conn, work.scope, id)
+    if not await store.remove_term(work.conn, work.scope, id):
+        raise Conflict("Users have this term; take it from them first.")
+    events.record(work, "term_deleted", f"term/{id}", before=term)
 
 
 # ------------------------------------------------------------------------------------------------- permissions
 
 
-async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> list[Permission]:
+async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged:
     """The user's permissions after the change; with `dry_run` it is undone, and nothing has happened."""
-    rules.check_permissions(patch)
-    await store.lock_users(work.conn, work.scope, [user])
-    if patch.dry_run:
-        await work.conn.execute("SAVEPOINT dry_run")
-    pending = await _pending(work, user, patch.withdraw) if patch.withdraw else []
-    await give_and_take(
-        work, [(user, grant) for grant in patch.add], [(user, door) for door in (*patch.remove, *pending)]
-    )
+    add, remove, withdraw = rules.wishes(user, patch)
+    await _hold(work, [user], [door for _, door in (*add, *remove, *withdraw)])
+    await _try(work, patch.dry_run)
+    changes = await _give_and_take(work, add, remove, withdraw)
     permissions = await store.permissions_of(work.conn, work.scope, user)
-    if patch.dry_run:
-        await work.conn.execute("ROLLBACK TO dry_run")
-        work.forget()
-    return permissions
+    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
 
 
-async def give_and_take(work: Work, add: Sequence[tuple[int, GrantDraft]], remove: Sequence[tuple[int, int]]) -> None:
-    """All or nothing; what is there is not given twice, what is not there is not taken."""
-    doors = {grant.access_point_id for _, grant in add} | {door for _, door in remove}
-    await _check_doors(work, doors)
-    users = {user for user, _ in add} | {user for user, _ in remove}
-    before = {
-        (p.user_id, p.access_point_id): p
-        for user in sorted(users)
-        for p in await store.permissions_of(work.conn, work.scope, user)
-        if p.state != "removing"
-    }
-    new = [(user, grant) for user, grant in add if _differs(before.get((user, grant.access_point_id)), grant)]
-    gone = [pair for pair in remove if pair in before]
-    await store.put_grants(work.conn, work.scope, new, work.now)
-    await store.remove_grants(work.conn, work.scope, gone)
-    _touch_grants(work, before, new, gone)
+async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsPatch) -> PermissionsChanged:
+    """The same from the door's side; the answer has the permissions of the users in the call."""
+    add, remove, withdraw = rules.door_wishes(door, patch)
+    pairs = {*add, *remove, *withdraw}
+    await _hold(work, {user for user, _ in pairs}, [door])
+    await _try(work, patch.dry_run)
+    changes = await _give_and_take(work, add, remove, withdraw)
+    permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
+    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
 
 
-def _touch_grants(
-    work: Work,
-    before: dict[tuple[int, int], Permission],
-    new: Sequence[tuple[int, GrantDraft]],
-    gone: Sequence[tuple[int, int]],
+async def open_and_close(
+    work: Work, add: Collection[Pair], remove: Collection[Pair], withdraw: Collection[Pair] = ()
 ) -> None:
-    for user, grant in new:
-        pair = (user, grant.access_point_id)
-        kind = "permission_changed" if pair in before else "permission_granted"
-        events.record(work, kind, f"user/{user}", before=before.get(pair), after=grant)
-        _touch_pair(work, pair, {grant.schedule_id, before[pair].schedule_id if pair in before else None})
-    for pair in gone:
-        events.record(work, "permission_withdrawn", f"user/{pair[0]}", before=before[pair])
-        _touch_pair(work, pair, {before[pair].schedule_id})
+    """Gives what is not there, without limits, and takes what is; a grant that is there keeps its limits."""
+    pairs = (*add, *remove, *withdraw)
+    await _hold(work, {user for user, _ in pairs}, {door for _, door in pairs})
+    held = await store.grants(work.conn, work.scope, add)
+    await _give_and_take(work, {pair: Limits() for pair in add if pair not in held}, remove, withdraw)
 
 
-def _touch_pair(work: Work, pair: tuple[int, int], schedules: set[int | None]) -> None:
-    user, door = pair
+async def set_doors(work: Work, doors: Mapping[int, Collection[int]]) -> None:
+    """Each of these users has these doors from now on, and no others; what they keep keeps its limits."""
+    await _hold(work, doors, {door for some in doors.values() for door in some})
+    wanted = {(user, door) for user, some in doors.items() for door in some}
+    held = set(await store.doors_of(work.conn, work.scope, doors))
+    await _give_and_take(work, dict.fromkeys(sorted(wanted - held), Limits()), sorted(held - wanted), ())
+
+
+async def _hold(work: Work, users: Collection[int], doors: Collection[int]) -> None:
+    """Holds the users until commit; raises NotFound unless all users and doors are the organisation's."""
+    rules.check_known("user", users)
+    rules.check_known("access point", doors)
+    if users:
+        await store.hold_users(work.conn, work.scope, users)
+    if doors:
+        rules.check_known("access point", doors, await sites.name_doors(work.conn, work.scope, list(doors)))
+
+
+async def _give_and_take(
+    work: Work, add: Mapping[Pair, Limits], remove: Collection[Pair], withdraw: Collection[Pair]
+) -> list[GrantChange]:
+    """What is there becomes as wanted, what is not there is not taken; the users are held, the doors exist."""
+    held = await store.grants(work.conn, work.scope, [*add, *remove, *withdraw])
+    pending = await _pending(work, withdraw) if withdraw else set()
+    gone = sorted(held.keys() & {*remove, *pending})
+    given_ = [GrantChange(pair, held.get(pair), wish) for pair, wish in add.items() if held.get(pair) != wish]
+    if given_:
+        await store.put_grants(work.conn, work.scope, given_, work.now)
+    if gone:
+        await store.remove_grants(work.conn, work.scope, gone)
+    changes = [*given_, *(GrantChange(pair, held[pair], None) for pair in gone)]
+    for change in changes:
+        _note(work, change)
+    return changes
+
+
+def _note(work: Work, change: GrantChange) -> None:
+    user, door = change.pair
     work.touch("grant", f"{user}.{door}")
     work.touch("person", user)
-    work.touch("schedule", *(schedule for schedule in schedules if schedule is not None))
+    limits = [limit for limit in (change.before, change.after) if limit is not None]
+    work.touch("schedule", *(limit.schedule_id for limit in limits if limit.schedule_id is not None))
+    kind = "granted" if change.before is None else "withdrawn" if change.after is None else "changed"
+    data = {"accessPointId": door}
+    events.record(work, f"permission_{kind}", f"user/{user}", data=data, before=change.before, after=change.after)
 
 
-def _differs(before: Permission | None, grant: GrantDraft) -> bool:
-    if before is None:
-        return True
-    return (before.starts_at, before.ends_at, before.schedule_id) != (grant.starts_at, grant.ends_at, grant.schedule_id)
+async def _pending(work: Work, pairs: Collection[Pair]) -> set[Pair]:
+    """Those that their doors have not confirmed."""
+    found = await store.permissions_of_pairs(work.conn, work.scope, pairs)
+    return {(p.user_id, p.access_point_id) for p in found if p.state == "pending"}
 
 
-async def _pending(work: Work, user: int, doors: Sequence[int]) -> list[int]:
-    """Those of the doors that have not confirmed the user's grant."""
-    await _check_doors(work, set(doors))
-    held = await store.permissions_of(work.conn, work.scope, user)
-    return [p.access_point_id for p in held if p.state == "pending" and p.access_point_id in doors]
+async def _try(work: Work, dry_run: bool) -> None:
+    if dry_run:
+        await work.conn.execute("SAVEPOINT dry_run")
 
 
-async def _check_doors(work: Work, doors: set[int]) -> None:
-    if not all(0 < door < 2**31 for door in doors):
-        raise NotFound("There is no access point with one of these ids.")
-    found = await sites.name_doors(work.conn, work.scope, sorted(doors))
-    if missing := sorted(doors - found.keys()):
-        raise NotFound(f"There is no access point with the id {missing[0]}.")
+async def _tried(
+    work: Work, dry_run: bool, answer: PermissionsChanged, changes: Sequence[GrantChange]
+) -> PermissionsChanged:
+    """After a dry run nothing has happened, and the answer says what would have."""
+    if not dry_run:
+        return answer
+    users = await store.name_users(work.conn, work.scope, sorted({change.pair[0] for change in changes}))
+    doors = await sites.name_doors(work.conn, work.scope, sorted({change.pair[1] for change in changes}))
+    await work.conn.execute("ROLLBACK TO dry_run")
+    work.forget()
+    named = [
+        PermissionChange(user, users[user][0], door, doors[door][0], change.before, change.after)
+        for change in changes
+        for user, door in [change.pair]
+    ]
+    return msgspec.structs.replace(answer, changes=named)
 
 
 # ------------------------------------------------------------------------------------------------- cards
@@ -239,7 +334,7 @@ async def _check_doors(work: Work, doors: set[int]) -> None:
 async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -> Card:
     """Raises Conflict when the card belongs to somebody else; the user's own again is no change."""
     rules.check_card(number)
-    await store.lock_users(work.conn, work.scope, [user])
+    await store.hold_users(work.conn, work.scope, [user])
     card = await store.add_card(work.conn, work.scope, user, number, is_saams, work.now)
     if card is None:
         held = await store.find_card(work.conn, work.scope, number)
@@ -252,6 +347,7 @@ async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -
 
 
 async def remove_card(work: Work, user: int, id: int) -> None:
+    await store.hold_users(work.conn, work.scope, [user])
     card = await store.get_card(work.conn, work.scope, user, id)
     await store.remove_card(work.conn, work.scope, id)
     work.touch("card", id)
@@ -260,14 +356,15 @@ async def remove_card(work: Work, user: int, id: int) -> None:
 
 async def replace_saams_card(work: Work, user: int, number: int | None) -> None:
     """The one card of the SAAMS wire: replaced, or taken away (None)."""
-    await store.lock_users(work.conn, work.scope, [user])
+    await store.hold_users(work.conn, work.scope, [user])
     held = (await store.saams_cards_of(work.conn, work.scope, [user])).get(user)
     if held is not None and held.number == number:
         return
     if held is not None:
         await remove_card(work, user, held.id)
     if number is not None:
-        await add_card(work, user, number, is_saams=True)
+        card = await add_card(work, user, number, is_saams=True)
+        await store.make_saams(work.conn, work.scope, card.id)
 
 
 # ------------------------------------------------------------------------------------------------- schedules

@@ -10,7 +10,19 @@ import asyncpg
 import msgspec
 
 from latchwork.cloud.kernel.work import Connection, Scope
-from latchwork.wire.api.people import Access, Card, GrantDraft, Interval, Permission, Schedule, ScheduleDraft, User
+from latchwork.cloud.people.model import GrantChange, NewUser, Pair, UserFilter
+from latchwork.wire.api.people import (
+    Access,
+    Card,
+    Interval,
+    Limits,
+    Permission,
+    Role,
+    Schedule,
+    ScheduleDraft,
+    Term,
+    User,
+)
 from latchwork.wire.api.problems import NotFound
 
 # ------------------------------------------------------------------------------------------------- users
@@ -21,14 +33,15 @@ _USER = """
 """
 
 
-async def add_user(
-    conn: Connection, scope: Scope, user: User, pin: tuple[bytes, bytes], doors: Sequence[int]
-) -> tuple[int, list[int]]:
-    """(id, doors granted): those asked for and those that are default. Raises NotFound for what is not there."""
+async def add_users(conn: Connection, scope: Scope, new: Sequence[NewUser]) -> list[tuple[User, list[int]]]:
+    """Each user with the doors granted: those asked for and those that are default.
+
+    Raises NotFound for what is not there.
+    """
     try:
-        row = await conn.fetchrow(
+        rows = await conn.fetchmany(
             """
-            WITH counted AS (UPDATE organisations SET users = users + 1 WHERE id = $1),
+            WITH counted AS (UPDATE organisations SET users = users + $21 WHERE id = $1 AND $21::integer > 0),
             added AS (
                 INSERT INTO users (organisation_id, name, email, phone, employee_code, home_site_id, roles,
                     admin_of_sites, terms, reporting_to, joining_date, probation_period, gender, access, pin_salt,
@@ -36,7 +49,7 @@ async def add_user(
                 SELECT $1, $2, $3, $4, $5,
                     coalesce($6, (SELECT min(s.id) FROM sites s WHERE s.organisation_id = $1)),
                     $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, $16, $17, $18, $19, $19
-                RETURNING id
+                RETURNING id, home_site_id
             ), granted AS (
                 INSERT INTO grants (organisation_id, user_id, access_point_id, created_at)
                 SELECT $1, added.id, d.id, $19 FROM added, (
@@ -44,19 +57,22 @@ async def add_user(
                     UNION SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.is_default
                 ) AS d RETURNING access_point_id
             )
-            SELECT added.id, ARRAY(SELECT access_point_id FROM granted) AS doors FROM added
+            SELECT added.*, ARRAY(SELECT access_point_id FROM granted ORDER BY 1) AS doors FROM added
             """,
-            scope.organisation,
-            *_values(user),
-            *pin,
-            user.access_expires_at,
-            user.deactivated_at,
-            user.created_at,
-            doors,
+            [_added(scope, one, 0 if n else len(new)) for n, one in enumerate(new)],
         )
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound(_missing(error)) from None
-    return row["id"], row["doors"]
+    return [
+        (msgspec.structs.replace(one.user, id=row["id"], home_site_id=row["home_site_id"]), row["doors"])
+        for one, row in zip(new, rows, strict=True)
+    ]
+
+
+def _added(scope: Scope, new: NewUser, counted: int) -> tuple[Any, ...]:
+    user = new.user
+    pin = (*new.pin, user.access_expires_at, user.deactivated_at)
+    return (scope.organisation, *_values(user), *pin, user.created_at, list(new.doors), counted)
 
 
 async def get_user(conn: Connection, scope: Scope, id: int) -> User:
@@ -66,18 +82,30 @@ async def get_user(conn: Connection, scope: Scope, id: int) -> User:
     return _user(row)
 
 
-async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
-    """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
-    await conn.execute(
-        "SELECT FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
+async def hold_users(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
+    """Locks users, ascending, and answers their names; raises NotFound unless all are the organisation's."""
+    rows = await conn.fetch(
+        "SELECT id, name FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
         scope.organisation,
         list(ids),
     )
+    found = {row["id"]: row["name"] for row in rows}
+    if missing := sorted(set(ids) - found.keys()):
+        raise NotFound(f"There is no user with the id {missing[0]}.")
+    return found
+
+
+async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
+    """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
+    await hold_users(conn, scope, ids)
+    return await get_users(conn, scope, ids)
+
+
+async def get_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
+    """Those of these users that exist, ascending."""
     rows = await conn.fetch(
         _USER + " WHERE u.organisation_id = $1 AND u.id = ANY($2) ORDER BY u.id", scope.organisation, list(ids)
     )
-    if len(rows) != len(set(ids)):
-        raise NotFound("There is no user with one of these ids.")
     return [_user(row) for row in rows]
 
 
@@ -90,14 +118,30 @@ async def get_pin(conn: Connection, scope: Scope, id: int) -> tuple[bytes, bytes
     return row["pin_salt"], row["pin_hash"]
 
 
-async def page_users(
-    conn: Connection, scope: Scope, search: str | None, is_active: bool | None, after: int, limit: int
-) -> list[User]:
-    """Users by ascending id; `search`: the beginning of any word of the name, all words of the text."""
+async def page_users(conn: Connection, scope: Scope, is_active: bool | None, after: int, limit: int) -> list[User]:
+    """Users by ascending id."""
     rows = await conn.fetch(
         _USER
         + """
-        WHERE u.organisation_id = $1 AND u.id > $2 AND ($3::tsquery IS NULL OR u.words @@ $3)
+        WHERE u.organisation_id = $1 AND u.id > $2 AND ($3::boolean IS NULL OR (u.deactivated_at IS NULL) = $3)
+        ORDER BY u.id LIMIT $4
+        """,
+        scope.organisation,
+        after,
+        is_active,
+        limit,
+    )
+    return [_user(row) for row in rows]
+
+
+async def find_users(
+    conn: Connection, scope: Scope, search: str, is_active: bool | None, after: int, limit: int
+) -> list[User]:
+    """Users by ascending id whose name has, for each word of a text, a word that begins so."""
+    rows = await conn.fetch(
+        _USER
+        + """
+        WHERE u.organisation_id = $1 AND u.id > $2 AND u.words @@ to_tsquery('simple', $3)
             AND ($4::boolean IS NULL OR (u.deactivated_at IS NULL) = $4)
         ORDER BY u.id LIMIT $5
         """,
@@ -110,10 +154,86 @@ async def page_users(
     return [_user(row) for row in rows]
 
 
-async def change_user(conn: Connection, scope: Scope, user: User, pin: tuple[bytes, bytes] | None) -> None:
-    """Raises NotFound for a site or chief that is not there."""
+async def all_users(conn: Connection, scope: Scope, skip: int, limit: int) -> tuple[list[User], int]:
+    """Users by ascending id, and how many there are in all: a count that is kept, not taken."""
+    rows = await conn.fetch(
+        "SELECT id FROM users WHERE organisation_id = $1 ORDER BY id OFFSET $2 LIMIT $3",
+        scope.organisation,
+        skip,
+        limit,
+    )
+    total: int = await conn.fetchval("SELECT users FROM organisations WHERE id = $1", scope.organisation)
+    return await get_users(conn, scope, [row["id"] for row in rows]), total
+
+
+async def filter_users(
+    conn: Connection, scope: Scope, wanted: UserFilter, skip: int, limit: int
+) -> tuple[list[User], int]:
+    """Users by ascending id that pass a filter, and how many do in all."""
+    rows = await conn.fetch(
+        """
+        SELECT u.id, count(*) OVER () AS total FROM users u
+        WHERE u.organisation_id = $1
+            AND ($2::text IS NULL OR strpos(lower(u.name), lower($2)) > 0)
+            AND ($3::text IS NULL OR strpos(lower(u.email), lower($3)) > 0)
+            AND ($4::text IS NULL OR strpos(u.phone, $4) > 0)
+            AND ($5::text IS NULL OR strpos(lower(u.employee_code), lower($5)) > 0)
+            AND ($6::boolean IS NULL OR (u.deactivated_at IS NULL) = $6)
+            AND ($7::bigint IS NULL OR (u.created_at >= $7 AND u.created_at < $8))
+            AND ($9::integer[] IS NULL OR u.terms && $9)
+            AND ($10::integer[] IS NULL OR u.home_site_id = ANY($10))
+            AND ($11::integer[] IS NULL OR EXISTS (
+                SELECT FROM unnest($11, $12::bigint[], $13::bigint[]) AS day (site, first, next)
+                WHERE day.site = coalesce(u.home_site_id, 0)
+                    AND u.access_expires_at >= day.first AND u.access_expires_at < day.next))
+        ORDER BY u.id OFFSET $14 LIMIT $15
+        """,
+        scope.organisation,
+        *_wanted(wanted),
+        skip,
+        limit,
+    )
+    if not rows and skip:  # past the end nobody says how many there are
+        return [], (await filter_users(conn, scope, wanted, 0, 1))[1]
+    return await get_users(conn, scope, [row["id"] for row in rows]), rows[0]["total"] if rows else 0
+
+
+def _wanted(wanted: UserFilter) -> tuple[Any, ...]:
+    days = wanted.expiring
+    return (
+        wanted.name,
+        wanted.email,
+        wanted.phone,
+        wanted.employee_code,
+        wanted.is_active,
+        *(wanted.created or (None, None)),
+        wanted.terms,
+        wanted.sites,
+        None if days is None else list(days),
+        None if days is None else [first for first, _ in days.values()],
+        None if days is None else [next for _, next in days.values()],
+    )
+
+
+async def reportees(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, list[int]]:
+    """By chief: who reports to them."""
+    rows = await conn.fetch(
+        """
+        SELECT reporting_to, array_agg(id ORDER BY id) AS ids FROM users
+        WHERE organisation_id = $1 AND reporting_to = ANY($2) GROUP BY reporting_to
+        """,
+        scope.organisation,
+        ids,
+    )
+    return {row["reporting_to"]: row["ids"] for row in rows}
+
+
+async def change_users(
+    conn: Connection, scope: Scope, changes: Sequence[tuple[User, tuple[bytes, bytes] | None]]
+) -> None:
+    """(user, new PIN) each; raises NotFound for a site or chief that is not there."""
     try:
-        await conn.execute(
+        await conn.executemany(
             """
             UPDATE users SET name = $3, email = $4, phone = $5, employee_code = $6, home_site_id = $7, roles = $8,
                 admin_of_sites = $9, terms = $10, reporting_to = $11, joining_date = $12, probation_period = $13,
@@ -121,17 +241,15 @@ async def change_user(conn: Connection, scope: Scope, user: User, pin: tuple[byt
                 updated_at = $19, pin_salt = coalesce($20, pin_salt), pin_hash = coalesce($21, pin_hash)
             WHERE organisation_id = $1 AND id = $2
             """,
-            scope.organisation,
-            user.id,
-            *_values(user),
-            user.access_expires_at,
-            user.deactivated_at,
-            user.version,
-            user.updated_at,
-            *(pin or (None, None)),
+            [_changed(scope, user, pin) for user, pin in changes],
         )
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound(_missing(error)) from None
+
+
+def _changed(scope: Scope, user: User, pin: tuple[bytes, bytes] | None) -> tuple[Any, ...]:
+    times = (user.access_expires_at, user.deactivated_at, user.version, user.updated_at)
+    return (scope.organisation, user.id, *_values(user), *times, *(pin or (None, None)))
 
 
 async def remove_users(conn: Connection, scope: Scope, ids: Collection[int]) -> None:
@@ -199,10 +317,10 @@ def _user(row: asyncpg.Record) -> User:
     )
 
 
-def _prefixes(search: str | None) -> str | None:
-    """A text search query: every word as the beginning of a word."""
-    words = ["".join(ch for ch in word if ch.isalnum()) for word in (search or "").split()]
-    return " & ".join(f"{word}:*" for word in words if word) or None
+def _prefixes(search: str) -> str:
+    """A text search query: every word as the beginning of a word. Quoted, it is taken apart as names are."""
+    quoted = [word.replace("\\", "\\\\").replace("'", "''") for word in search.split()]
+    return " & ".join(f"'{word}':*" for word in quoted)
 
 
 def _missing(error: asyncpg.ForeignKeyViolationError) -> str:
@@ -215,6 +333,95 @@ def _missing(error: asyncpg.ForeignKeyViolationError) -> str:
     }
     constraint = error.constraint_name or ""
     return f"There is no {next((word for part, word in names.items() if part in constraint), 'thing')} with this id."
+
+
+# ------------------------------------------------------------------------------------------------- roles and terms
+
+
+async def add_roles(conn: Connection, scope: Scope, names: Sequence[str]) -> None:
+    """A new organisation's roles, numbered from 1."""
+    await conn.execute(
+        "INSERT INTO roles SELECT $1, r.id, r.name FROM unnest($2::text[]) WITH ORDINALITY AS r (name, id)",
+        scope.organisation,
+        names,
+    )
+
+
+async def list_roles(conn: Connection, scope: Scope) -> list[Role]:
+    """All of them, also those of modules that are switched off."""
+    rows = await conn.fetch("SELECT id, name FROM roles WHERE organisation_id = $1 ORDER BY id", scope.organisation)
+    return [Role(row["id"], row["name"]) for row in rows]
+
+
+async def modules(conn: Connection, scope: Scope) -> frozenset[str]:
+    """The modules that are switched on."""
+    row = await conn.fetchrow(
+        "SELECT visitor_module AS visitor, attendance_module AS attendance FROM organisations WHERE id = $1",
+        scope.organisation,
+    )
+    return frozenset(name for name, is_on in dict(row or {}).items() if is_on)
+
+
+async def add_term(conn: Connection, scope: Scope, name: str) -> Term | None:
+    """Numbered within the organisation, from 1; None when there is one of this name."""
+    row = await conn.fetchrow(
+        """
+        WITH numbered AS (UPDATE organisations SET last_term_id = last_term_id + 1 WHERE id = $1 RETURNING last_term_id)
+        INSERT INTO terms (organisation_id, id, name) SELECT $1, last_term_id, $2 FROM numbered
+        ON CONFLICT (organisation_id, name) DO NOTHING RETURNING id, name
+        """,
+        scope.organisation,
+        name,
+    )
+    return Term(row["id"], row["name"]) if row else None
+
+
+async def list_terms(conn: Connection, scope: Scope) -> list[Term]:
+    rows = await conn.fetch("SELECT id, name FROM terms WHERE organisation_id = $1 ORDER BY id", scope.organisation)
+    return [Term(row["id"], row["name"]) for row in rows]
+
+
+async def get_term(conn: Connection, scope: Scope, id: int) -> Term:
+    row = await conn.fetchrow(
+        "SELECT id, name FROM terms WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+    )
+    if row is None:
+        raise NotFound
+    return Term(row["id"], row["name"])
+
+
+async def lock_term(conn: Connection, scope: Scope, id: int) -> Term:
+    await conn.execute("SELECT FROM terms WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id)
+    return await get_term(conn, scope, id)
+
+
+async def hold_terms(conn: Connection, scope: Scope, ids: Collection[int]) -> set[int]:
+    """Those of these terms that exist; they stay until commit."""
+    rows = await conn.fetch(
+        "SELECT id FROM terms WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE",
+        scope.organisation,
+        list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
+async def remove_term(conn: Connection, scope: Scope, id: int) -> bool:
+    """False while users have it."""
+    gone = await conn.fetchval(
+        """
+        DELETE FROM terms WHERE organisation_id = $1 AND id = $2
+            AND NOT EXISTS (SELECT FROM users WHERE organisation_id = $1 AND terms @> ARRAY[$2]) RETURNING 1
+        """,
+        scope.organisation,
+        id,
+    )
+    return gone is not None
+
+
+async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
+    """By site; its keys are all sites."""
+    rows = await conn.fetch("SELECT id, timezone FROM sites WHERE organisation_id = $1 ORDER BY id", scope.organisation)
+    return {row["id"]: row["timezone"] for row in rows}
 
 
 # ------------------------------------------------------------------------------------------------- permissions
@@ -230,22 +437,27 @@ _PERMISSION = """
 """
 
 _REMOVING = """
-    SELECT $2::bigint AS user_id, split_part(d.key, '.', 2)::integer AS access_point_id, NULL::bigint AS starts_at,
-        NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, m.made_at AS since
+    SELECT $2::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at, NULL::bigint AS ends_at,
+        NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
     FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
+    JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
-    WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.key LIKE $2::bigint || '.%' AND d.body IS NULL
-        AND d.revision > l.confirmed_revision
+    WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
+        AND split_part(d.key, '.', 1) = $2::bigint::text AND (d.revision > l.confirmed_revision OR l.frozen)
         AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
-                        AND g.access_point_id = split_part(d.key, '.', 2)::integer)
+                        AND g.access_point_id = a.id)
+    GROUP BY a.id
 """
 
 
 async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Permission]:
     """All doors of a user, by ascending door; also what is taken away and not yet confirmed."""
-    held = await conn.fetch(_PERMISSION + " WHERE g.organisation_id = $1 AND g.user_id = $2", scope.organisation, user)
-    removing = await conn.fetch(_REMOVING, scope.organisation, user)
-    return sorted((Permission(*row) for row in (*held, *removing)), key=lambda p: p.access_point_id)
+    rows = await conn.fetch(
+        _PERMISSION + " WHERE g.organisation_id = $1 AND g.user_id = $2 UNION ALL" + _REMOVING + "ORDER BY 2",
+        scope.organisation,
+        user,
+    )
+    return [Permission(*row) for row in rows]
 
 
 async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, limit: int) -> list[Permission]:
@@ -261,26 +473,72 @@ async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, 
     return [Permission(*row) for row in rows]
 
 
-async def unconfirmed_of(conn: Connection, scope: Scope, user: int, now: int) -> tuple[list[int], list[int]]:
-    """(online, offline) controllers that have not confirmed all that concerns a user."""
+async def slice_permissions_at(
+    conn: Connection, scope: Scope, door: int, skip: int, limit: int
+) -> tuple[list[Permission], int]:
+    """Who may open a door, by ascending user, and how many may in all."""
     rows = await conn.fetch(
-        """
-        SELECT DISTINCT d.controller_id, l.online_until > $3 AS online
-        FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
-        WHERE d.organisation_id = $1 AND (d.revision > l.confirmed_revision OR l.frozen)
-            AND ((d.kind = 'grant' AND d.key LIKE $2::bigint || '.%')
-                OR (d.kind = 'person' AND d.key = $2::bigint::text))
-        ORDER BY 1
+        "SELECT user_id FROM grants WHERE organisation_id = $1 AND access_point_id = $2"
+        " ORDER BY user_id OFFSET $3 LIMIT $4",
+        scope.organisation,
+        door,
+        skip,
+        limit,
+    )
+    total: int = await conn.fetchval(
+        "SELECT count(*) FROM grants WHERE organisation_id = $1 AND access_point_id = $2", scope.organisation, door
+    )
+    return await permissions_of_pairs(conn, scope, [(row["user_id"], door) for row in rows]), total
+
+
+async def permissions_of_pairs(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> list[Permission]:
+    """Those of these (user, door) pairs that are granted, ascending."""
+    rows = await conn.fetch(
+        _PERMISSION
+        + """
+        JOIN unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
+            ON g.user_id = p.user_id AND g.access_point_id = p.door
+        WHERE g.organisation_id = $1 ORDER BY g.user_id, g.access_point_id
         """,
         scope.organisation,
-        user,
+        *_columns(pairs),
+    )
+    return [Permission(*row) for row in rows]
+
+
+async def unconfirmed(conn: Connection, scope: Scope, pairs: Collection[Pair], now: int) -> tuple[list[int], list[int]]:
+    """(online, offline) controllers that have not confirmed what became of these (user, door) pairs."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT d.controller_id, l.online_until > $3 AS online FROM unnest($2::text[]) AS t (key)
+        JOIN desired_records d ON d.organisation_id = $1 AND d.kind = 'grant' AND d.key = t.key
+        JOIN controller_links l ON l.controller_id = d.controller_id
+        WHERE d.revision > l.confirmed_revision OR l.frozen ORDER BY 1
+        """,
+        scope.organisation,
+        [f"{user}.{door}" for user, door in pairs],
         now,
     )
     return [r[0] for r in rows if r["online"]], [r[0] for r in rows if not r["online"]]
 
 
-async def put_grants(conn: Connection, scope: Scope, pairs: Sequence[tuple[int, GrantDraft]], now: int) -> None:
-    """Gives or changes (user, grant) pairs; raises NotFound for a user, door or schedule that is not there."""
+async def grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> dict[Pair, Limits]:
+    """Those of these (user, door) pairs that are granted."""
+    rows = await conn.fetch(
+        """
+        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id
+        FROM unnest($2::bigint[], $3::integer[]) AS p (user_id, door) JOIN grants g
+            ON g.organisation_id = $1 AND g.user_id = p.user_id AND g.access_point_id = p.door
+        """,
+        scope.organisation,
+        *_columns(pairs),
+    )
+    return {(row[0], row[1]): Limits(row[2], row[3], row[4]) for row in rows}
+
+
+async def put_grants(conn: Connection, scope: Scope, changes: Sequence[GrantChange], now: int) -> None:
+    """Gives or changes grants; raises NotFound for a user, door or schedule that is not there."""
+    limits = [change.after or Limits() for change in changes]
     try:
         await conn.execute(
             """
@@ -291,18 +549,17 @@ async def put_grants(conn: Connection, scope: Scope, pairs: Sequence[tuple[int, 
                 SET starts_at = EXCLUDED.starts_at, ends_at = EXCLUDED.ends_at, schedule_id = EXCLUDED.schedule_id
             """,
             scope.organisation,
-            [user for user, _ in pairs],
-            [grant.access_point_id for _, grant in pairs],
-            [grant.starts_at for _, grant in pairs],
-            [grant.ends_at for _, grant in pairs],
-            [grant.schedule_id for _, grant in pairs],
+            *_columns([change.pair for change in changes]),
+            [limit.starts_at for limit in limits],
+            [limit.ends_at for limit in limits],
+            [limit.schedule_id for limit in limits],
             now,
         )
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound(_missing(error)) from None
 
 
-async def remove_grants(conn: Connection, scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
+async def remove_grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> None:
     """Takes (user, door) pairs away; one that is not there is nothing."""
     await conn.execute(
         """
@@ -310,9 +567,12 @@ async def remove_grants(conn: Connection, scope: Scope, pairs: Sequence[tuple[in
         WHERE g.organisation_id = $1 AND g.user_id = p.user_id AND g.access_point_id = p.door
         """,
         scope.organisation,
-        [user for user, _ in pairs],
-        [door for _, door in pairs],
+        *_columns(pairs),
     )
+
+
+def _columns(pairs: Collection[Pair]) -> tuple[list[int], list[int]]:
+    return [user for user, _ in pairs], [door for _, door in pairs]
 
 
 async def doors_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[tuple[int, int]]:
@@ -368,6 +628,13 @@ async def saams_cards_of(conn: Connection, scope: Scope, users: Collection[int])
         list(users),
     )
     return {row["user_id"]: _card(row, whole=True) for row in rows}
+
+
+async def make_saams(conn: Connection, scope: Scope, id: int) -> None:
+    """A card that its holder has already becomes the one of the SAAMS wire."""
+    await conn.execute(
+        "UPDATE cards SET is_saams = true WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+    )
 
 
 async def get_card(conn: Connection, scope: Scope, user: int, id: int) -> Card:

@@ -10,6 +10,24 @@ from msgspec import UNSET, UnsetType
 RoleName = Literal["end_user", "site_admin", "super_admin", "front_desk", "manager"]
 
 
+class Role(msgspec.Struct, frozen=True, rename="camel"):
+    """A role that users of this organisation may have."""
+
+    id: int
+    name: RoleName
+
+
+class Term(msgspec.Struct, frozen=True, rename="camel"):
+    """A label for users, such as a department."""
+
+    id: int
+    name: str
+
+
+class TermDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    name: str
+
+
 class Access(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The ways in that are switched on. `fingerprint`, `face` and `gps` are kept for other systems and open nothing."""
 
@@ -124,10 +142,27 @@ class Permission(msgspec.Struct, frozen=True, rename="camel"):
     """Since when it is pending or removing."""
 
 
+class Limits(msgspec.Struct, frozen=True, rename="camel"):
+    """When a permission holds: from–until, and within a weekly schedule."""
+
+    starts_at: int | None = None
+    ends_at: int | None = None
+    schedule_id: int | None = None
+
+
 class GrantDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """A permission to give, or to change."""
+    """A permission to give to a user, or to change."""
 
     access_point_id: int
+    starts_at: int | None = None
+    ends_at: int | None = None
+    schedule_id: int | None = None
+
+
+class DoorGrantDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A permission to give at a door, or to change."""
+
+    user_id: int
     starts_at: int | None = None
     ends_at: int | None = None
     schedule_id: int | None = None
@@ -142,13 +177,64 @@ class PermissionsPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unkno
     withdraw: list[int] = []
     """Taken away only where the door has not confirmed it yet."""
     dry_run: bool = False
+    """Nothing changes; the answer says what would."""
+
+
+class DoorPermissionsPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The same from the door's side: for many users at once."""
+
+    add: list[DoorGrantDraft] = []
+    remove: list[int] = []
+    """User ids."""
+    withdraw: list[int] = []
+    dry_run: bool = False
+
+
+class PermissionChange(msgspec.Struct, frozen=True, rename="camel"):
+    """What becomes of one permission; no `before`: it is new, no `after`: it is taken away."""
+
+    user_id: int
+    user_name: str
+    access_point_id: int
+    access_point_name: str
+    before: Limits | None
+    after: Limits | None
 
 
 class PermissionsChanged(msgspec.Struct, frozen=True, rename="camel"):
     permissions: list[Permission]
+    """The user's permissions after the change; at a door: those of the users in the call."""
     unconfirmed_controllers: list[int] = []
     """With `wait=applied`: the online controllers that had not confirmed in time."""
     offline_controllers: list[int] = []
+    changes: list[PermissionChange] = []
+    """With `dryRun`: what would change, for whom, at which door."""
+
+
+class UsersImport(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """People as CSV (RFC 4180) with a line of column names; as exported, or fewer columns.
+
+    A line with an `id` changes that user, one without makes a new one; columns that are not there are left alone.
+    """
+
+    csv: str
+    dry_run: bool = False
+    """Nothing changes; the answer lists every line that is bad."""
+
+
+class BadLine(msgspec.Struct, frozen=True, rename="camel"):
+    line: int
+    """As a text editor counts, the column names being on line 1."""
+    column: str
+    detail: str
+
+
+class UsersImported(msgspec.Struct, frozen=True, rename="camel"):
+    added: int
+    changed: int
+    """How many lines name a user that was there, whether or not anything differs."""
+    bad_lines: list[BadLine] = []
+    """Only with `dryRun`; without it, a bad line refuses the whole import."""
 
 
 class Card(msgspec.Struct, frozen=True, rename="camel"):
