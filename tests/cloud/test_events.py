@@ -133,12 +133,16 @@ async def test_every_business_change_says_who_did_it_and_what_was_before_and_aft
         ("GET", "/v1/meetings/{meeting}/pass.svg", None, []),
         ("DELETE", "/v1/meetings/{meeting}", None, ["meeting_deleted b"]),
         ("DELETE", "/v1/visitors/{bob}", None, ["visitor_deleted b"]),
-        ("POST", "/v1/users", {"name": "Bob", "accessPoints": [3]}, ["user_created a", "permission_granted "]),
+        ("POST", "/v1/users", {"name": "Bob", "accessPoints": [3]}, ["user_created a", "permission_granted a"]),
         ("PATCH", "/v1/users/{user}", {"phone": "+49 30 1"}, ["user_changed ba"]),
         ("PATCH", "/v1/users/{user}", {"phone": "+49 30 1"}, []),
         ("PATCH", "/v1/users/{user}", {"pin": "2468"}, ["user_changed ba"]),
         ("PATCH", "/v1/users/{user}", {"isActive": False}, ["user_deactivated ba"]),
         ("PATCH", "/v1/users/{user}", {"isActive": True}, ["user_activated ba"]),
+        ("POST", "/v1/terms", {"name": "Masons"}, ["term_created a"]),
+        ("DELETE", "/v1/terms/{term}", None, ["term_deleted b"]),
+        ("PATCH", "/v1/access-points/2/permissions", {"add": [{"userId": 1}]}, ["permission_granted a"]),
+        ("PATCH", "/v1/access-points/2/permissions", {"remove": [1]}, ["permission_withdrawn b"]),
         ("POST", "/v1/schedules", week, ["schedule_created a"]),
         ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}]}, ["permission_granted a"]),
         ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}]}, []),
@@ -172,7 +176,7 @@ async def test_every_business_change_says_who_did_it_and_what_was_before_and_aft
             names["bob"] = response.json()["id"]
         if (method, path) == ("POST", "/v1/meetings"):
             names["meeting"] = response.json()["id"]
-        for thing in ("user", "schedule", "card"):
+        for thing in ("user", "schedule", "card", "term"):
             if method == "POST" and path.endswith(f"/{thing}s"):
                 names[thing] = response.json()["id"]
         events = await alice.events(last)

@@ -20,12 +20,15 @@ from latchwork.wire.api.enrolment import Enrolment, proof_bytes
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorModeDraft, DoorOffline, Question, UnlockDraft
 from latchwork.wire.api.people import (
     CardDraft,
+    DoorGrantDraft,
+    DoorPermissionsPatch,
     GrantDraft,
     Holidays,
     Interval,
     PermissionsPatch,
     ScheduleDraft,
     SchedulePatch,
+    TermDraft,
     UserDraft,
     UserPatch,
 )
@@ -37,7 +40,7 @@ BEYOND = {"aclose", "follow"}
 """What the client offers beside the operations."""
 CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),
-    *("add_user", "add_card", "add_schedule", "unlock", "enrol_card"),
+    *("add_user", "add_card", "add_schedule", "add_term", "unlock", "enrol_card"),
 }
 _NAMES = {"endsAfter": "ends_after", "if-match": "version"}
 """What the client calls otherwise than the document."""
@@ -192,6 +195,10 @@ async def _tour_people(call: Tour) -> None:
         await call("change_user", bob.id, UserPatch(employee_code="B-8"), version=bob.version)
     assert (await call("page_users", search="buil", active=True)).items == [changed]
     assert (await call("page_users", search="buil", active=False)).items == []
+    term = await call("add_term", TermDraft("Masons"))
+    assert await call("list_terms") == [term]
+    await call("remove_term", term.id)
+    assert "end_user" in [role.name for role in await call("list_roles")]
     card = await call("add_card", bob.id, CardDraft(4711))
     assert (await call("get_card", bob.id, card.id)).number == 4711
     assert [each.last_digits for each in await call("list_cards", bob.id)] == ["4711"]
@@ -211,6 +218,8 @@ async def _tour_permissions(call: Tour) -> None:
     patch = PermissionsPatch(add=[GrantDraft(door.id, schedule_id=mornings.id)])
     changed = await call("change_permissions", bob.id, patch, wait="applied", timeout=1)
     assert changed.permissions == await call("list_permissions", bob.id)
+    from_the_door = DoorPermissionsPatch(add=[DoorGrantDraft(bob.id, schedule_id=mornings.id)], dry_run=True)
+    assert (await call("change_door_permissions", door.id, from_the_door)).changes == []
     assert (await call("page_door_permissions", door.id)).items[0].schedule_id == mornings.id
     assert (await call("change_permissions", bob.id, PermissionsPatch(remove=[door.id]))).permissions == []
     await call("remove_schedule", mornings.id)
@@ -224,9 +233,9 @@ async def _tour_passages(call: Tour) -> None:
     bob = (await call("page_users", search="bob")).items[0]
     assert not (await call("explain_decision", Question(door.id, user_id=bob.id))).decision.granted
     refused = await call("unlock", door.id, UnlockDraft(bob.id))
-    assert (refused.outcome, refused.reason) == ("refused", "no_permission")
+    assert (refused.outcome, refused.reason) == ("refused", "way_off")
     shown = await call("page_passages", door=door.id, user=bob.id, direction="entry", outcome="refused", since=1.5)
-    assert [passage.reason for passage in shown.items] == ["no_permission"]
+    assert [passage.reason for passage in shown.items] == ["way_off"]
     assert (await call("page_passages", outcome="granted", until=shown.items[0].at)).items == []
     locked = await call("set_mode", door.id, DoorModeDraft("locked", minutes=5))
     assert (await call("get_mode", door.id)) == locked

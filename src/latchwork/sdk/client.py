@@ -56,13 +56,17 @@ from latchwork.wire.api.passages import (
 from latchwork.wire.api.people import (
     Card,
     CardDraft,
+    DoorPermissionsPatch,
     Holidays,
     Permission,
     PermissionsChanged,
     PermissionsPatch,
+    Role,
     Schedule,
     ScheduleDraft,
     SchedulePatch,
+    Term,
+    TermDraft,
     User,
     UserDraft,
     UserPatch,
@@ -411,17 +415,24 @@ class Client:
         With `wait="applied"` the answer comes when every online door has confirmed, after `timeout` seconds (at most
         30) at the latest, and names the controllers that have not.
         """
-        path = f"/v1/users/{user_id}/permissions"
-        if wait is None:
-            return await self._patch(path, patch, PermissionsChanged)
-        query: dict[str, str | float] = {"wait": wait, "timeout": timeout}
-        return await self._patch(path, patch, PermissionsChanged, query, patience=timeout)
+        return await self._give_and_take(f"/v1/users/{user_id}/permissions", patch, wait, timeout)
 
     def page_door_permissions(
         self, access_point_id: int, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> Listing[Permission]:
         """Who may open a door."""
         return self._list(f"/v1/access-points/{access_point_id}/permissions", Page[Permission], limit, cursor)
+
+    async def change_door_permissions(
+        self,
+        access_point_id: int,
+        patch: DoorPermissionsPatch,
+        *,
+        wait: Literal["applied"] | None = None,
+        timeout: float = 5,
+    ) -> PermissionsChanged:
+        """The same from the door's side: for many users at once."""
+        return await self._give_and_take(f"/v1/access-points/{access_point_id}/permissions", patch, wait, timeout)
 
     async def list_cards(self, user_id: int) -> list[Card]:
         """A user's cards, by their last four digits."""
@@ -438,6 +449,22 @@ class Client:
     async def remove_card(self, user_id: int, card_id: int) -> None:
         """Takes a card away; the doors forget its number."""
         await self._delete(f"/v1/users/{user_id}/cards/{card_id}")
+
+    async def list_roles(self) -> list[Role]:
+        """The roles that users of this organisation may have."""
+        return await self._get("/v1/roles", list[Role])
+
+    async def list_terms(self) -> list[Term]:
+        """Labels for users, such as departments."""
+        return await self._get("/v1/terms", list[Term])
+
+    async def add_term(self, draft: TermDraft, *, idempotency_key: str | None = None) -> Term:
+        """Creates a label for users."""
+        return await self._create("/v1/terms", draft, Term, idempotency_key)
+
+    async def remove_term(self, term_id: int) -> None:
+        """Deletes a label; Conflict while a user has it."""
+        await self._delete(f"/v1/terms/{term_id}")
 
     def page_schedules(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[Schedule]:
         """Weekly schedules."""
@@ -494,7 +521,7 @@ class Client:
         return await self._get(f"/v1/access-points/{access_point_id}/mode", DoorMode)
 
     async def set_mode(self, access_point_id: int, draft: DoorModeDraft) -> DoorMode:
-        """Lets a door decide, stand open or stay locked, until it is changed or for a time; also one that is offline."""
+        """Lets a door decide, stand open or stay locked, for a time or until it is changed; also while offline."""
         return await self._post(f"/v1/access-points/{access_point_id}/mode", DoorMode, draft)
 
     async def unlock(
@@ -587,6 +614,14 @@ class Client:
     ) -> T:
         call = _with_body("PATCH", path, patch, is_safe, query=query, headers=headers, patience=patience)
         return _record(await self._answer(call), record)
+
+    async def _give_and_take(
+        self, path: str, patch: msgspec.Struct, wait: str | None, timeout: float
+    ) -> PermissionsChanged:
+        if wait is None:
+            return await self._patch(path, patch, PermissionsChanged)
+        query: dict[str, str | float] = {"wait": wait, "timeout": timeout}
+        return await self._patch(path, patch, PermissionsChanged, query, patience=timeout)
 
     async def _delete(self, path: str) -> None:
         await self._answer(Call("DELETE", path))
