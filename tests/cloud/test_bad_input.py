@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from cloud.cast import Client, Conn, problem
+from cloud.cast import Client, Conn, Script, problem
 from latchwork.wire import p256
 
 NOW = int(time.time())
@@ -210,11 +210,11 @@ FIELDS: list[tuple[str, str, dict[str, Any], set[str]]] = [
     ("POST", "/v1/users",
      {"name": "\t", "email": "bob", "phone": "call me", "employeeCode": "x" * 101, "joiningDate": "2026-02-30",
       "pin": "12", "accessExpiresAt": NOW * 1000, "access": {"clickRange": -1}, "roles": ["manager", "manager"],
-      "adminOfSites": [1, 1], "gender": "\0", "probationPeriod": "x" * 101},
+      "adminOfSites": [1, 1], "gender": "\x07", "probationPeriod": "x" * 101},
      {"name", "email", "phone", "employeeCode", "joiningDate", "pin", "accessExpiresAt", "access.clickRange", "roles",
       "adminOfSites", "gender", "probationPeriod"}),
     *(("POST", "/v1/users", {"name": "Bob", "email": email}, {"email"})
-      for email in ("a@b", "a b@c.de", "@c.de", "a@@c.de", "a@c..de", "a@c.de\n", "x" * 250 + "@c.de", "a@\ud800.de")),
+      for email in ("a@b", "a b@c.de", "@c.de", "a@@c.de", "a@c..de", "a@c.de\n", "x" * 250 + "@c.de")),
     *(("POST", "/v1/users", {"name": "Bob", "phone": phone}, {"phone"})
       for phone in ("12", "+49 30 x", "5" * 41, "123\n", "\u0661\u0662\u0663")),
     *(("POST", "/v1/users", {"name": "Bob", "joiningDate": day}, {"joiningDate"})
@@ -275,7 +275,11 @@ async def test_every_field_error_is_told_at_once(alice: Client, db: Conn) -> Non
     async with nothing_changes(db):
         for method, path, body, fields in FIELDS:
             answer = problem(await alice.call(method, path.format(**bobs), json=body))
-            assert (answer["status"], answer["code"]) == (400, "invalid"), (path, body, answer)
+            assert (answer["status"], answer["code"], "errors" in answer) == (400, "invalid", True), (
+                path,
+                body,
+                answer,
+            )
             assert {error["field"].partition("[")[0] for error in answer["errors"]} == fields, (path, body, answer)
             assert all(error["detail"].endswith(".") for error in answer["errors"])
 
@@ -407,7 +411,7 @@ QUERIES = [
     ("/v1/access-points", "site", ["-1", str(2**31), str(BIG), str(2**70), "x", "1.5"]),
     ("/v1/meetings", "visitor", ["-1", str(2**31), str(BIG), str(2**70), "x"]),
     ("/v1/meetings", "endsAfter", ["-1", str(2**63), "soon"]),
-    ("/v1/users", "search", ["x" * 5000, "%00", "%ED%A0%80"]),
+    ("/v1/users", "search", ["x" * 5000, "%00"]),
     ("/v1/users", "active", ["maybe", "2"]),
     *(("/v1/passages", thing, ["-1", str(2**31), "x"]) for thing in ("door", "site", "user", "visitor")),
     *(("/v1/passages", name, ["-1", "soon", str(2**63)]) for name in ("since", "until")),
@@ -434,13 +438,29 @@ async def test_parameters_that_name_nothing_find_nothing(alice: Client) -> None:
         "/v1/visitors?key=%00",
         "/v1/visitors?key=%ED%A0%80",
         "/v1/visitors?key=" + "x" * 5000,
-        *(f"/v1/users?search={text}" for text in ("a%26b%7C%21", "%27%22%3A*", "%C3%9F%C2%BD", "%5C", "%27")),
+        *(
+            f"/v1/users?search={text}"
+            for text in ("a%26b%7C%21", "%27%22%3A*", "%C3%9F%C2%BD", "%5C", "%27", "%ED%A0%80")
+        ),
         "/v1/passages?user=99",
         "/v1/access-points/1/permissions",
     ):
         assert (await alice.get(path))["items"] == [], path
     async with asyncio.timeout(5):
         assert (await alice.call("GET", f"/v1/events?after={2**61}&wait=nan")).status_code in (200, 400)
+
+
+async def test_nobody_waits_for_a_door_for_ever(alice: Client, dora: Script) -> None:
+    user = (await bob_at_work(alice))["user"]
+    path = f"/v1/users/{user}/permissions?wait=applied&timeout="
+    async with dora.linked(), asyncio.timeout(10):
+        for timeout in ("nan", "0"):
+            give = {"add": [{"accessPointId": 1, "endsAt": NOW + 60 * len(timeout)}]}
+            response = await alice.call("PATCH", path + timeout, json=give)
+            assert response.status_code in (200, 400), response.text
+        for timeout in ("-1", "31", "inf", "x"):
+            assert problem(await alice.call("PATCH", path + timeout, json={}))["code"] == "invalid"
+    assert problem(await alice.call("PATCH", path.replace("applied", "soon") + "1", json={}))["code"] == "invalid"
 
 
 async def test_paths_that_are_none_are_not_found(alice: Client) -> None:

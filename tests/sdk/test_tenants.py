@@ -242,7 +242,7 @@ async def things_of(cloud: Client, label: str, before: int) -> dict[str, Any]:
     guest = MeetingVisitor(f"{label}-key", name=f"{label} Vic", company=f"{label} & Co")
     meeting = await cloud.add_meeting(MeetingDraft(guest, NOW, NOW + 3600, [doors[-1].id]))
     await cloud.add_visitor(VisitorDraft(f"{label}-other-key", f"{label} other"))
-    people = await people_of(cloud, label, doors[-1].id)
+    people = await people_of(cloud, label, doors[-1].id, before)
     return {
         **people,
         "qr": meeting.current_pass.qr_data,
@@ -259,18 +259,20 @@ async def things_of(cloud: Client, label: str, before: int) -> dict[str, Any]:
     }
 
 
-async def people_of(cloud: Client, label: str, door: int) -> dict[str, Any]:
+async def people_of(cloud: Client, label: str, door: int, before: int) -> dict[str, Any]:
     """A user with a card and a permission on a schedule, who was refused after that: the last of the log."""
     number = zlib.crc32(label.encode())
-    term = await cloud.add_term(TermDraft(f"{label} masons"))
-    user = await cloud.add_user(UserDraft(f"{label} Bob", terms=[term.id], email=f"{label.split()[0]}@example.org"))
+    terms = [await cloud.add_term(TermDraft(f"{label} masons {n}")) for n in range(before + 1)]
+    user = await cloud.add_user(
+        UserDraft(f"{label} Bob", terms=[terms[-1].id], email=f"{label.split()[0]}@example.org")
+    )
     card = await cloud.add_card(user.id, CardDraft(number))
     schedule = await cloud.add_schedule(ScheduleDraft(f"{label} week", [[Interval(0, 1440)]] * 7))
     await cloud.change_permissions(user.id, PermissionsPatch([GrantDraft(door, schedule_id=schedule.id)]))
     await cloud.set_mode(door, DoorModeDraft("locked"))
     await cloud.unlock(door, UnlockDraft(user.id))
     refusal = (await cloud.page_passages(door=door)).items[0].number
-    ids = {"user": user.id, "card": card.id, "schedule": schedule.id, "term": term.id}
+    ids = {"user": user.id, "card": card.id, "schedule": schedule.id, "term": terms[-1].id}
     return {**ids, "card_number": number, "refusal": refusal}
 
 
