@@ -120,5 +120,6 @@ def _door_body(row: asyncpg.Record) -> bytes:
             degraded=row["degraded"],
             single_use=row["single_use"],
             offline_limit=row["offline_limit"],
+            timezone=row["timezone"],
         )
     )

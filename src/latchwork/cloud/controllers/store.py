@@ -194,8 +194,9 @@ async def door_records(
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT a.id, a.controller_id, a.name, a.site_id, a.zone, a.entry_reader, a.exit_reader, a.strike_seconds,
-            a.held_seconds, a.needs_pin, a.degraded, o.single_use, o.offline_limit
+            a.held_seconds, a.needs_pin, a.degraded, o.single_use, o.offline_limit, s.timezone
         FROM access_points a JOIN organisations o ON o.id = a.organisation_id
+        JOIN sites s ON s.organisation_id = a.organisation_id AND s.id = a.site_id
         WHERE a.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::integer[] IS NULL OR a.id = ANY($2))
             AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
         """,
