@@ -148,6 +148,18 @@ async def test_a_code_is_decided_as_ever_while_a_reader_waits_for_a_card(dora: D
     assert await facts(dora, CardPresented) == []
 
 
+async def test_a_card_shown_in_the_last_moment_counts(tmp_path: Path) -> None:
+    dora = Dora(tmp_path)
+    await dora.learn(door())
+    await dora.written()
+    dora.journal._commit_delay = 0.15
+    waiting = asyncio.create_task(obeyed(dora, enrol(0.05)))
+    await asyncio.sleep(0.02)
+    await dora.tap(5)
+    assert await waiting == "granted"
+    await dora.close()
+
+
 async def test_a_later_wish_to_enrol_takes_the_earlier_ones_place(dora: Dora) -> None:
     await dora.learn(door())
     first = asyncio.create_task(obeyed(dora, enrol(number=1)))

@@ -89,6 +89,16 @@ async def test_a_snapshot_in_chunks_replaces_everything_at_once(store: Store) ->
     assert store.refuse_below(MEETING) == 0
 
 
+@pytest.mark.parametrize("is_snapshot", [True, False])
+async def test_of_a_record_that_comes_twice_in_a_batch_the_last_counts(store: Store, is_snapshot: bool) -> None:
+    first = [door(name="Old"), door(LAB), revocation(MEETING, 2)]
+    last = [door(name="New"), Record("door", str(LAB), 2, None), door(3)]
+    await store.apply(Changes(2, b"m", first, is_snapshot, first=True, last=False))
+    await store.apply(Changes(2, b"m", last, is_snapshot, first=False, last=True))
+    assert {key: record.name for key, record in store.doors().items()} == {FRONT: "New", 3: "Front door"}
+    assert store.refuse_below(MEETING) == 2
+
+
 async def test_a_batch_that_was_never_finished_is_forgotten(store: Store) -> None:
     await store.apply(snapshot(door()))
     await store.apply(Changes(2, b"m", [door(LAB)], first=True, last=False))

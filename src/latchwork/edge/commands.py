@@ -99,11 +99,9 @@ class Commands:
         if earlier is not None:
             earlier.end(LATE)
         self._waiting[command.door] = waiting
-        try:
-            async with asyncio.timeout(min(deadline - self._clock.elapsed(), LONGEST_WAIT)):
-                return await waiting.outcome
-        except TimeoutError:
-            return LATE
-        finally:
-            if self._waiting.get(command.door) is waiting:
-                del self._waiting[command.door]
+        seconds = min(deadline - self._clock.elapsed(), LONGEST_WAIT)
+        await asyncio.wait({waiting.outcome}, timeout=seconds)
+        if self._waiting.get(command.door) is waiting:
+            del self._waiting[command.door]
+            waiting.end(LATE)
+        return await waiting.outcome  # or a card is just being journalled

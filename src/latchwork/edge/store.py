@@ -36,22 +36,22 @@ log = logging.getLogger(__name__)
 _APPLICATION: Final = 0x4C575332  # "LWS2"
 _COLUMNS: Final = """(
     kind text, key text, revision integer not null, body blob,
-    number integer, holder text,  -- instead of the body of a card: its hashed number, and whom it belongs to
-    primary key (kind, key)
+    number integer, holder text  -- instead of the body of a card: its hashed number, and whom it belongs to
 )"""
 _STAGED: Final = f"create table if not exists staged {_COLUMNS}"
+_BY_KEY: Final = "create unique index if not exists records_by_key on records (kind, key)"
 _BY_NUMBER: Final = (
     "create index if not exists records_by_number on records (number, holder, key) where number is not null"
 )
 _SCHEMA: Final = f"""{_STAGED};
 create table if not exists records {_COLUMNS};
+{_BY_KEY};
 {_BY_NUMBER};
 create table if not exists held (
     revision integer not null, mark blob not null, secret blob not null, untidy integer not null
 );
 insert into held select 0, x'', randomblob(32), 0 where not exists (select 1 from held)
 """  # noqa: S608 - constants
-_WRITTEN: Final = "insert or replace into records (kind, key, revision, body, number, holder) values (?, ?, ?, ?, ?, ?)"
 _SECRET_KINDS: Final = ("card", "person", "key")
 """Of which nothing must linger."""
 _SMALL: Final = 4 << 20
@@ -245,13 +245,13 @@ class Store(Known):
         return removed
 
     def _stage(self, records: Iterable[Record]) -> None:
-        self._conn.executemany(_WRITTEN.replace("records", "staged"), map(self._row, records))
+        self._conn.executemany("insert into staged values (?, ?, ?, ?, ?, ?)", map(self._row, records))
 
     def _merge(self, records: list[Record]) -> bool:
         """Nearly always a handful."""
         here = [record for record in records if record.body is not None]
         removed = any(self._replaces_secret(record) for record in here)
-        self._conn.executemany(_WRITTEN, map(self._row, here))
+        self._conn.executemany("insert or replace into records values (?, ?, ?, ?, ?, ?)", map(self._row, here))
         gone = [(record.kind, record.key) for record in records if record.body is None]
         self._conn.executemany("delete from records where kind = ? and key = ?", gone)
         return removed or bool(gone)
@@ -264,6 +264,7 @@ class Store(Known):
         return any(before != tuple(content) for before in self._conn.execute(select, (kind, key)).fetchall())
 
     def _merge_staged(self) -> bool:
+        self._keep_the_last_of_each("staged")
         [(removed,)] = self._conn.execute("select exists (select 1 from staged where body is null)").fetchall()
         gone = self._conn.execute("delete from records where (kind, key) in (select kind, key from staged)")
         self._conn.execute("insert into records select * from staged where body is not null")
@@ -271,13 +272,26 @@ class Store(Known):
         return bool(removed) or gone.rowcount > 0
 
     def _swap(self) -> bool:
-        """The staged records become the records; what they were is dropped."""
-        self._conn.execute("delete from staged where body is null")
+        """The staged records become the records; what they were is dropped.
+
+        They get their indexes only now: in whatever order records come, sorting them once costs least.
+        """
         self._conn.execute("drop table records")
         self._conn.execute("alter table staged rename to records")
+        try:
+            self._conn.execute(_BY_KEY)
+        except sqlite3.IntegrityError:
+            self._keep_the_last_of_each("records")
+            self._conn.execute(_BY_KEY)
+        self._conn.execute("delete from records where body is null")
         self._conn.execute(_BY_NUMBER)
         self._conn.execute(_STAGED)
         return True
+
+    def _keep_the_last_of_each(self, table: str) -> None:
+        self._conn.execute(
+            f"delete from {table} where rowid not in (select max(rowid) from {table} group by kind, key)"  # noqa: S608
+        )
 
     def _row(self, record: Record) -> Row:
         """The record as it is stored; of a card that can be read, without its body."""

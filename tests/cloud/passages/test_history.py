@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import asyncpg
 import pytest
 
-from cloud.cast import Client, Conn, Line
+from cloud.cast import Client, Line
 from latchwork.cloud.kernel.work import Scope
 from latchwork.cloud.passages import service
 from latchwork.cloud.passages.model import Search
@@ -137,10 +138,25 @@ async def test_integrators_search_by_who_people_are(
     assert (len(passages), total) == (min(found, 2), found)
 
 
-async def test_a_persons_history_is_read_by_an_index(alice: Client, line: Line, db: Conn) -> None:
-    plan = await db.fetch(
-        "EXPLAIN SELECT * FROM passages WHERE organisation_id = 1 AND user_id = ANY($1::bigint[]) "
-        "ORDER BY number DESC LIMIT 26",
-        [7],
-    )
-    assert "passages_by_user" in str(plan) or "Seq Scan" not in str(plan)
+async def test_the_history_of_a_few_people_is_read_by_its_index_however_long_the_log_is(fresh_dsn: str) -> None:
+    conn = await asyncpg.connect(fresh_dsn)
+    try:
+        await conn.execute(
+            """
+            INSERT INTO events SELECT 1, n, 'access_granted', n, n, '{}', 'x',
+                jsonb_build_object('accessPointId', n % 50, 'userId', n % 9973, 'journal', 'j', 'journalNumber', n)
+            FROM generate_series(1, 50000) AS n
+            """
+        )
+        await conn.execute("ANALYZE events")
+        await conn.execute("SET plan_cache_mode = force_generic_plan")
+        for condition, kind in (("= $1", "bigint"), ("IS NOT NULL AND user_id = ANY($1)", "bigint[]")):
+            await conn.execute(
+                f"PREPARE many ({kind}) AS SELECT * FROM passages WHERE organisation_id = 1 AND user_id {condition} "
+                "ORDER BY number DESC LIMIT 26"
+            )
+            plan = await conn.fetch(f"EXPLAIN EXECUTE many({'7' if kind == 'bigint' else chr(39) + '{7,8}' + chr(39)})")
+            assert "passages_by_user" in str(plan)
+            await conn.execute("DEALLOCATE many")
+    finally:
+        await conn.close()

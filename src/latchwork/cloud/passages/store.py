@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -17,11 +17,9 @@ from latchwork.wire.api.problems import NotFound
 
 # ------------------------------------------------------------------------------------------------- history
 
+_IDS = {"doors": "access_point_id", "sites": "site_id", "users": "user_id", "visitors": "visitor_id"}
+_OF_USERS = "user_id IS NOT NULL AND user_id IN (SELECT u.id FROM users u WHERE u.organisation_id = $1 AND {})"
 _CONDITIONS = {
-    "doors": "access_point_id = ANY({}::bigint[])",
-    "sites": "site_id = ANY({}::bigint[])",
-    "users": "user_id = ANY({}::bigint[])",
-    "visitors": "visitor_id = ANY({}::bigint[])",
     "direction": "direction = {}::text",
     "credentials": "credential = ANY({}::text[])",
     "granted": "(granted AND NOT withheld) = {}::boolean",
@@ -29,11 +27,11 @@ _CONDITIONS = {
     "to_at": "at < {}::float8",
     "name": "strpos(lower(concat_ws(E'\\n', user_name, visitor_name, visitor_key)), lower({}::text)) > 0",
     "employee_code": "lower(employee_code) = lower({}::text)",
-    "email": "user_id = ANY(ARRAY(SELECT id FROM users WHERE organisation_id = $1 AND lower(email) = lower({}::text)))",
-    "phone": "user_id = ANY(ARRAY(SELECT id FROM users WHERE organisation_id = $1 AND phone = {}::text))",
-    "roles": "user_id IN (SELECT id FROM users WHERE organisation_id = $1 AND roles && {}::text[])",
-    "terms": "user_id IN (SELECT id FROM users WHERE organisation_id = $1 AND terms && {}::integer[])",
-    "managers": "user_id IN (SELECT id FROM users WHERE organisation_id = $1 AND reporting_to = ANY({}::bigint[]))",
+    "email": _OF_USERS.format("lower(u.email) = lower({}::text)"),
+    "phone": _OF_USERS.format("u.phone = {}::text"),
+    "roles": _OF_USERS.format("u.roles && {}::text[]"),
+    "terms": _OF_USERS.format("u.terms && {}::integer[]"),
+    "managers": _OF_USERS.format("u.reporting_to = ANY({}::bigint[])"),
     "location": """site_id IN (SELECT id FROM sites WHERE organisation_id = $1
         AND strpos(lower(concat_ws(E'\\n', name, location)), lower({}::text)) > 0)""",
 }
@@ -104,9 +102,20 @@ async def first_used_at(
 
 def _where(search: Search) -> tuple[str, list[Any]]:
     """The conditions from $2 on; $1 is the organisation."""
-    given = [(text, value) for name, text in _CONDITIONS.items() if (value := getattr(search, name)) is not None]
+    given = [*_given_ids(search)]
+    given += [(text, value) for name, text in _CONDITIONS.items() if (value := getattr(search, name)) is not None]
     texts = [text.format(f"${number}") for number, (text, _) in enumerate(given, 2)]
     return " AND ".join(["organisation_id = $1", *texts]), [value for _, value in given]
+
+
+def _given_ids(search: Search) -> Iterator[tuple[str, Any]]:
+    """One id is asked for by `=`: only so does its index also give the order."""
+    for name, column in _IDS.items():
+        ids: Sequence[int] | None = getattr(search, name)
+        if ids is not None and len(ids) == 1:
+            yield f"{column} = {{}}::bigint", ids[0]
+        elif ids is not None:
+            yield f"{column} IS NOT NULL AND {column} = ANY({{}}::bigint[])", ids
 
 
 def _passage(row: asyncpg.Record) -> Passage:
