@@ -251,7 +251,7 @@ class CardDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     number: int
 
 
-class Interval(msgspec.Struct, frozen=True, array_like=True):
+class Interval(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """(from, to) in minutes after the day's midnight; beyond 1440 it reaches into the next day."""
 
     start: int
