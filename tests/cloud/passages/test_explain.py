@@ -189,7 +189,7 @@ async def test_edge_and_cloud_decide_alike_on_what_the_cloud_has_sent(
 ) -> None:
     chance = random.Random(seed)
     now = int(time.time())
-    await alice.patch("/v1/sites/1", {"timezone": "UTC"})
+    await alice.patch("/v1/sites/1", {"timezone": "Europe/Berlin"})
     world = _World(alice, chance, now)
     await world.furnish()
     [controller] = (await alice.get("/v1/controllers"))["items"]
