@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from litestar import Response
 from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
-from latchwork.cloud.people import arrival, rules, service, store
+from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
     Card,
@@ -28,12 +30,16 @@ from latchwork.wire.api.people import (
     User,
     UserDraft,
     UserPatch,
+    UsersImport,
+    UsersImported,
 )
 from latchwork.wire.api.problems import Invalid
 
 IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
 Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
 Wait = Annotated[str | None, QueryParameter(description="`applied`: answer when every online door has confirmed.")]
+AT_ONCE = 500
+"""People of an export that are read together."""
 Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to wait at most.")]
 
 
@@ -64,6 +70,32 @@ async def add_user(draft: UserDraft, by: Annotated[Caller, may("users:write")]) 
     return await by.create(
         lambda work: service.add_user(work, draft), lambda work, id: store.get_user(work.conn, work.scope, int(id))
     )
+
+
+@post("/v1/users/import")
+async def import_users(draft: UsersImport, by: Annotated[Caller, may("users:write")]) -> UsersImported:
+    """Takes in people from CSV: all lines or none. With `dryRun` nothing changes, and every bad line is listed."""
+    if "accessPoints" in draft.csv.partition("\n")[0]:
+        rules.check_may_grant(by.identity.scopes)
+    return await by.change(lambda work: service.import_users(work, draft))
+
+
+@get("/v1/users/export")
+async def export_users(by: Annotated[Caller, may("users:read")]) -> Stream:
+    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`."""
+    with_doors = "permissions:read" in by.identity.scopes
+    headers = {"content-disposition": 'attachment; filename="people.csv"'}
+    return Stream(_exported(by, with_doors), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _exported(by: Caller, with_doors: bool) -> AsyncIterator[str]:
+    """A page of people at a time, each from a connection of its own."""
+    yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if with_doors or c != "accessPoints"]])
+    after, text = 0, "…"
+    while text:
+        last = after
+        text, after = await by.read(lambda c, s, last=last: service.export_users(c, s, last, AT_ONCE, with_doors))  # type: ignore[misc]
+        yield text
 
 
 @get("/v1/users/{user_id:int}")
@@ -280,6 +312,8 @@ def _version(if_match: str | None) -> int | None:
 endpoints = [
     page_users,
     add_user,
+    import_users,
+    export_users,
     get_user,
     change_user,
     remove_user,

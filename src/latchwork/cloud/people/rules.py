@@ -110,11 +110,10 @@ def _one(id: int | None) -> frozenset[int]:
     return frozenset() if id is None else frozenset((id,))
 
 
-def check_roles(roles: Collection[str], modules: Collection[str]) -> None:
-    """Raises Invalid for a role whose module is switched off."""
-    for role in roles:
-        if (module := MODULE_OF.get(role)) and module not in modules:
-            raise Invalid(errors=[FieldError("roles", f"There is no {role} without the {module} module.")])
+def role_errors(roles: Collection[str], modules: Collection[str]) -> list[FieldError]:
+    """A role whose module is switched off is none."""
+    missing = [(role, MODULE_OF[role]) for role in roles if MODULE_OF.get(role, "") not in ("", *modules)]
+    return [FieldError("roles", f"There is no {role} without the {module} module.") for role, module in missing]
 
 
 def needs_module(roles: Collection[str]) -> bool:

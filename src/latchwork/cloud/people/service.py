@@ -10,8 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.bodies import given
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.work import Connection, Scope, Work
-from latchwork.cloud.people import rules, store
+from latchwork.cloud.people import rules, spreadsheet, store
 from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
@@ -32,8 +33,10 @@ from latchwork.wire.api.people import (
     User,
     UserDraft,
     UserPatch,
+    UsersImport,
+    UsersImported,
 )
-from latchwork.wire.api.problems import Conflict, Outdated
+from latchwork.wire.api.problems import Conflict, FieldError, Invalid, Outdated
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -45,6 +48,8 @@ async def add_user(work: Work, draft: UserDraft) -> User:
 
 async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
     """All or none."""
+    if not drafts:
+        return []
     rules.check_number(drafts)
     rules.raise_any([e for n, draft in enumerate(drafts) for e in rules.user_errors(draft, _where(n, drafts))])
     for draft in drafts:
@@ -177,7 +182,7 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
     """Raises NotFound or Invalid for what the users newly refer to and is not there."""
     new = rules.new_references(changes)
     if rules.needs_module(new.roles):
-        rules.check_roles(new.roles, await store.modules(work.conn, work.scope))
+        rules.raise_any(rules.role_errors(new.roles, await store.modules(work.conn, work.scope)))
     if new.sites:
         rules.check_known("site", new.sites, await store.timezones(work.conn, work.scope))
     if new.chiefs:
@@ -185,6 +190,53 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
     if new.terms:
         rules.check_known("term", new.terms)
         rules.check_known("term", new.terms, await store.hold_terms(work.conn, work.scope, new.terms))
+
+
+# ------------------------------------------------------------------------------------------------- many at once
+
+
+async def import_users(work: Work, asked: UsersImport) -> UsersImported:
+    """All lines or none; raises Invalid with every bad line, which a dry run answers instead."""
+    lines, bad = spreadsheet.read(asked.csv)
+    rules.check_number(lines)
+    rows, worse = spreadsheet.judge(lines, await _known(work, lines))
+    bad = sorted([*bad, *worse], key=lambda one: one.line)
+    if bad and not asked.dry_run:
+        raise Invalid(errors=[FieldError(f"line {one.line}: {one.column}".rstrip(": "), one.detail) for one in bad])
+    if not asked.dry_run:
+        await _take_in(work, rows)
+    changed = sum(row.id is not None for row in rows)
+    return UsersImported(len(rows) - changed, changed, bad)
+
+
+async def _known(work: Work, lines: Sequence[spreadsheet.Line]) -> spreadsheet.Known:
+    doors, _ = await sites.search_doors(work.conn, work.scope, None, "", 0, None)
+    users = [id for id in spreadsheet.named(lines) if is_id(id)]
+    return spreadsheet.Known(
+        timezones=await store.timezones(work.conn, work.scope),
+        doors={door.id for door in doors},
+        terms={term.id for term in await store.list_terms(work.conn, work.scope)},
+        modules=await store.modules(work.conn, work.scope),
+        users={user.id: user.home_site_id for user in await store.get_users(work.conn, work.scope, users)},
+    )
+
+
+async def _take_in(work: Work, rows: Sequence[spreadsheet.Row]) -> None:
+    await add_users(work, [row.user for row in rows if isinstance(row.user, UserDraft)])
+    patches = [(row.id, row.user) for row in rows if row.id is not None and isinstance(row.user, UserPatch)]
+    await change_users(work, patches)
+    await set_doors(work, {row.id: row.doors for row in rows if row.id is not None and row.doors is not None})
+
+
+async def export_users(conn: Connection, scope: Scope, after: int, limit: int, with_doors: bool) -> tuple[str, int]:
+    """(lines of CSV, the last user's id) for users above an id; empty after the last."""
+    users = await store.page_users(conn, scope, None, after, limit)
+    doors: dict[int, list[int]] = {user.id: [] for user in users}
+    if with_doors:
+        for user, door in sorted(await store.doors_of(conn, scope, doors)):
+            doors[user].append(door)
+    rows = [spreadsheet.cells(user, doors[user.id] if with_doors else None) for user in users]
+    return spreadsheet.write(rows), users[-1].id if users else after
 
 
 # ------------------------------------------------------------------------------------------------- roles and terms
