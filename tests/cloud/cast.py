@@ -95,7 +95,7 @@ async def serving(dsn: str, **changes: Any) -> AsyncIterator[Cloud]:
             async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
                 yield Cloud(url, dsn, http, app)
         finally:
-            server.should_exit = True
+            server.ended.set()
             await task
 
 
@@ -112,7 +112,15 @@ _AS_SERVED: dict[str, Any] = {
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the test's signal handlers alone."""
+    """A server that leaves the test's signal handlers alone, and ends at once when it is told to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.ended.wait()
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()

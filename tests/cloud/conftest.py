@@ -55,7 +55,7 @@ async def dsn(
 ) -> AsyncIterator[str]:
     """A database with Alice and Charlie in it."""
     name = f"cloud_{next(_numbers)}"
-    await _administrator.execute(f"create database {name} template {_TEMPLATE}")
+    await _administrator.execute(f"create database {name} template {_TEMPLATE} strategy file_copy")
     yield urlsplit(database_dsn)._replace(path=f"/{name}").geturl()
     await _administrator.execute(f"drop database {name} with (force)")
 

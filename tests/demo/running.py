@@ -76,11 +76,10 @@ class Running:
             found += page
         return found
 
-    def journalled(self) -> list[int]:
-        """The journal numbers in the log, in its order."""
-        return [
-            n for e in self.events() if (n := e["data"].get("journalNumber")) and e["type"] != "pass_shared_suspected"
-        ]
+    def journalled(self) -> list[tuple[str, int]]:
+        """(journal, number) of each fact in the log, in the log's order."""
+        told = [e["data"] for e in self.events() if e["type"] != "pass_shared_suspected"]
+        return [(data["journal"], data["journalNumber"]) for data in told if "journalNumber" in data]
 
     def building(self) -> psutil.Process:
         children = psutil.Process(self.process.pid).children(recursive=True)

@@ -24,7 +24,7 @@ def test_a_killed_building_comes_back_and_its_journal_arrives_once(tmp_path: Pat
         demo.until_confirmed()
         assert demo.show(demo.book([2])["pass"]["qrData"], 2) == "granted"
         demo.until(lambda: _granted(demo) == 2)
-        assert demo.journalled() == sorted(set(demo.journalled()))
+        assert len(set(demo.journalled())) == len(demo.journalled())
     finally:
         demo.stop()
 

@@ -102,7 +102,7 @@ def test_a_door_decides_with_the_link_down_and_tells_when_it_is_up(demo: Running
     demo.until_confirmed()
     assert demo.show(old) == "pass_revoked"
     demo.until(lambda: len(demo.journalled()) == before + 2)
-    assert demo.journalled() == sorted(set(demo.journalled()))
+    assert len(set(demo.journalled())) == len(demo.journalled())
 
 
 def test_a_meeting_that_has_not_begun_opens_nothing(demo: Running) -> None:

@@ -166,7 +166,8 @@ class Dora:
         return decision.reason.value
 
     def bodies(self) -> list[bytes]:
-        return self.journal.page(self.journal.first, 100_000, 1 << 30)
+        page = self.journal.page(100_000, 1 << 30)
+        return page.bodies if page else []
 
     async def written(self) -> None:
         """Returns when everything submitted to the journal so far is in it."""

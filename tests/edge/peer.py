@@ -39,6 +39,7 @@ class Peer:
         self.revision = 0
         self.marks: dict[int, bytes] = {0: b""}
         self.bodies: dict[bytes, list[bytes]] = {}
+        self.frames: list[Facts] = []
         self.hellos: list[Hello] = []
         self.skew = 0.0
         self.commits = True
@@ -181,10 +182,11 @@ class Peer:
                 self.confirmations.append((time.perf_counter(), revision))
                 self.applied.set()
             case Facts(journal, first, bodies):
-                held = self.bodies[journal]
-                assert first == len(held) + 1, f"{first} came, {len(held) + 1} was due"
+                self.frames.append(message)
+                held = self.bodies.setdefault(journal, [])
+                assert first <= len(held) + 1, f"{first} came, {len(held) + 1} was due"
                 if self.commits:
-                    held.extend(bodies)
+                    held.extend(bodies[len(held) + 1 - first :])
                     await self.send(Committed(journal, len(held) + 1))
             case Outcome(id, reason):
                 self.outcomes.append((id, reason))

@@ -305,7 +305,7 @@ async def test_following_from_now_on_tells_what_happens_next(town: Town) -> None
     await cloud.add_site(SiteDraft("Before"))
     following = town.client(town.alice).follow()
     coming = asyncio.create_task(anext(following))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(2)  # it has begun to wait by now
     site = await cloud.add_site(SiteDraft("After"))
     event = await asyncio.wait_for(coming, 5)
     assert (event.type, event.subject) == ("site_created", f"site/{site.id}")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import cbor2
-import make_pass_vectors
 import pytest
 from cwt import COSE, COSEKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.wire import make_pass_vectors
 
 from latchwork.policy.model import BrokenPass, VerifiedPass, VerifiedPhoneCode
 from latchwork.policy.reasons import Reason

@@ -1,13 +1,18 @@
 """The journal: what happened here, until the cloud has it, in an SQLite file of its own.
 
 Rules:
-1. An entry has a number; numbers begin at 1 and have no gaps, whatever fails. They go on after the cloud took entries.
+1. Every start of the program begins a journal with a new random id and entries numbered 1, 2, … without gaps, whatever
+   fails. An entry keeps the id and the number it was born with. So a restored older copy of the file can only repeat
+   what the cloud has met, and never gives a number to something else.
 2. A grant and the use of its pass are one transaction: who was let in is remembered after a restart.
 3. One thread writes. Whatever waits while it commits goes into its next transaction (group commit).
 4. What could not be made durable raises `JournalUnavailable` to whoever wanted it written, and left nothing behind.
-5. A journal that is lost or unreadable is a new journal, with a new id and number 1.
-6. Wrong PINs are remembered here by the key of the card's record, so that a restart forgets none.
-7. Only a card shown to be enrolled is here by its number, until the cloud has it; then it is overwritten, and the
+5. What the cloud has is deleted with the next transaction. Until then it is held, and offered again on the next link.
+6. An earlier journal is remembered after its last entry (the latest `wire.link.MOST_FORMER` are): a cloud that was set
+   back learns from it what is lost.
+7. A file that is lost or unreadable is replaced by an empty one.
+8. Wrong PINs are remembered here by the key of the card's record, so that a restart forgets none.
+9. Only a card shown to be enrolled is here by its number, until the cloud has it; then it is overwritten, and the
    write-ahead log that still holds it is cut off.
 """
 
@@ -30,29 +35,35 @@ from typing import Any, Final
 from latchwork.edge import sqlite
 from latchwork.edge.slowdown import FORGOTTEN_AFTER, Misses
 from latchwork.wire import facts
+from latchwork.wire.link import MOST_FORMER, Former
 
 log = logging.getLogger(__name__)
 
-_APPLICATION: Final = 0x4C574A31  # "LWJ1"
+_APPLICATION: Final = 0x4C574A32  # "LWJ2"
 _SCHEMA: Final = """
-create table if not exists journal (
-    id blob not null, next integer not null, base_clock real not null, heard_at real
-);
-create table if not exists entries (number integer primary key, base_clock real not null, body blob not null);
+create table if not exists books (book integer primary key, journal blob not null unique, next integer not null);
+create table if not exists entries (
+    book integer, number integer, body blob not null, primary key (book, number)
+) without rowid;
 create table if not exists uses (
     pass_id blob, door integer, direction text, first_at real not null, expires_at real not null,
-    number integer not null, primary key (pass_id, door, direction)
+    book integer not null, number integer not null, primary key (pass_id, door, direction)
 ) without rowid;
-create index if not exists uses_by_number on uses (number);
+create index if not exists uses_by_entry on uses (book, number);
 create table if not exists misses (
     card text primary key, count integer not null, last_at real not null
 ) without rowid;
-insert into journal select randomblob(16), 1, 0, null where not exists (select 1 from journal)
+create table if not exists marks (base_clock real not null, heard_at real);
+insert into marks select 0, null where not exists (select 1 from marks)
+"""
+_OLDEST_HELD: Final = """
+select journal, coalesce((select min(number) from entries where entries.book = books.book), next) from books
 """
 _PAGE: Final = 4096
 _GROUP: Final = 256
 _QUICK_PAGES: Final = 512
 """Are written anew within 20 ms."""
+_NOTHING: Final = (0, 0)
 
 
 class JournalUnavailable(Exception):
@@ -78,6 +89,21 @@ class Marks:
     heard_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries of one journal, numbered first, first + 1, …; `book` is the journal's place in the file."""
+
+    book: int
+    journal: bytes
+    first: int
+    bodies: list[bytes]
+
+    @property
+    def next(self) -> int:
+        """The number after the last one."""
+        return self.first + len(self.bodies)
+
+
 Write = Callable[[sqlite3.Connection], int]
 """Runs inside a transaction of the writer's thread; its answer is handed to whoever submitted it."""
 
@@ -94,10 +120,12 @@ class Journal:
         self._conn.execute(f"pragma max_page_count = {max(max_bytes // _PAGE, 1)}")
         self._reader = sqlite.reader(path)
         self._commit_delay = commit_delay
-        self._taken = 0
-        """The cloud has every entry below this number."""
-        self._secret = self.next - 1
-        """The number of the last entry that may hold a card's number; of those of earlier runs nobody knows."""
+        self.id = os.urandom(16)
+        """The present journal's; the file learns it with the first entry."""
+        self._taken = _NOTHING
+        """(book, number): the cloud has every entry before this one."""
+        self._secret = self._last_entry()
+        """The last entry that may hold a card's number; of those of earlier runs nobody knows."""
         self._queue: SimpleQueue[tuple[Write, Future[int]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
@@ -114,32 +142,45 @@ class Journal:
     # Reading. Event loop's thread only.
 
     @property
-    def id(self) -> bytes:
-        identity: bytes = self._one("select id from journal")[0]
-        return identity
-
-    @property
     def next(self) -> int:
         """The number that the next entry will get."""
-        number: int = self._one("select next from journal")[0]
+        number: int = self._one("select coalesce((select next from books where journal = ?), 1)", self.id)[0]
         return number
 
     @property
     def first(self) -> int:
-        """The number of the oldest entry held; `next` when there is none."""
-        number: int = self._one("select coalesce((select min(number) from entries), next) from journal")[0]
+        """The number of the present journal's oldest entry held; `next` when there is none."""
+        rows = self._reader.execute(f"{_OLDEST_HELD} where journal = ?", (self.id,)).fetchall()
+        number: int = rows[0][1] if rows else 1
         return number
 
     @property
-    def marks(self) -> Marks:
-        return Marks(*self._one("select base_clock, heard_at from journal"))
-
-    def page(self, first: int, limit: int, max_bytes: int) -> list[bytes]:
-        """The bodies numbered first, first + 1, …: at most `limit`, together at most `max_bytes`, but at least one."""
+    def former(self) -> tuple[Former, ...]:
+        """The journals before this one, latest first."""
         rows = self._reader.execute(
-            "select body from entries where number >= ? order by number limit ?", (first, limit)
+            f"{_OLDEST_HELD} where journal != ? order by book desc limit ?", (self.id, MOST_FORMER)
         ).fetchall()
-        return _fitting([row[0] for row in rows], max_bytes)
+        return tuple(Former(journal, number) for journal, number in rows)
+
+    @property
+    def marks(self) -> Marks:
+        return Marks(*self._one("select base_clock, heard_at from marks"))
+
+    def page(self, limit: int, max_bytes: int) -> Page | None:
+        """The oldest entries that the cloud is not known to have: of one journal, without a hole.
+
+        At most `limit`, together at most `max_bytes`, but at least one; None when there are none.
+        """
+        rows = self._reader.execute(
+            "select book, journal, number, body from entries join books using (book)"
+            " where (book, number) >= (?, ?) order by book, number limit ?",
+            (*self._taken, limit),
+        ).fetchall()
+        if not rows:
+            return None
+        book, journal, first, _ = rows[0]
+        bodies = [body for place, (of, _, number, body) in enumerate(rows, first) if (of, number) == (book, place)]
+        return Page(book, journal, first, _fitting(bodies, max_bytes))
 
     def first_used_at(self, pass_id: bytes, door: int, direction: str) -> float | None:
         """When this pass first opened this door in this direction, or None."""
@@ -153,8 +194,14 @@ class Journal:
         rows = self._reader.execute("select card, count, last_at from misses").fetchall()
         return {card: Misses(count, last_at) for card, count, last_at in rows}
 
-    def _one(self, query: str) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._reader.execute(query).fetchall()[0]
+    def _last_entry(self) -> tuple[int, int]:
+        rows = self._reader.execute(
+            "select book, number from entries order by book desc, number desc limit 1"
+        ).fetchall()
+        return rows[0] if rows else _NOTHING
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._reader.execute(query, values).fetchall()[0]
         return row
 
     # Writing.
@@ -168,20 +215,24 @@ class Journal:
         body = facts.codec.encode(fact)
         if isinstance(fact, facts.CardPresented):
             return self._submit(lambda conn: self._append_secret(conn, body, base_clock))
-        return self._submit(lambda conn: _append(conn, body, base_clock, use))
+        return self._submit(lambda conn: _append(conn, self.id, body, base_clock, use))
 
     def withhold(self, fact: facts.StrikeWithheld, base_clock: float) -> Future[int]:
         """Appends that an earlier grant came too late, and forgets the use that the grant remembered."""
         body = facts.codec.encode(fact)
-        return self._submit(lambda conn: _withhold(conn, body, base_clock, fact.number))
+        return self._submit(lambda conn: _withhold(conn, self.id, body, base_clock, fact.number))
 
-    def committed(self, following: int) -> None:
-        """Lets go of every entry below `following`, because the cloud has it.
+    def committed(self, page: Page) -> None:
+        """Lets go of every entry up to the end of this page, because the cloud has it.
 
         They go with the next transaction, at the latest with the next minute's mark: a transaction of their own would
         make the next door wait for it, and wear out the disk twice as fast.
         """
-        self._taken = max(self._taken, following)
+        self._taken = page.book, page.next
+
+    def offer_again(self) -> None:
+        """Pages begin anew with the oldest entry held: the cloud may have been set back since it took them."""
+        self._taken = _NOTHING
 
     def remember_misses(self, card: str, misses: Misses) -> Future[int]:
         """Remembers the wrong PINs behind a card."""
@@ -195,9 +246,9 @@ class Journal:
         forgiven, before `now`."""
         return self._submit(lambda conn: _mark(conn, marks, now))
 
-    def renew(self) -> Future[int]:
-        """Becomes a new journal: another id, its entries numbered from 1 (for one that the cloud knows more of)."""
-        return self._submit(self._renew)
+    def renew(self) -> None:
+        """Begins another journal, as a start does; the entries held stay what they are."""
+        self.id = os.urandom(16)
 
     def _submit(self, write: Write) -> Future[int]:
         future: Future[int] = Future()
@@ -220,7 +271,7 @@ class Journal:
         taken = self._taken
         try:
             self._conn.execute("begin immediate")
-            self._conn.execute("delete from entries where number < ?", (taken,))
+            self._conn.execute("delete from entries where (book, number) < (?, ?)", taken)
             answers = [write(self._conn) for write, _ in group]
             if self._commit_delay:
                 time.sleep(self._commit_delay)
@@ -230,7 +281,7 @@ class Journal:
             for _, future in group:
                 future.set_exception(JournalUnavailable(type(error).__name__))
             return
-        if 0 < self._secret < taken:
+        if _NOTHING < self._secret < taken:
             self._cut_log()
         for (_, future), answer in zip(group, answers, strict=True):
             future.set_result(answer)
@@ -238,8 +289,10 @@ class Journal:
             self.on_appended()
 
     def _append_secret(self, conn: sqlite3.Connection, body: bytes, base_clock: float) -> int:
-        self._secret = _append(conn, body, base_clock)
-        return self._secret
+        number = _append(conn, self.id, body, base_clock)
+        [(book,)] = conn.execute("select book from books where journal = ?", (self.id,)).fetchall()
+        self._secret = book, number
+        return number
 
     def _cut_log(self) -> None:
         """Leaves nothing of a card's number that was let go, not even in unused parts of pages (`store.py`, rule 5).
@@ -253,18 +306,7 @@ class Journal:
             if pages <= _QUICK_PAGES:
                 self._conn.execute("vacuum")
                 [(busy, *_)] = self._conn.execute("pragma wal_checkpoint(truncate)").fetchall()
-                self._secret = self._secret if busy else 0
-
-    def _renew(self, conn: sqlite3.Connection) -> int:
-        """Answers how many entries the new journal begins with; its numbers are its own."""
-        self._taken = 0
-        rows = conn.execute("select base_clock, body from entries order by number").fetchall()
-        self._secret = len(rows)
-        conn.execute("delete from entries")
-        conn.executemany("insert into entries values (?, ?, ?)", [(n, *row) for n, row in enumerate(rows, 1)])
-        conn.execute("update uses set number = 0")
-        conn.execute("update journal set id = ?, next = ?", (os.urandom(16), len(rows) + 1))
-        return len(rows)
+                self._secret = self._secret if busy else _NOTHING
 
     def _roll_back(self, error: Exception) -> None:
         log.error("the journal cannot be written: %s", error)
@@ -276,23 +318,40 @@ class Journal:
             log.error("the journal cannot be rolled back; the next attempt begins anew")
 
 
-def _append(conn: sqlite3.Connection, body: bytes, base_clock: float, use: Use | None = None) -> int:
-    number: int = conn.execute(
-        "update journal set next = next + 1, base_clock = max(base_clock, ?) returning next - 1", (base_clock,)
-    ).fetchall()[0][0]
-    conn.execute("insert into entries (number, base_clock, body) values (?, ?, ?)", (number, base_clock, body))
+def _append(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock: float, use: Use | None = None) -> int:
+    book, number = _next(conn, journal)
+    conn.execute("insert into entries (book, number, body) values (?, ?, ?)", (book, number, body))
+    conn.execute("update marks set base_clock = max(base_clock, ?)", (base_clock,))
     if use is not None:
         conn.execute(
-            "insert into uses (pass_id, door, direction, first_at, expires_at, number) values (?, ?, ?, ?, ?, ?)"
-            " on conflict do update set number = excluded.number",
-            (use.pass_id, use.door, use.direction, use.first_at, use.expires_at, number),
+            "insert into uses (pass_id, door, direction, first_at, expires_at, book, number)"
+            " values (?, ?, ?, ?, ?, ?, ?)"
+            " on conflict do update set book = excluded.book, number = excluded.number",
+            (use.pass_id, use.door, use.direction, use.first_at, use.expires_at, book, number),
         )
     return number
 
 
-def _withhold(conn: sqlite3.Connection, body: bytes, base_clock: float, number: int) -> int:
-    conn.execute("delete from uses where number = ?", (number,))
-    return _append(conn, body, base_clock)
+def _next(conn: sqlite3.Connection, journal: bytes) -> tuple[int, int]:
+    """The next entry's book and number. The first one of a journal opens its book, and closes the oldest empty ones."""
+    book, number = conn.execute(
+        "insert into books (journal, next) values (?, 2)"
+        " on conflict (journal) do update set next = next + 1 returning book, next - 1",
+        (journal,),
+    ).fetchall()[0]
+    if number == 1:
+        conn.execute(
+            "delete from books where book < ? and not exists (select 1 from entries where entries.book = books.book)",
+            (book - MOST_FORMER,),
+        )
+    return book, number
+
+
+def _withhold(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock: float, number: int) -> int:
+    conn.execute(
+        "delete from uses where book = (select book from books where journal = ?) and number = ?", (journal, number)
+    )
+    return _append(conn, journal, body, base_clock)
 
 
 def _remember_misses(conn: sqlite3.Connection, card: str, misses: Misses) -> int:
@@ -304,7 +363,7 @@ def _mark(conn: sqlite3.Connection, marks: Marks, now: float) -> int:
     conn.execute("delete from uses where expires_at < ?", (now,))
     conn.execute("delete from misses where last_at < ?", (now - FORGOTTEN_AFTER,))
     return conn.execute(
-        "update journal set base_clock = max(base_clock, ?), heard_at = coalesce(?, heard_at)",
+        "update marks set base_clock = max(base_clock, ?), heard_at = coalesce(?, heard_at)",
         (marks.base_clock, marks.heard_at),
     ).rowcount
 

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from latchwork.edge import tls
 from latchwork.edge.clock import Clock
 from latchwork.edge.config import Config
-from latchwork.edge.journal import Journal, JournalUnavailable
+from latchwork.edge.journal import Journal, JournalUnavailable, Page
 from latchwork.edge.store import BatchRefused, Store
 from latchwork.policy.reasons import Reason
 from latchwork.wire import link as wire
@@ -166,11 +166,11 @@ class Link:
 
     async def _talk(self, socket: client.ClientConnection) -> None:
         welcome = await self._introduce(socket)
-        committed = await self._agree_on_journal(welcome.committed)
+        self._check_journal(welcome.committed)
         self.session = welcome.session
         log.info("linked, session %d%s", welcome.session, ", state frozen by the cloud" if welcome.frozen else "")
         await self._remember_welcome()
-        session = Session(socket, self._store, self._journal, self._clock, committed)
+        session = Session(socket, self._store, self._journal, self._clock)
         session.on_command = self.on_command
         await session.run()
 
@@ -191,6 +191,7 @@ class Link:
         return welcome
 
     def _hello(self, challenge: Challenge) -> Hello:
+        self._journal.offer_again()
         held = self._store.held
         unsigned = Hello(
             organisation=self._identity.organisation,
@@ -205,40 +206,38 @@ class Link:
             version=self._versions[0],
             tzdata=self._versions[1],
             kinds=state.KINDS,
+            former=self._journal.former,
         )
         signature = p256.sign(self._identity.key, wire.signed_bytes(challenge, unsigned))
         return msgspec.structs.replace(unsigned, signature=signature)
 
-    async def _agree_on_journal(self, committed: int) -> int:
-        """Lets go of what the cloud has; the number of the next fact to send.
+    def _check_journal(self, committed: int) -> None:
+        """A cloud that has more of this journal than was ever written has met this program's future.
 
-        A cloud that has more of this journal than was ever written has met a later copy of it; then this is a new one.
+        That is a machine set back while it ran, memory and all: what happens from now on gets numbers of its own.
         """
         if committed > self._journal.next:
-            await asyncio.wrap_future(self._journal.renew())
-            raise LinkBroken("this journal was set back; it goes on under a new id")
-        self._journal.committed(committed)
-        return max(committed, self._journal.first)
+            log.error("the cloud knows more of this journal than was written here: another one begins")
+            self._journal.renew()
 
 
 class Session:
     """What happens between a welcome and the end of the line."""
 
-    def __init__(
-        self, socket: client.ClientConnection, store: Store, journal: Journal, clock: Clock, committed: int
-    ) -> None:
+    def __init__(self, socket: client.ClientConnection, store: Store, journal: Journal, clock: Clock) -> None:
         self._socket = socket
         self._store = store
         self._journal = journal
         self._clock = clock
-        self._journal_id = journal.id
-        self._committed = committed
         self._chunks: asyncio.Queue[Changes] = asyncio.Queue(_AHEAD)
         self._news = asyncio.Event()
         self._commands: dict[int, None] = {}
         """Their ids, the oldest first: what comes twice is done once."""
         self._obeying: set[asyncio.Task[None]] = set()
         self.on_command: Obey = _know_no_door
+        self._telling: Page | None = None
+        """Sent, and not answered yet."""
+        self._told = asyncio.Event()
 
     async def run(self) -> None:
         """Returns never; raises what ended the session."""
@@ -268,7 +267,7 @@ class Session:
                 case Changes():
                     await self._chunks.put(message)
                 case Committed():
-                    await self._let_go(message)
+                    self._let_go(message)
                 case Tick():
                     self._clock.hear(message.time, 0)
                 case Command():
@@ -303,27 +302,28 @@ class Session:
         """Sends facts as soon as they exist, one batch under way at a time."""
         while True:
             self._news.clear()
-            bodies = self._journal.page(self._committed, FACTS_AT_ONCE, wire.CHUNK_BYTES)
-            if bodies:
-                await self._send(Facts(self._journal_id, self._committed, bodies))
-                async with asyncio.timeout(SILENCE):
-                    await self._wait_until_committed(self._committed + len(bodies))
-            else:
+            page = self._journal.page(FACTS_AT_ONCE, wire.CHUNK_BYTES)
+            if page is None:
                 await self._news.wait()
+                continue
+            self._told.clear()
+            self._telling = page
+            await self._send(Facts(page.journal, page.first, page.bodies))
+            async with asyncio.timeout(SILENCE):
+                await self._told.wait()
 
-    async def _wait_until_committed(self, following: int) -> None:
-        while self._committed < following:
-            self._news.clear()
-            await self._news.wait()
+    def _let_go(self, committed: Committed) -> None:
+        """Takes the answer to what was sent.
 
-    async def _let_go(self, committed: Committed) -> None:
-        if committed.journal != self._journal_id:
-            raise LinkBroken("the cloud speaks of another journal")
-        if not self._committed <= committed.next <= self._journal.next:
+        The cloud may know more of an earlier journal, for this may be an older copy of the file, but not of this one.
+        """
+        page, self._telling = self._telling, None
+        if page is None or committed.journal != page.journal or committed.next < page.next:
+            raise LinkBroken("the cloud committed something else than what was sent")
+        if page.journal == self._journal.id and committed.next > self._journal.next:
             raise LinkBroken("the cloud committed what was not sent")
-        self._committed = committed.next
-        self._news.set()
-        self._journal.committed(committed.next)
+        self._journal.committed(page)
+        self._told.set()
 
     async def _send(self, message: wire.FromController) -> None:
         await self._socket.send(wire.from_controller.encode(message))

@@ -6,7 +6,8 @@
     Welcome    →              (or the socket closes with a code of `Close`)
     Changes…   →              one batch under way at a time, in chunks of at most CHUNK_BYTES
                ← Applied      after the batch's last chunk was made durable
-               ← Facts        journal entries, gapless from `first`
+               ← Facts        entries of one journal, gapless from `first`; one batch under way at a time, older
+                              journals first
     Committed  →              the cloud holds everything below `next`
     Tick       →              every TICK_SECONDS: the time, and a sign of life
     Command    →              unlock once, wait for a card; never kept for a later link
@@ -27,6 +28,8 @@ PATH: Final = "/link"
 CHUNK_BYTES: Final = 256 * 1024
 TICK_SECONDS: Final = 20.0
 MAX_FRAME_BYTES: Final = 1024 * 1024
+MOST_FORMER: Final = 100
+"""How many journals before the present one a hello names."""
 SIGNING_CONTEXT: Final = b"latchwork link v1"
 
 
@@ -58,7 +61,15 @@ class Challenge(msgspec.Struct, frozen=True, tag="challenge"):
     time: float
 
 
-class Hello(msgspec.Struct, frozen=True, tag="hello"):
+class Former(msgspec.Struct, frozen=True, array_like=True):
+    """A journal of an earlier start."""
+
+    journal: bytes
+    first: int
+    """The controller has let go of everything below this number."""
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello", omit_defaults=True):
     organisation: int
     controller: int
     signature: bytes
@@ -68,9 +79,9 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     mark: bytes
     """The random 8 bytes of that revision; empty with revision 0."""
     journal: bytes
-    """The journal's random id, 16 bytes."""
+    """The random id of the present journal, 16 bytes; every start of the program begins one."""
     first: int
-    """The number of the oldest fact it still holds (= `next` when none)."""
+    """The number of the oldest fact of it that is still held (= `next` when none)."""
     next: int
     """The number that its next fact will get; the first fact of a journal is number 1."""
     instance: bytes
@@ -79,6 +90,8 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     tzdata: str = ""
     kinds: tuple[str, ...] = ()
     """The record kinds that this controller can enforce."""
+    former: tuple[Former, ...] = ()
+    """The journals before the present one, latest first, at most MOST_FORMER."""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):

@@ -14,7 +14,8 @@ from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.cloud.sites import store as sites
 from latchwork.wire import facts, p256
-from latchwork.wire.link import Facts
+from latchwork.wire.api.problems import Unavailable
+from latchwork.wire.link import Committed, Facts, Former, Hello
 
 Describe: TypeAlias = Callable[[Connection, Scope, Sequence[facts.AnyFact]], Awaitable[list[dict[str, Any]]]]
 """Who each fact is about, as they are called today: the log keeps these names."""
@@ -44,26 +45,52 @@ async def take(
     message: Facts,
     describers: Sequence[Describe],
     witnesses: Sequence[Witness],
+    told: Committed | None = None,
 ) -> int | None:
     """Appends what is new of these facts to the log, and lets others act on it.
 
-    Answers the next number wanted, None when the session is over.
+    Answers the next number wanted, None when the session is over. `told`: the latest that this session knows the log to
+    have. Raises Unavailable when the log was set back since: the next hello says what the controller still holds.
     """
     wanted = await store.lock_journal(work.conn, work.scope, held.controller, session, message.journal)
     if wanted is None:
         return None
+    if told is not None and await store.committed(work.conn, held.controller, told.journal) < told.next:
+        raise Unavailable("The log was set back.")
     if message.first > wanted:
-        gap = {"journal": message.journal.hex(), "from": wanted, "to": message.first - 1}
-        events.record(work, "journal_gap", f"controller/{held.controller}", data=gap)
-    start = max(wanted, message.first)
-    bodies = message.bodies[start - message.first :]
+        wanted = await _skip(work, held, message.journal, wanted, message.first)
+    bodies = message.bodies[wanted - message.first :]
     if bodies:
-        known = await _record(work, held, message.journal, start, bodies, describers)
+        known = await _record(work, held, message.journal, wanted, bodies, describers)
         for witness in witnesses:
             await witness(work, held, known)
-    if start + len(bodies) > wanted:
-        await store.commit_journal(work.conn, held.controller, message.journal, start + len(bodies))
-    return start + len(bodies)
+        wanted += len(bodies)
+        await store.commit_journal(work.conn, held.controller, message.journal, wanted)
+    return wanted
+
+
+async def miss(work: Work, held: Held, session: int, hello: Hello) -> Committed | None:
+    """Notes what this controller has let go of and the log, set back since, does not have.
+
+    Answers the latest that the log knows of then. A controller tells its journals in order, so a log that has what
+    was let go of one has that of those before, too.
+    """
+    let_go = [each for each in (Former(hello.journal, hello.first), *hello.former) if each.first > 1]
+    for each in let_go:
+        if await store.committed(work.conn, held.controller, each.journal) >= each.first:
+            break
+        wanted = await store.lock_journal(work.conn, work.scope, held.controller, session, each.journal)
+        if wanted is not None and wanted < each.first:
+            await _skip(work, held, each.journal, wanted, each.first)
+    return Committed(let_go[0].journal, let_go[0].first) if let_go else None
+
+
+async def _skip(work: Work, held: Held, journal: bytes, wanted: int, first: int) -> int:
+    """Notes that the numbers from `wanted` to before `first` will never come; answers the next number wanted."""
+    gap = {"journal": journal.hex(), "from": wanted, "to": first - 1}
+    events.record(work, "journal_gap", f"controller/{held.controller}", data=gap)
+    await store.commit_journal(work.conn, held.controller, journal, first)
+    return first
 
 
 async def _record(

@@ -83,6 +83,8 @@ class Session:
     sent: int
     news: asyncio.Event
     commands: asyncio.Event
+    told: link.Committed | None
+    """The latest facts that the log is known to have."""
     task: asyncio.Task[None] | None = None
     confirmed: asyncio.Event | None = None
     """Set when the batch under way has been confirmed."""
@@ -167,13 +169,13 @@ class Links:
             self._hints.listening(desired.topic(held.controller)) as news,
             self._hints.listening(commands_topic(held.controller)) as commands,
         ):
-            number, way, committed = await self._database.run(
+            number, way, committed, told = await self._database.run(
                 Scope(held.organisation),
                 Actor("controller", str(held.controller), held.name),
                 int(time.time()),
                 lambda work: _begin(work, hello, held.public_key),
             )
-            session = Session(held, number, socket, hello.revision, news, commands, asyncio.current_task())
+            session = Session(held, number, socket, hello.revision, news, commands, told, asyncio.current_task())
             await self._supersede(session)
             try:
                 await self._welcome(session, way, committed)
@@ -228,7 +230,7 @@ class Links:
                 match _read(await session.socket.receive()):
                     case link.Applied() as applied:
                         await self._confirm(session, applied)
-                    case link.Facts() as message:
+                    case link.Facts() as message if _is_takable(message):
                         if taking is not None and not taking.done():
                             raise Closed(link.Close.BAD_MESSAGE)
                         if taking is not None:
@@ -350,12 +352,21 @@ class Links:
                 session.scope,
                 session.actor,
                 int(time.time()),
-                lambda work: facts.take(work, session.held, session.number, message, self._describers, self._witnesses),
+                lambda work: facts.take(
+                    work,
+                    session.held,
+                    session.number,
+                    message,
+                    self._describers,
+                    self._witnesses,
+                    session.told,
+                ),
             )
             if next is None:
                 await self._end(session, link.Close.SUPERSEDED)
                 return
-            await session.socket.send(link.from_cloud.encode(link.Committed(message.journal, next)))
+            session.told = link.Committed(message.journal, next)
+            await session.socket.send(link.from_cloud.encode(session.told))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable, Closed) as error:
             log.warning("facts were not taken: %s", type(error).__name__)
             await self._end(session, 1011)
@@ -399,8 +410,8 @@ class Links:
                 await store.close_session(conn, session.held.controller, session.number, int(time.time()))
 
 
-async def _begin(work: Work, hello: link.Hello, key: bytes | None) -> tuple[int, Course, int]:
-    """Opens the session: (its number, what state it gets, the next fact wanted)."""
+async def _begin(work: Work, hello: link.Hello, key: bytes | None) -> tuple[int, Course, int, link.Committed | None]:
+    """Opens the session: (its number, what state it gets, the next fact wanted, the latest that the log has)."""
     held = await store.lock_held(work.conn, work.scope.organisation, hello.controller)
     if held is None or held.public_key != key:  # removed or replaced since its signature was checked
         raise Closed(link.Close.REMOVED)
@@ -413,7 +424,8 @@ async def _begin(work: Work, hello: link.Hello, key: bytes | None) -> tuple[int,
         events.record(work, "controller_cloned", subject)
     known = known_mark is not None and known_mark == hello.mark
     number = await store.open_session(work.conn, hello, known, way, work.now, work.now + ONLINE_FOR)
-    return number, way, await store.committed(work.conn, hello.controller, hello.journal)
+    told = await facts.miss(work, held, number, hello)
+    return number, way, await store.committed(work.conn, hello.controller, hello.journal), told
 
 
 def _read(frame: bytes) -> link.FromController:
@@ -429,6 +441,8 @@ def _is_plausible(hello: link.Hello) -> bool:
     return (
         all(0 <= number < 2**62 for number in numbers)
         and len(hello.journal) == 16
+        and len(hello.former) <= link.MOST_FORMER
+        and all(len(each.journal) == 16 and 0 <= each.first < 2**62 for each in hello.former)
         and len(hello.instance) == 16
         and len(hello.kinds) <= 100
         and all(len(text) <= 100 and text.isprintable() for text in texts)
@@ -437,6 +451,10 @@ def _is_plausible(hello: link.Hello) -> bool:
 
 def _is_outcome(outcome: link.Outcome) -> bool:
     return 0 <= outcome.id < 2**62 and len(outcome.reason) <= 100 and outcome.reason.isprintable()
+
+
+def _is_takable(message: link.Facts) -> bool:
+    return len(message.journal) == 16 and 0 < message.first < 2**62
 
 
 async def _or_removed(found: Awaitable[T]) -> T:
