@@ -38,7 +38,7 @@ check: setup
 	.venv/bin/lint-imports
 
 test: check
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n auto $(ARGS)
 
 bench: setup
 	.venv/bin/python -m benchmarks $(ARGS)
