@@ -63,9 +63,9 @@ async def _cards(
             state.codec.encode(state.CardRecord(number=row["number"], user=row["user_id"])),
         )
         for row in rows
+        if row["controller_id"] is not None
     )
-    own = {str(card.id) for card in await store.cards_of(conn, scope, users)} if users else set()
-    return Computed("card", frozenset(touched) | own | {r.key for r in records}, records)
+    return Computed("card", frozenset(touched) | {str(row["id"]) for row in rows}, records)
 
 
 async def _grants(
@@ -75,8 +75,7 @@ async def _grants(
     touched: Touched,
     only: Collection[int] | None,
 ) -> Computed:
-    wanted = sorted(pairs)
-    rows = await store.grant_records(conn, scope, wanted, touched.doors, only) if only or wanted else []
+    rows = await _grant_rows(conn, scope, pairs, touched.doors, only)
     records = tuple(
         Desired(
             row["controller_id"],
@@ -89,6 +88,18 @@ async def _grants(
         for row in rows
     )
     return Computed("grant", frozenset(f"{user}.{door}" for user, door in pairs) | {r.key for r in records}, records)
+
+
+async def _grant_rows(
+    conn: Connection,
+    scope: Scope,
+    pairs: Collection[tuple[int, int]],
+    doors: Collection[int],
+    only: Collection[int] | None,
+) -> list[asyncpg.Record]:
+    if only:
+        return await store.grant_records_at(conn, scope, only)
+    return await store.grant_records(conn, scope, sorted(pairs), doors) if pairs or doors else []
 
 
 async def _schedules(conn: Connection, scope: Scope, touched: Touched, only: Collection[int] | None) -> Computed:

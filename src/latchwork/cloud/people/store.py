@@ -765,13 +765,15 @@ async def person_records(
 async def card_records(
     conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
 ) -> list[asyncpg.Record]:
-    """Each card at each controller where its holder has a grant."""
+    """Each card at each controller where its holder has a grant; without `controllers` also, at none, all others."""
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT DISTINCT c.id, c.number, c.user_id, a.controller_id
-        FROM cards c JOIN grants g ON g.organisation_id = c.organisation_id AND g.user_id = c.user_id
-        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-        WHERE c.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR c.user_id = ANY($2))
+        FROM cards c LEFT JOIN (grants g
+            JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+                AND a.controller_id IS NOT NULL
+        ) ON g.organisation_id = c.organisation_id AND g.user_id = c.user_id
+        WHERE c.organisation_id = $1 AND ($2::bigint[] IS NULL OR c.user_id = ANY($2))
             AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
         """,
         scope.organisation,
@@ -782,27 +784,37 @@ async def card_records(
 
 
 async def grant_records(
-    conn: Connection,
-    scope: Scope,
-    pairs: Sequence[tuple[int, int]],
-    doors: Collection[int],
-    controllers: Collection[int] | None,
+    conn: Connection, scope: Scope, pairs: Collection[Pair], doors: Collection[int]
 ) -> list[asyncpg.Record]:
-    """The grants of these (user, door) pairs and of these doors; with `controllers`, all at those."""
+    """The grants of these (user, door) pairs and of these doors, where the door has a controller."""
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
-        FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-        WHERE g.organisation_id = $1 AND a.controller_id IS NOT NULL
-            AND CASE WHEN $5::bigint[] IS NOT NULL THEN a.controller_id = ANY($5)
-                ELSE g.access_point_id = ANY($4::integer[])
-                    OR (g.user_id, g.access_point_id) IN (SELECT * FROM unnest($2::bigint[], $3::integer[])) END
+        FROM (
+            SELECT o.* FROM unnest($2::bigint[], $3::integer[]) AS p (user_id, door) JOIN grants o
+                ON o.organisation_id = $1 AND o.user_id = p.user_id AND o.access_point_id = p.door
+            UNION SELECT o.* FROM grants o WHERE o.organisation_id = $1 AND o.access_point_id = ANY($4::integer[])
+        ) AS g
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE a.controller_id IS NOT NULL
         """,
         scope.organisation,
-        [user for user, _ in pairs],
-        [door for _, door in pairs],
+        *_columns(pairs),
         list(doors),
-        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def grant_records_at(conn: Connection, scope: Scope, controllers: Collection[int]) -> list[asyncpg.Record]:
+    """All grants at the doors of these controllers."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
+        FROM access_points a JOIN grants g ON g.organisation_id = a.organisation_id AND g.access_point_id = a.id
+        WHERE a.organisation_id = $1 AND a.controller_id = ANY($2)
+        """,
+        scope.organisation,
+        list(controllers),
     )
     return rows
 
