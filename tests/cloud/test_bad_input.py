@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from cloud.cast import Client, Conn, problem
+from cloud.cast import Client, Conn, Script, problem
 from latchwork.wire import p256
 
 NOW = int(time.time())
@@ -69,6 +69,19 @@ NATIVE = [
     ("POST", "/v1/visitors"),
     ("POST", "/v1/meetings"),
     ("PATCH", "/v1/meetings/1"),
+    ("POST", "/v1/users"),
+    ("PATCH", "/v1/users/1"),
+    ("PATCH", "/v1/users/1/permissions"),
+    ("PATCH", "/v1/access-points/1/permissions"),
+    ("POST", "/v1/terms"),
+    ("POST", "/v1/users/1/cards"),
+    ("POST", "/v1/schedules"),
+    ("PATCH", "/v1/schedules/1"),
+    ("POST", "/v1/sites/1/holidays"),
+    ("POST", "/v1/access-points/1/mode"),
+    ("POST", "/v1/access-points/1/unlock"),
+    ("POST", "/v1/access-points/1/enrol-card"),
+    ("POST", "/v1/decisions/explain"),
     ("POST", "/v1/enrol"),
 ]
 SAAMS = [
@@ -193,15 +206,80 @@ FIELDS: list[tuple[str, str, dict[str, Any], set[str]]] = [
     ("POST", "/v1/clients", {"name": "", "scopes": ["sites:read", "sites:read"], "tokenSeconds": 10**9},
      {"name", "scopes", "tokenSeconds"}),
     ("POST", "/v1/controllers", {"name": "x" * 201}, {"name"}),
+    ("POST", "/v1/users", {}, {"name"}),
+    ("POST", "/v1/users",
+     {"name": "\t", "email": "bob", "phone": "call me", "employeeCode": "x" * 101, "joiningDate": "2026-02-30",
+      "pin": "12", "accessExpiresAt": NOW * 1000, "access": {"clickRange": -1}, "roles": ["manager", "manager"],
+      "adminOfSites": [1, 1], "gender": "\x07", "probationPeriod": "x" * 101},
+     {"name", "email", "phone", "employeeCode", "joiningDate", "pin", "accessExpiresAt", "access.clickRange", "roles",
+      "adminOfSites", "gender", "probationPeriod"}),
+    *(("POST", "/v1/users", {"name": "Bob", "email": email}, {"email"})
+      for email in ("a@b", "a b@c.de", "@c.de", "a@@c.de", "a@c..de", "a@c.de\n", "x" * 250 + "@c.de")),
+    *(("POST", "/v1/users", {"name": "Bob", "phone": phone}, {"phone"})
+      for phone in ("12", "+49 30 x", "5" * 41, "123\n", "\u0661\u0662\u0663")),
+    *(("POST", "/v1/users", {"name": "Bob", "joiningDate": day}, {"joiningDate"})
+      for day in ("2026-W01-1", "20260101", "1.1.2026", "2026-1-1", "0000-01-01")),
+    *(("POST", "/v1/users", {"name": "Bob", "pin": pin}, {"pin"})
+      for pin in ("", "123", "123456789", "12 34", "\u0661\u0662\u0663\u0664", "abcd")),
+    ("POST", "/v1/users", {"name": "Bob", "roles": ["owner"]}, {"roles"}),
+    ("POST", "/v1/users", {"name": "Bob", "terms": [1, 1]}, {"terms"}),
+    ("PATCH", "/v1/users/{user}", {"reportingTo": "x", "terms": [1.5]}, {"reportingTo", "terms"}),
+    ("POST", "/v1/users", {"name": "Bob", "roles": ["manager"]}, {"roles"}),
+    ("POST", "/v1/terms", {"name": " "}, {"name"}),
+    ("PATCH", "/v1/users/{user}", {"name": None, "isActive": "no"}, {"name", "isActive"}),
+    ("PATCH", "/v1/users/{user}", {"id": 7}, {"id"}),
+    ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}], "remove": [1]}, {"add"}),
+    ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}], "withdraw": [1]}, {"add"}),
+    ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}, {"accessPointId": 1}]}, {"add"}),
+    ("PATCH", "/v1/users/{user}/permissions", {"remove": [*range(1, 10_002)]}, {""}),
+    ("PATCH", "/v1/users/{user}/permissions",
+     {"add": [{"accessPointId": 1, "startsAt": NOW * 1000, "endsAt": -1},
+              {"accessPointId": 2, "startsAt": NOW, "endsAt": NOW}]},
+     {"add.0.startsAt", "add.0.endsAt", "add.1.endsAt"}),
+    *(("POST", "/v1/users/{user}/cards", {"number": number}, {"number"}) for number in (0, -1, BIG, 2**70, "7", 1.5)),
+    ("POST", "/v1/schedules", {"name": "", "week": [[]] * 7}, {"name", "week"}),
+    ("POST", "/v1/schedules", {"name": "Never", "week": [[]] * 7}, {"week"}),
+    *(("POST", "/v1/schedules", {"name": "W", "week": [day] * 7}, {"week"})
+      for day in ([[5, 5]], [[9, 5]], [[-5, 5]], [[0, 2**70]], [[0, 60], [30, 90]], [[0, 60, 90]], [["0", 1]])),
+    ("POST", "/v1/schedules", {"name": "W", "week": [[[0, 60]]] * 6}, {"week"}),
+    ("PATCH", "/v1/schedules/{schedule}", {"week": [[]] * 7}, {"week"}),
+    ("POST", "/v1/sites/1/holidays", {"dates": ["2026-02-29", "2026-W01-1", "", "today"]},
+     {"dates.0", "dates.1", "dates.2", "dates.3"}),
+    ("POST", "/v1/access-points/1/mode", {"mode": "ajar"}, {"mode"}),
+    ("POST", "/v1/access-points/1/mode", {"mode": "unlocked", "until": NOW - 1}, {"until"}),
+    ("POST", "/v1/access-points/1/mode", {"mode": "unlocked", "until": BIG - 1}, {"until"}),
+    ("POST", "/v1/access-points/1/mode", {"mode": "access_control", "minutes": 5}, {"until"}),
+    ("POST", "/v1/access-points/1/mode", {"mode": "locked", "until": NOW + 99, "minutes": 5}, {"minutes"}),
+    ("POST", "/v1/access-points/1/mode", {"mode": "locked", "minutes": 0}, {"minutes"}),
+    ("POST", "/v1/access-points/1/enrol-card", {"userId": 1, "seconds": 4}, {"seconds"}),
+    ("POST", "/v1/decisions/explain", {"accessPointId": 1}, {""}),
+    ("POST", "/v1/decisions/explain", {"accessPointId": 1, "userId": 1, "cardNumber": 1}, {""}),
+    ("POST", "/v1/decisions/explain", {"userId": 1}, {"accessPointId"}),
+    ("POST", "/v1/decisions/explain", {"eventNumber": 1, "userId": 1}, {"eventNumber"}),
+    ("POST", "/v1/decisions/explain", {"accessPointId": 1, "cardNumber": BIG}, {"cardNumber"}),
+    ("POST", "/v1/decisions/explain", {"accessPointId": 1, "cardNumber": 1, "at": -1}, {"at"}),
 ]  # fmt: skip
+
+
+async def bob_at_work(alice: Client) -> dict[str, Any]:
+    """Bob, a card of his and a schedule: their ids."""
+    user = (await alice.post("/v1/users", {"name": "Bob"}))["id"]
+    card = (await alice.post(f"/v1/users/{user}/cards", {"number": 4711}))["id"]
+    schedule = (await alice.post("/v1/schedules", {"name": "Week", "week": [[[0, 1440]]] * 7}))["id"]
+    return {"user": user, "card": card, "schedule": schedule}
 
 
 async def test_every_field_error_is_told_at_once(alice: Client, db: Conn) -> None:
     await alice.invite(1)
+    bobs = await bob_at_work(alice)
     async with nothing_changes(db):
         for method, path, body, fields in FIELDS:
-            answer = problem(await alice.call(method, path, json=body))
-            assert (answer["status"], answer["code"]) == (400, "invalid"), (path, body, answer)
+            answer = problem(await alice.call(method, path.format(**bobs), json=body))
+            assert (answer["status"], answer["code"], "errors" in answer) == (400, "invalid", True), (
+                path,
+                body,
+                answer,
+            )
             assert {error["field"].partition("[")[0] for error in answer["errors"]} == fields, (path, body, answer)
             assert all(error["detail"].endswith(".") for error in answer["errors"])
 
@@ -209,6 +287,7 @@ async def test_every_field_error_is_told_at_once(alice: Client, db: Conn) -> Non
 @pytest.mark.parametrize("id", [0, -1, 99, 2**31 - 1, 2**31, 2**40, BIG, 2**64, 10**40])
 async def test_ids_of_nothing_are_not_found_wherever_they_stand(alice: Client, db: Conn, id: int) -> None:
     await alice.invite(1)
+    bob = "/v1/users/{user}".format(**await bob_at_work(alice))
     async with nothing_changes(db):
         for method, path, body in (
             ("POST", "/v1/meetings", {**MEETING, "accessPoints": [1, id]}),
@@ -224,9 +303,103 @@ async def test_ids_of_nothing_are_not_found_wherever_they_stand(alice: Client, d
             ("DELETE", f"/v1/visitors/{id}", None),
             ("POST", f"/v1/clients/{id}/secret", None),
             ("POST", f"/v1/controllers/{id}/rebuild", None),
+            ("POST", "/v1/users", {"name": "Eve", "homeSiteId": id}),
+            ("POST", "/v1/users", {"name": "Eve", "adminOfSites": [1, id]}),
+            ("POST", "/v1/users", {"name": "Eve", "reportingTo": id}),
+            ("POST", "/v1/users", {"name": "Eve", "accessPoints": [1, id]}),
+            ("POST", "/v1/users", {"name": "Eve", "terms": [id]}),
+            ("DELETE", f"/v1/terms/{id}", None),
+            ("PATCH", "/v1/access-points/1/permissions", {"add": [{"userId": id}]}),
+            ("PATCH", "/v1/access-points/1/permissions", {"remove": [id], "dryRun": True}),
+            ("PATCH", f"/v1/access-points/{id}/permissions", {"add": []}),
+            ("PATCH", bob, {"homeSiteId": id}),
+            ("PATCH", bob, {"adminOfSites": [id]}),
+            ("PATCH", bob, {"reportingTo": id}),
+            ("PATCH", f"/v1/users/{id}", {"name": "Eve"}),
+            ("DELETE", f"/v1/users/{id}", None),
+            ("PATCH", f"{bob}/permissions", {"add": [{"accessPointId": 1}, {"accessPointId": id}]}),
+            ("PATCH", f"{bob}/permissions", {"add": [{"accessPointId": 1, "scheduleId": id}]}),
+            ("PATCH", f"{bob}/permissions", {"remove": [1, id]}),
+            ("PATCH", f"{bob}/permissions", {"withdraw": [id]}),
+            ("PATCH", f"{bob}/permissions", {"add": [{"accessPointId": id}], "dryRun": True}),
+            ("PATCH", f"/v1/users/{id}/permissions", {"add": [{"accessPointId": 1}]}),
+            ("GET", f"/v1/access-points/{id}/permissions", None),
+            ("POST", f"/v1/users/{id}/cards", {"number": 7}),
+            ("DELETE", f"{bob}/cards/{id}", None),
+            ("DELETE", f"/v1/schedules/{id}", None),
+            ("POST", f"/v1/sites/{id}/holidays", {"dates": []}),
+            ("POST", f"/v1/access-points/{id}/mode", {"mode": "locked"}),
+            ("POST", f"/v1/access-points/{id}/unlock", {"userId": None}),
+            ("POST", "/v1/access-points/1/unlock", {"userId": id}),
+            ("POST", "/v1/access-points/1/enrol-card", {"userId": id}),
+            ("POST", "/v1/decisions/explain", {"accessPointId": 1, "userId": id}),
+            ("POST", "/v1/decisions/explain", {"accessPointId": id, "cardNumber": 4711}),
+            ("POST", "/v1/decisions/explain", {"eventNumber": id}),
         ):
             response = await alice.call(method, path, **({"json": body} if body else {}))
             assert problem(response)["code"] == "not_found", (method, path, body, response.text)
+
+
+async def test_a_card_that_somebody_else_has_stays_theirs(alice: Client, charlie: Client, db: Conn) -> None:
+    await bob_at_work(alice)
+    eve = (await alice.post("/v1/users", {"name": "Eve"}))["id"]
+    async with nothing_changes(db):
+        answer = problem(await alice.call("POST", f"/v1/users/{eve}/cards", json={"number": 4711}))
+        assert (answer["status"], answer["detail"]) == (409, "This card belongs to somebody else.")
+    charlies = (await charlie.post("/v1/users", {"name": "Charlie"}))["id"]
+    assert (await charlie.post(f"/v1/users/{charlies}/cards", {"number": 4711}))["lastDigits"] == "4711"
+
+
+async def test_a_schedule_in_use_stays(alice: Client, db: Conn) -> None:
+    bobs = await bob_at_work(alice)
+    grant = {"accessPointId": 1, "scheduleId": bobs["schedule"]}
+    await alice.patch(f"/v1/users/{bobs['user']}/permissions", {"add": [grant]})
+    async with nothing_changes(db):
+        answer = problem(await alice.call("DELETE", f"/v1/schedules/{bobs['schedule']}"))
+        assert answer["code"] == "conflict"
+
+
+@pytest.mark.parametrize(
+    "name", ["Zoë Šimůnková", "李小龍", "محمد الأمين", "Ἀριστοτέλης", "👩🏽‍🔧", "O’Brien-Ng", "อนันต์"]
+)
+async def test_a_name_in_any_script_stays_as_it_is(alice: Client, name: str) -> None:
+    made = await alice.post("/v1/users", {"name": name})
+    assert (await alice.get(f"/v1/users/{made['id']}"))["name"] == name
+
+
+async def test_of_two_who_change_the_same_version_one_is_told(alice: Client) -> None:
+    user = f"/v1/users/{(await bob_at_work(alice))['user']}"
+    seen = (await alice.call("GET", user)).headers["etag"]
+    changes = ({"phone": "+49 30 1"}, {"email": "bob@example.org"}, {"gender": "m"})
+    answers = await asyncio.gather(
+        *(alice.call("PATCH", user, json=body, headers={"if-match": seen}) for body in changes)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412]
+    won = next(n for n, answer in enumerate(answers) if answer.status_code == 200)
+    now = await alice.call("GET", user)
+    assert now.headers["etag"] == answers[won].headers["etag"] != seen
+    assert now.json() == answers[won].json()
+    for other in (answers[n] for n in range(3) if n != won):
+        assert problem(other)["code"] == "outdated"
+
+
+@pytest.mark.parametrize("etag", ["", "x", '"x"', '"-1"', "W/x", '"1", "2"', "9" * 30, "\u00e9"])
+async def test_an_if_match_that_is_no_etag_of_ours_changes_nothing(alice: Client, db: Conn, etag: str) -> None:
+    user = f"/v1/users/{(await bob_at_work(alice))['user']}"
+    async with nothing_changes(db):
+        response = await alice.call("PATCH", user, json={"name": "X"}, headers={"if-match": etag.encode("latin-1")})
+        assert problem(response)["status"] in (400, 412), response.text
+
+
+async def test_ten_thousand_ids_in_one_call_are_taken_or_refused_as_one(alice: Client, db: Conn) -> None:
+    user = (await bob_at_work(alice))["user"]
+    many = [*range(1, 10_001)]
+    async with nothing_changes(db):
+        for body in ({"add": [{"accessPointId": id} for id in many]}, {"remove": many}, {"withdraw": many}):
+            began = time.monotonic()
+            response = await alice.call("PATCH", f"/v1/users/{user}/permissions", json=body)
+            assert problem(response)["code"] == "not_found"
+            assert time.monotonic() - began < 2
 
 
 QUERIES = [
@@ -238,6 +411,11 @@ QUERIES = [
     ("/v1/access-points", "site", ["-1", str(2**31), str(BIG), str(2**70), "x", "1.5"]),
     ("/v1/meetings", "visitor", ["-1", str(2**31), str(BIG), str(2**70), "x"]),
     ("/v1/meetings", "endsAfter", ["-1", str(2**63), "soon"]),
+    ("/v1/users", "search", ["x" * 5000, "%00"]),
+    ("/v1/users", "active", ["maybe", "2"]),
+    *(("/v1/passages", thing, ["-1", str(2**31), "x"]) for thing in ("door", "site", "user", "visitor")),
+    *(("/v1/passages", name, ["-1", "soon", str(2**63)]) for name in ("since", "until")),
+    *(("/v1/passages", name, ["", "x"]) for name in ("direction", "credential", "outcome")),
     ("/v1/meetings/1/pass.png", "scale", ["0", "21", "-1", "1e9"]),
 ]
 
@@ -260,10 +438,29 @@ async def test_parameters_that_name_nothing_find_nothing(alice: Client) -> None:
         "/v1/visitors?key=%00",
         "/v1/visitors?key=%ED%A0%80",
         "/v1/visitors?key=" + "x" * 5000,
+        *(
+            f"/v1/users?search={text}"
+            for text in ("a%26b%7C%21", "%27%22%3A*", "%C3%9F%C2%BD", "%5C", "%27", "%ED%A0%80")
+        ),
+        "/v1/passages?user=99",
+        "/v1/access-points/1/permissions",
     ):
         assert (await alice.get(path))["items"] == [], path
     async with asyncio.timeout(5):
         assert (await alice.call("GET", f"/v1/events?after={2**61}&wait=nan")).status_code in (200, 400)
+
+
+async def test_nobody_waits_for_a_door_for_ever(alice: Client, dora: Script) -> None:
+    user = (await bob_at_work(alice))["user"]
+    path = f"/v1/users/{user}/permissions?wait=applied&timeout="
+    async with dora.linked(), asyncio.timeout(10):
+        for timeout in ("nan", "0"):
+            give = {"add": [{"accessPointId": 1, "endsAt": NOW + 60 * len(timeout)}]}
+            response = await alice.call("PATCH", path + timeout, json=give)
+            assert response.status_code in (200, 400), response.text
+        for timeout in ("-1", "31", "inf", "x"):
+            assert problem(await alice.call("PATCH", path + timeout, json={}))["code"] == "invalid"
+    assert problem(await alice.call("PATCH", path.replace("applied", "soon") + "1", json={}))["code"] == "invalid"
 
 
 async def test_paths_that_are_none_are_not_found(alice: Client) -> None:

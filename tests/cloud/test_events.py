@@ -93,6 +93,7 @@ async def test_every_business_change_says_who_did_it_and_what_was_before_and_aft
     now = int(time.time())
     times = {"startTime": now, "endTime": now + 600}
     meeting = {"visitor": {"key": "vic", "name": "Vic"}, "accessPoints": [1], **times}
+    week = {"name": "Week", "week": [[[480, 1020]]] * 7}
     [key] = await alice.get("/v1/organisation/pass-keys")
     rows: list[tuple[str, str, Any, list[str]]] = [
         ("PATCH", "/v1/organisation", {"singleUse": True}, ["organisation_changed ba"]),
@@ -132,6 +133,37 @@ async def test_every_business_change_says_who_did_it_and_what_was_before_and_aft
         ("GET", "/v1/meetings/{meeting}/pass.svg", None, []),
         ("DELETE", "/v1/meetings/{meeting}", None, ["meeting_deleted b"]),
         ("DELETE", "/v1/visitors/{bob}", None, ["visitor_deleted b"]),
+        ("POST", "/v1/users", {"name": "Bob", "accessPoints": [3]}, ["user_created a", "permission_granted a"]),
+        ("PATCH", "/v1/users/{user}", {"phone": "+49 30 1"}, ["user_changed ba"]),
+        ("PATCH", "/v1/users/{user}", {"phone": "+49 30 1"}, []),
+        ("PATCH", "/v1/users/{user}", {"pin": "2468"}, ["user_changed ba"]),
+        ("PATCH", "/v1/users/{user}", {"isActive": False}, ["user_deactivated ba"]),
+        ("PATCH", "/v1/users/{user}", {"isActive": True}, ["user_activated ba"]),
+        ("POST", "/v1/terms", {"name": "Masons"}, ["term_created a"]),
+        ("DELETE", "/v1/terms/{term}", None, ["term_deleted b"]),
+        ("PATCH", "/v1/access-points/2/permissions", {"add": [{"userId": 1}]}, ["permission_granted a"]),
+        ("PATCH", "/v1/access-points/2/permissions", {"remove": [1]}, ["permission_withdrawn b"]),
+        ("POST", "/v1/schedules", week, ["schedule_created a"]),
+        ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}]}, ["permission_granted a"]),
+        ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1}]}, []),
+        ("PATCH", "/v1/users/{user}/permissions", {"add": [{"accessPointId": 1, "endsAt": now + 9}]},
+         ["permission_changed ba"]),
+        ("PATCH", "/v1/users/{user}/permissions", {"remove": [1], "dryRun": True}, []),
+        ("PATCH", "/v1/users/{user}/permissions", {"withdraw": [1]}, ["permission_withdrawn b"]),
+        ("PATCH", "/v1/users/{user}/permissions", {"remove": [1, 3]}, ["permission_withdrawn b"]),
+        ("PATCH", "/v1/schedules/{schedule}", {"name": "Days"}, ["schedule_changed ba"]),
+        ("PATCH", "/v1/schedules/{schedule}", {"name": "Days"}, []),
+        ("DELETE", "/v1/schedules/{schedule}", None, ["schedule_deleted b"]),
+        ("POST", "/v1/sites/1/holidays", {"dates": ["2027-01-01"]}, ["holidays_changed ba"]),
+        ("POST", "/v1/sites/1/holidays", {"dates": ["2027-01-01"]}, []),
+        ("POST", "/v1/users/{user}/cards", {"number": 4711}, ["card_assigned "]),
+        ("POST", "/v1/users/{user}/cards", {"number": 4711}, []),
+        ("DELETE", "/v1/users/{user}/cards/{card}", None, ["card_unassigned "]),
+        ("POST", "/v1/access-points/3/mode", {"mode": "locked"}, ["door_mode_changed ba"]),
+        ("POST", "/v1/access-points/3/mode", {"mode": "locked"}, []),
+        ("POST", "/v1/access-points/3/unlock", {"userId": None}, ["access_refused "]),
+        ("POST", "/v1/decisions/explain", {"accessPointId": 3, "cardNumber": 4711}, []),
+        ("DELETE", "/v1/users/{user}", None, ["user_deleted "]),
     ]  # fmt: skip
     names: dict[str, object] = {}
     for method, path, body, expected in rows:
@@ -144,6 +176,9 @@ async def test_every_business_change_says_who_did_it_and_what_was_before_and_aft
             names["bob"] = response.json()["id"]
         if (method, path) == ("POST", "/v1/meetings"):
             names["meeting"] = response.json()["id"]
+        for thing in ("user", "schedule", "card", "term"):
+            if method == "POST" and path.endswith(f"/{thing}s"):
+                names[thing] = response.json()["id"]
         events = await alice.events(last)
         shapes = [f"{e['type']} {'b' * bool(e['before'])}{'a' * bool(e['after'])}" for e in events]
         assert shapes == expected, (method, path)

@@ -6,21 +6,35 @@ import asyncio
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from latchwork.edge.clock import Clock
 from latchwork.edge.controller import Controller
 from latchwork.edge.journal import Journal
 from latchwork.edge.store import Store
+from latchwork.policy import pins
 from latchwork.policy.model import Direction
 from latchwork.sim.doors import VirtualWiring
 from latchwork.wire import p256, state
 from latchwork.wire.link import Changes, Record
 from latchwork.wire.pass_ import Visit, sign_visit
-from latchwork.wire.state import DoorRecord, KeyRecord, RevocationRecord
+from latchwork.wire.state import (
+    CardRecord,
+    DoorRecord,
+    GrantRecord,
+    HolidaysRecord,
+    KeyRecord,
+    ModeRecord,
+    PersonRecord,
+    RevocationRecord,
+    ScheduleRecord,
+)
 
 FRONT, LAB = 1, 2
 NOW = 1_800_000_000.0
 MEETING, VIC = 70, 7
+BOB, BOBS_CARD, BOBS_KEY = 40, 0x1E5A_93C7_2B4D_6F18, "9001"
+"""Bob works here; the key of his card's record says nothing of its number."""
 ENTRY = Direction.ENTRY
 
 
@@ -55,6 +69,40 @@ def door(key: int = FRONT, revision: int = 1, **changes: object) -> Record:
 
 def revocation(meeting: int, refuse_below: int, revision: int = 1) -> Record:
     return Record("revocation", str(meeting), revision, state.codec.encode(RevocationRecord(refuse_below)))
+
+
+def person(user: int, revision: int = 1, pin: str | None = None, **changes: object) -> Record:
+    values: dict[str, object] = {"ways": ("mobile", "card", "remote")}
+    if pin is not None:
+        salt = user.to_bytes(pins.SALT_BYTES, "big")
+        values |= {"pin_salt": salt, "pin_hash": pins.hash_pin(pin, salt)}
+    return Record("person", str(user), revision, state.codec.encode(PersonRecord(**values | changes)))  # type: ignore[arg-type]
+
+
+def card(key: str, number: int, user: int, revision: int = 1) -> Record:
+    return Record("card", key, revision, state.codec.encode(CardRecord(number, user)))
+
+
+def grant(user: int, door: int = FRONT, revision: int = 1, **changes: int | None) -> Record:
+    return Record("grant", f"{user}.{door}", revision, state.codec.encode(GrantRecord(**changes)))
+
+
+def schedule(key: int, week: tuple[tuple[tuple[int, int], ...], ...], revision: int = 1) -> Record:
+    return Record("schedule", str(key), revision, state.codec.encode(ScheduleRecord(week)))
+
+
+def holidays(site: int, *days: int, revision: int = 1) -> Record:
+    return Record("holidays", str(site), revision, state.codec.encode(HolidaysRecord(days)))
+
+
+def mode(door: int, mode: Literal["access_control", "unlocked", "locked"], until: float | None = None) -> Record:
+    record = ModeRecord(mode, None if until is None else int(until))
+    return Record("mode", str(door), 1, state.codec.encode(record))
+
+
+def gone(*records: Record, revision: int = 2) -> list[Record]:
+    """Their tombstones."""
+    return [Record(record.kind, record.key, revision, None) for record in records]
 
 
 def snapshot(*records: Record, revision: int = 1, mark: bytes = b"snapshot") -> Changes:
@@ -110,6 +158,11 @@ class Dora:
     async def show(self, qr: str, at: int = FRONT, direction: Direction = ENTRY) -> str:
         """The reason with which the door answers."""
         decision, _ = await self.controller.present(at, direction, qr=qr)
+        return decision.reason.value
+
+    async def tap(self, number: int, pin: str | None = None, at: int = FRONT, direction: Direction = ENTRY) -> str:
+        """The reason with which the door answers a card."""
+        decision, _ = await self.controller.present(at, direction, card=number, pin=pin)
         return decision.reason.value
 
     def bodies(self) -> list[bytes]:

@@ -14,7 +14,19 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from latchwork.wire import facts, link, p256, state
-from latchwork.wire.link import Applied, Challenge, Changes, Close, Committed, Facts, Hello, Record, Tick, Welcome
+from latchwork.wire.link import (
+    Applied,
+    Challenge,
+    Changes,
+    Close,
+    Committed,
+    Facts,
+    Hello,
+    Outcome,
+    Record,
+    Tick,
+    Welcome,
+)
 
 
 class Peer:
@@ -38,6 +50,7 @@ class Peer:
         self.confirmed = 0
         self.sessions = 0
         self.confirmations: list[tuple[float, int]] = []
+        self.outcomes: list[tuple[int, str]] = []
         self._socket: ServerConnection | None = None
         self._news = asyncio.Event()
 
@@ -82,6 +95,12 @@ class Peer:
             while len(found := [each for each in self.facts() if isinstance(each, kind)]) < count:
                 await asyncio.sleep(0.01)
         return found
+
+    async def until_outcomes(self, count: int, seconds: float = 10) -> list[tuple[int, str]]:
+        async with asyncio.timeout(seconds):
+            while len(self.outcomes) < count:
+                await asyncio.sleep(0.005)
+        return list(self.outcomes)
 
     # The line
 
@@ -169,6 +188,8 @@ class Peer:
                 if self.commits:
                     held.extend(bodies[len(held) + 1 - first :])
                     await self.send(Committed(journal, len(held) + 1))
+            case Outcome(id, reason):
+                self.outcomes.append((id, reason))
             case Hello():
                 raise AssertionError("a second hello")
 

@@ -337,7 +337,7 @@ class History:
         message = Facts(page.journal, page.first, page.bodies)
         before = Counter(await self.log.holes())
         try:
-            next = await self._do(lambda work, held: facts.take(work, held, 0, message, _describe, self.told))
+            next = await self._do(lambda work, held: facts.take(work, held, 0, message, [_describe], [], self.told))
         except Unavailable:
             self.linked = False
             return

@@ -20,11 +20,13 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.edge.cast import FRONT, LAB, Organisation, door
+from tests.edge.cast import BOB, BOBS_CARD, FRONT, LAB, Organisation, card, door, grant, mode, person
 from tests.edge.site import Site
 
 from latchwork.edge import config
 from latchwork.sim import building, scan
+
+POST_ROOM = 3
 
 
 class Doors:
@@ -63,6 +65,9 @@ async def doors(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Doors
     site, alice = Site(folder), Organisation()
     site.furnish(alice)
     site.peer.put("door", LAB, door(LAB, name="Lab", exit_reader=None, strike_seconds=0.2).body)
+    site.peer.put("door", POST_ROOM, door(name="Post room", needs_pin=True).body)
+    for record in (card("9001", BOBS_CARD, BOB), person(BOB, pin="4711"), grant(BOB), grant(BOB, POST_ROOM)):
+        site.peer.put(record.kind, record.key, record.body)
     site.peer.publish()
     async with site.peer.serving() as url:
         config.save(folder / "edge.toml", site.config(url))
@@ -83,6 +88,36 @@ async def test_a_pass_opens_its_door_and_the_answer_is_the_contract(doors: Doors
     assert (seen["name"], seen["state"], seen["strike"], seen["contact"]) == ("Front door", "released", "on", "closed")
     assert seen["lastDecision"]["reason"] == "granted"
     assert seen["directions"] == ["entry", "exit"]
+
+
+async def test_a_card_opens_its_door_with_its_pin_where_one_is_needed(doors: Doors) -> None:
+    present = f"/doors/{POST_ROOM}/present"
+    for body, reason in [
+        ({"card": BOBS_CARD}, "pin_needed"),
+        ({"card": BOBS_CARD, "pin": "0000"}, "pin_wrong"),
+        ({"card": BOBS_CARD, "pin": "4711"}, "granted"),
+        ({"card": BOBS_CARD, "pin": "4711", "direction": "exit"}, "granted"),
+        ({"card": BOBS_CARD, "pin": None}, "pin_needed"),
+    ]:
+        _, answer = await doors.post(present, body)
+        assert answer["reason"] == reason
+
+
+async def test_a_doors_mode_is_seen_and_ends_when_the_clock_is_moved_on(doors: Doors) -> None:
+    assert (await doors.door())["mode"] == "access_control"
+    locked = mode(LAB, "locked", time.time() + 600)
+    doors.site.peer.put("mode", LAB, locked.body)
+    await doors.site.peer.until_applied(doors.site.peer.publish())
+    seen = await doors.door(LAB)
+    assert (seen["mode"], seen["state"], seen["strike"]) == ("locked", "lockdown", "off")
+    await doors.post("/clock", {"advance": 601})
+    seen = await doors.door(LAB)
+    assert (seen["mode"], seen["state"]) == ("access_control", "locked")
+    await doors.post("/clock", {"advance": -601})
+    assert (await doors.door(LAB))["mode"] == "locked"
+    doors.site.peer.put("mode", LAB, None)
+    await doors.site.peer.until_applied(doors.site.peer.publish())
+    assert (await doors.door(LAB))["mode"] == "access_control"
 
 
 async def test_refusals_are_answers_too(doors: Doors) -> None:
@@ -260,6 +295,40 @@ async def test_scanned_codes_find_their_door_by_name_or_id(doors: Doors) -> None
         assert told.granted
     with pytest.raises(scan.NoSuchDoor, match="Front door"):
         await asyncio.to_thread(scan.present, doors.url, "Cellar", doors.invite())
+
+
+async def latchwork(*arguments: str) -> tuple[int, str]:
+    """The command's status and what it said."""
+    command = [sys.executable, "-m", "latchwork.cli", *arguments]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--card", str(BOBS_CARD), "--door", "front door"], 0, "granted (granted)"),
+        (["--card", str(BOBS_CARD), "--door", "post room", "--pin", "4711"], 0, "granted (granted)"),
+        (["--card", str(BOBS_CARD), "--door", str(POST_ROOM)], 1, "refused (pin_needed)"),
+        (["--card", "12", "--door", "Front door"], 1, "refused (unknown_credential)"),
+        (["--card", str(BOBS_CARD), "--door", "Cellar"], 3, "no door is called"),
+        (["--card", "twelve", "--door", "Front door"], 2, "--card"),
+        (["--card", "-1", "--door", "Front door"], 2, "--card"),
+        (["--card", "9223372036854775808", "--door", "Front door"], 2, "--card"),
+    ],
+)
+async def test_a_card_is_tapped_from_the_command_line(
+    doors: Doors, arguments: list[str], status: int, said: str
+) -> None:
+    ended, output = await latchwork("tap", *arguments, "--doors-url", doors.url)
+    assert (ended, said in output) == (status, True), output
+
+
+async def test_a_tap_at_doors_that_do_not_answer_says_so(doors: Doors) -> None:
+    ended, output = await latchwork("tap", "--card", "1", "--door", "1", "--doors-url", "http://127.0.0.1:9")
+    assert ended == 3
+    assert "do not answer" in output
 
 
 json_values = st.recursive(

@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Never
 
 import typer
 from rich.panel import Panel
@@ -23,9 +23,12 @@ from latchwork.sim import scan as scanning
 
 GRANTED, REFUSED, UNREADABLE, UNREACHABLE = 0, 1, 2, 3
 
+DoorsUrl = Annotated[str, typer.Option(envvar="LATCHWORK_DOORS_URL", help="The virtual doors.")]
+DEFAULT_DOORS = "http://127.0.0.1:8082"
+
 
 def register(app: typer.Typer) -> None:
-    for command in (demo, serve, scan, backup, restore):
+    for command in (demo, serve, scan, tap, backup, restore):
         app.command()(command)
     app.add_typer(admin, name="admin")
 
@@ -100,9 +103,7 @@ def serve(
 def scan(
     image: Annotated[Path, typer.Argument(help="A picture with one QR code.")],
     door: Annotated[str, typer.Option(help="The door's name or id.")],
-    doors_url: Annotated[
-        str, typer.Option(envvar="LATCHWORK_DOORS_URL", help="The virtual doors.")
-    ] = "http://127.0.0.1:8082",
+    doors_url: DoorsUrl = DEFAULT_DOORS,
 ) -> None:
     """Reads a QR code from a picture and shows it at a door of the running demo.
 
@@ -116,6 +117,29 @@ def scan(
     except scanning.DoorsUnreachable as error:
         print(f"latchwork: {error}", file=sys.stderr)
         raise typer.Exit(UNREACHABLE) from None
+    _end_with(told_by_door)
+
+
+def tap(
+    card: Annotated[int, typer.Option(help="The card's number.", min=0, max=2**63 - 1)],
+    door: Annotated[str, typer.Option(help="The door's name or id.")],
+    pin: Annotated[str | None, typer.Option(help="The PIN entered behind the card.")] = None,
+    doors_url: DoorsUrl = DEFAULT_DOORS,
+) -> None:
+    """Holds a card to the reader of a door of the running demo.
+
+    Ends with status 0: granted, 1: refused, 2: the number is none, 3: no such door, no answer.
+    """
+    try:
+        told_by_door = scanning.tap(doors_url, door, card, pin)
+    except scanning.DoorsUnreachable as error:
+        print(f"latchwork: {error}", file=sys.stderr)
+        raise typer.Exit(UNREACHABLE) from None
+    _end_with(told_by_door)
+
+
+def _end_with(told_by_door: scanning.Told) -> Never:
+    """Prints the door's decision and ends with its status."""
     verdict = "granted" if told_by_door.granted else "refused"
     out.print(f"{verdict} ({told_by_door.reason}): {told_by_door.sentence}")
     raise typer.Exit(GRANTED if told_by_door.granted else REFUSED)

@@ -26,6 +26,7 @@ from latchwork.cloud.kernel.seal import Seal, read_master_key
 from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.texts import name_errors
 from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work, open_pool
+from latchwork.cloud.people import service as people
 from latchwork.cloud.sites import service as sites
 from latchwork.cloud.sites import store as site_store
 from latchwork.wire.api.accounts import Client, ClientDraft, Organisation, PassKey
@@ -64,7 +65,7 @@ async def open_office(settings: Settings, dsn: str) -> AsyncIterator[Office]:
 
 
 async def found(office: Office, name: str) -> Organisation:
-    """A new organisation with its first pass key."""
+    """A new organisation with its first pass key and its roles."""
     check_name(name)
 
     async def begin(work: Work) -> Organisation:
@@ -72,6 +73,7 @@ async def found(office: Office, name: str) -> Organisation:
         created = (await account_store.get_tenant(work.conn, work.scope)).organisation
         events.record(work, "organisation_created", f"organisation/{created.id}", after=created)
         await controllers.add_pass_key(work, office.seal)
+        await people.found(work)
         return created
 
     return await office.run(0, begin)

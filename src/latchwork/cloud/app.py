@@ -43,6 +43,12 @@ from latchwork.cloud.kernel.limits import Bucket, Limits
 from latchwork.cloud.kernel.seal import Seal, read_master_key
 from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.work import Database, open_pool
+from latchwork.cloud.passages import commands
+from latchwork.cloud.passages import desired as passages_desired
+from latchwork.cloud.passages import endpoints as passages
+from latchwork.cloud.passages.service import drop_expired_modes
+from latchwork.cloud.people import desired as people_desired
+from latchwork.cloud.people import endpoints as people
 from latchwork.cloud.saams import endpoints as saams
 from latchwork.cloud.saams.calls import answer_failure as answer_saams_failure
 from latchwork.cloud.saams.calls import is_ours as is_saams
@@ -56,11 +62,19 @@ from latchwork.wire.api.problems import Problem
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
-DESIRED: tuple[desired.Compute, ...] = (desired.doors, desired.keys, visits.revocations)
+DESIRED: tuple[desired.Compute, ...] = (
+    desired.doors,
+    desired.keys,
+    people_desired.people,
+    visits.revocations,
+    passages_desired.modes,
+)
 """One function per record kind (design: docs/sync.md)."""
 LAPSE_EVERY = 5.0
 SWEEP_EVERY = 600.0
 TOMBSTONES_FOR = 30 * 86_400
+COMMANDS_FOR = 30 * 86_400
+"""Seconds for which it is known who asked for what a door, offline since, has done."""
 
 
 def create_app(settings: Settings, dsn: str, ending: asyncio.Event | None = None) -> Cloud:
@@ -76,7 +90,9 @@ def create_app(settings: Settings, dsn: str, ending: asyncio.Event | None = None
             *events.endpoints,
             *sites.endpoints,
             *controllers.endpoints,
+            *people.endpoints,
             *visitors.endpoints,
+            *passages.endpoints,
             saams.router,
         ],
         lifespan=[lambda app: _running(app, settings, dsn, ending or asyncio.Event())],
@@ -138,7 +154,7 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
     database = compose(pool, hints)
     tokens = Tokens(database, seal, hints, settings.public_url)
     await tokens.load_keys(int(time.time()))
-    links = link.Links(database, hints, visits.describe)
+    links = link.Links(database, hints, [visits.describe, passages_desired.describe], [commands.witnessing(hints)])
     app.state.update(
         settings=settings,
         ending=ending,
@@ -178,11 +194,12 @@ def _end_with(job: asyncio.Task[Any]) -> None:
 
 
 async def _lapse(database: Database) -> None:
-    """Ends revocations that no pass outlives, for ever."""
+    """Ends revocations that no pass outlives, and modes that are over, for ever."""
     while True:
         await asyncio.sleep(LAPSE_EVERY)
-        with _survived("revocations are not dropped for now"):
+        with _survived("revocations and modes are not dropped for now"):
             await drop_lapsed(database, int(time.time()))
+            await drop_expired_modes(database, int(time.time()))
 
 
 async def _sweep(database: Database) -> None:
@@ -193,6 +210,7 @@ async def _sweep(database: Database) -> None:
             async with database.transaction() as conn:
                 await account_store.forget_expired(conn, int(time.time()))
                 await controller_store.forget_tombstones(conn, int(time.time()) - TOMBSTONES_FOR)
+                await controller_store.forget_commands(conn, time.time() - COMMANDS_FOR)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""The controller: what is presented at a reader becomes a decision, an entry in the journal, and then an open door.
+"""The controller: what is presented at a reader, or asked for from afar, becomes a decision and then an open door.
 
-Order, always: clock, verify, gather, decide, journal, strike. Only fire and requests to exit act first (design §1).
+Order, always: clock, verify, and then what `attempts.py` says. Only fire and requests to exit act first (design §1).
 """
 
 from __future__ import annotations
@@ -8,48 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-from latchwork.edge.clock import Clock, Reading
+from latchwork.edge.attempts import Attempts
+from latchwork.edge.clock import Clock
+from latchwork.edge.commands import Commands
 from latchwork.edge.door import Input
 from latchwork.edge.doors import LiveDoor
 from latchwork.edge.drivers.door import DriverFactory
-from latchwork.edge.journal import Journal, Marks, Use
-from latchwork.edge.refusals import Refusals
-from latchwork.edge.snapshot import gather
+from latchwork.edge.journal import Journal, Marks
+from latchwork.edge.modes import effective, is_running_out
 from latchwork.edge.store import Store
-from latchwork.policy.decide import LEEWAY, decide
-from latchwork.policy.model import (
-    Attempt,
-    BrokenPass,
-    CardRead,
-    Decision,
-    Degraded,
-    Direction,
-    Evidence,
-    Snapshot,
-    VerifiedPass,
-    VerifiedPhoneCode,
-)
+from latchwork.policy.model import Attempt, BrokenPass, CardRead, Decision, Direction, Evidence
 from latchwork.policy.reasons import Reason
-from latchwork.wire.facts import (
-    AccessDecided,
-    AnyFact,
-    ControllerStarted,
-    RecordRejected,
-    StrikeWithheld,
-)
-from latchwork.wire.link import Record
+from latchwork.wire.facts import ControllerStarted, RecordRejected
+from latchwork.wire.link import Command, Record
 from latchwork.wire.pass_ import verify
 
 log = logging.getLogger(__name__)
 
-Done = TypeVar("Done")
-
-COMMIT_SECONDS: Final = 0.25
-"""How long a door waits for its journal."""
+_MODE_SECONDS: Final = 1.0
+"""How often doors whose mode runs out are looked at; the clock may have been set meanwhile."""
 
 
 class Answer(NamedTuple):
@@ -57,6 +37,14 @@ class Answer(NamedTuple):
 
     decision: Decision
     at: float
+
+
+class Shown(NamedTuple):
+    """What somebody shows at a reader: the text of a code, or a card's number and the PIN entered behind it, if any."""
+
+    qr: str | None
+    card: int | None
+    pin: str | None
 
 
 class Controller:
@@ -68,9 +56,10 @@ class Controller:
         self._clock = clock
         self._drivers = drivers
         self._fire = False
-        self._under_way: set[asyncio.Task[Any]] = set()
-        self._refusals = Refusals(self._note)
+        self._next_look: asyncio.TimerHandle | None = None
         self.doors: dict[int, LiveDoor] = {}
+        self._attempts = Attempts(store, journal, clock, self.doors)
+        self._commands = Commands(self._attempts, journal, clock, self.doors)
         store.on_applied = self._take_over_doors
         store.on_unreadable = self._report_unreadable
         self._take_over_doors()
@@ -78,25 +67,39 @@ class Controller:
     def started(self, version: str) -> None:
         """Journals that the program started; a door works even if this cannot be written."""
         reading = self._clock.read()
-        self._note(ControllerStarted(at=reading.at, version=version, clock_trusted=reading.trusted))
+        self._attempts.note(ControllerStarted(at=reading.at, version=version, clock_trusted=reading.trusted))
 
     async def close(self) -> None:
         """Ends the attempts under way, writes what was counted and locks every door."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-        self._refusals.flush()
+        self._commands.close()
+        await self._attempts.close()
+        self._stop_looking()
         for door in self.doors.values():
             door.close()
         self.doors.clear()
 
     async def present(
-        self, door: int, direction: Direction, *, qr: str | None = None, card: int | None = None
+        self,
+        door: int,
+        direction: Direction,
+        *,
+        qr: str | None = None,
+        card: int | None = None,
+        pin: str | None = None,
     ) -> Answer:
         """Decides about what somebody shows at a reader. Never raises; what goes wrong is a refusal.
 
         Once begun, an attempt is carried to its end even if the caller goes away.
         """
-        return await asyncio.shield(self._carry_out(self._present_safely(door, direction, qr, card)))
+        began = self._present_safely(door, direction, Shown(qr, card, pin))
+        return await asyncio.shield(self._attempts.carry_out(began))
+
+    async def obey(self, command: Command, arrived: float) -> str:
+        """Carries out a command of the cloud that arrived at this instant of the monotonic clock (`Clock.elapsed`).
+
+        Answers what became of it, as `wire.link.Outcome` says it. Never raises.
+        """
+        return await asyncio.shield(self._attempts.carry_out(self._obey_safely(command, arrived)))
 
     def fire(self, on: bool) -> None:
         """The fire input: releases every door at once, and locks none while it lasts."""
@@ -106,112 +109,69 @@ class Controller:
         self._take_over_doors()
 
     def mark(self) -> Future[int]:
-        """Remembers the clock and when the cloud last spoke, and forgets uses that have expired; once a minute."""
+        """Remembers the clock and when the cloud last spoke, and forgets what is over; once a minute."""
         reading = self._clock.read()
+        self._attempts.forget_old(reading.at)
         return self._journal.mark(Marks(reading.base, self._clock.heard_base), min(reading.base, reading.at))
 
-    # An attempt
+    def follow_modes(self) -> None:
+        """Brings every door into the mode that holds now; when the records, or the clock, have changed."""
+        self._stop_looking()
+        for door, live in self.doors.items():
+            self._follow_mode(door, live)
+        reading = self._clock.read()
+        if any(is_running_out(live.set_mode, reading) for live in self.doors.values()):
+            self._next_look = asyncio.get_running_loop().call_later(_MODE_SECONDS, self.follow_modes)
 
-    async def _present_safely(self, door: int, direction: Direction, qr: str | None, card: int | None) -> Answer:
+    # Attempts and commands
+
+    async def _present_safely(self, door: int, direction: Direction, shown: Shown) -> Answer:
         try:
-            return await self._present_in_turn(door, direction, qr, card)
+            return await self._present_in_turn(door, direction, shown)
         except Exception as error:
             log.error("an attempt at door %d failed: %s", door, _where(error))
             return Answer(Decision(Reason.UNKNOWN_DOOR), self._clock.read().at)
 
-    async def _present_in_turn(self, door: int, direction: Direction, qr: str | None, card: int | None) -> Answer:
+    async def _present_in_turn(self, door: int, direction: Direction, shown: Shown) -> Answer:
         live = self.doors.get(door)
         if live is None:
-            return await self._present(None, door, direction, qr, card)
+            return await self._present(None, door, direction, shown)
         async with live.turn:
-            live.last = answer = await self._present(live, door, direction, qr, card)
+            live.last = answer = await self._present(live, door, direction, shown)
             return answer
 
-    async def _present(
-        self, live: LiveDoor | None, door: int, direction: Direction, qr: str | None, card: int | None
-    ) -> Answer:
+    async def _present(self, live: LiveDoor | None, door: int, direction: Direction, shown: Shown) -> Answer:
+        if live is not None:
+            self._follow_mode(door, live)
         reading = self._clock.read()
-        attempt = Attempt(door, direction, self._evidence(qr, card), reading.at, reading.trusted)
-        snapshot = gather(self._store, self._journal, attempt, self._clock.heard_at)
-        decision = decide(snapshot, attempt)
-        if live is None and decision.granted:
-            decision = Decision(Reason.UNKNOWN_DOOR)
-        if live is None or not decision.granted:
-            await self._journal_refusal(attempt, decision, reading)
-            return Answer(decision, reading.at)
-        decision = await self._journal_grant(live, snapshot, attempt, decision, reading)
-        if decision.granted:
-            live.handle(Input.GRANTED)
-        return Answer(decision, reading.at)
+        if shown.card is not None and await self._commands.take_card(door, shown.card, reading):
+            return Answer(Decision(Reason.UNKNOWN_CREDENTIAL), reading.at)
+        attempt = Attempt(door, direction, self._evidence(shown), reading.at, reading.trusted)
+        return Answer(await self._attempts.decide(live, attempt, reading), reading.at)
 
-    def _evidence(self, qr: str | None, card: int | None) -> Evidence:
-        if card is not None:
-            return CardRead(card)
-        if qr is None:
+    def _evidence(self, shown: Shown) -> Evidence:
+        if shown.card is not None:
+            return CardRead(shown.card, shown.pin)
+        if shown.qr is None:
             return BrokenPass(Reason.PASS_UNREADABLE)
         try:
-            return verify(qr, self._store.key)
+            return verify(shown.qr, self._store.key)
         except sqlite3.Error as error:
             log.error("the keys cannot be read: %s", error)
             return BrokenPass(Reason.PASS_UNKNOWN_KEY)
 
-    async def _journal_grant(
-        self, live: LiveDoor, snapshot: Snapshot, attempt: Attempt, decision: Decision, reading: Reading
-    ) -> Decision:
-        """The decision once it is durable; within `COMMIT_SECONDS` if it is not, what the door's degraded mode says.
-
-        A door that was taken away meanwhile does not open.
-        """
-        entry = self._journal.submit(_fact(attempt, decision), reading.base, _use(attempt))
-        durable = await _is_durable(entry)
-        if self.doors.get(attempt.access_point) is not live:
-            return self._withhold(entry, attempt, Decision(Reason.UNKNOWN_DOOR))
-        if not durable and (snapshot.door is None or snapshot.door.degraded is not Degraded.ADMIT):
-            return self._withhold(entry, attempt, Decision(Reason.JOURNAL_UNAVAILABLE))
-        if not durable:
-            log.error("door %d opens without its journal, as it was told to", attempt.access_point)
-        return decision
-
-    def _withhold(self, entry: Future[int], attempt: Attempt, refused: Decision) -> Decision:
-        """The refusal, after seeing to it that the journal tells it too, now or when it can."""
-        entry.cancel()
-        self._carry_out(self._tell_withheld(entry, attempt, refused))
-        return refused
-
-    async def _tell_withheld(self, entry: Future[int], attempt: Attempt, refused: Decision) -> None:
-        """The door did not open on this grant; says so, and takes back the use of its pass if that was remembered."""
-        late = asyncio.wrap_future(entry)
-        await asyncio.wait({late})
-        if _failed(late):
-            self._note(_fact(attempt, refused))
-            return
-        reading = self._clock.read()
-        withheld = StrikeWithheld(at=reading.at, door=attempt.access_point, number=late.result())
-        self._journal.withhold(withheld, reading.base)
-
-    def _carry_out(self, begun: Coroutine[None, None, Done]) -> asyncio.Task[Done]:
-        """Something that goes on whoever stops waiting for it, and that `close` waits for."""
-        task = asyncio.create_task(begun)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return task
-
-    async def _journal_refusal(self, attempt: Attempt, decision: Decision, reading: Reading) -> None:
-        fact = _fact(attempt, decision)
-        if not self._refusals.is_repeated(fact):
-            await _is_durable(self._journal.submit(fact, reading.base))
-
-    # What is journalled after it happened
-
-    def _note(self, fact: AnyFact) -> None:
-        """Journals without waiting; a failure is logged by the journal."""
-        self._journal.submit(fact, self._clock.read().base)
+    async def _obey_safely(self, command: Command, arrived: float) -> str:
+        try:
+            return await self._commands.obey(command, arrived)
+        except Exception as error:
+            log.error("command %d failed: %s", command.id, _where(error))
+            return Reason.UNKNOWN_DOOR.value
 
     def _report_unreadable(self, records: list[Record]) -> None:
         at = self._clock.read().at
         for record in records:
             log.error("record %s/%.40s of revision %d cannot be used", record.kind, record.key, record.revision)
-            self._note(RecordRejected(at=at, kind=record.kind, key=record.key, revision=record.revision))
+            self._attempts.note(RecordRejected(at=at, kind=record.kind, key=record.key, revision=record.revision))
 
     # Doors
 
@@ -226,11 +186,12 @@ class Controller:
                 self.doors[door].record = record
             else:
                 self._add_door(door)
+        self.follow_modes()
 
     def _add_door(self, door: int) -> None:
         record = self._store.doors()[door]
         try:
-            live = LiveDoor(door, record, self._drivers(door), lambda: self._clock.read().at, self._note)
+            live = LiveDoor(door, record, self._drivers(door), lambda: self._clock.read().at, self._attempts.note)
         except Exception:
             log.exception("door %d has no working driver and stays shut", door)
             return
@@ -238,47 +199,18 @@ class Controller:
         if self._fire:
             live.handle(Input.FIRE_ON)
 
+    def _follow_mode(self, door: int, live: LiveDoor) -> None:
+        """A mode that the store cannot tell now stays what it was."""
+        try:
+            live.set_mode = self._store.mode(door)
+        except sqlite3.Error as error:
+            log.error("the mode of door %d cannot be read: %s", door, error)
+        live.follow(effective(live.set_mode, self._clock.read()))
 
-async def _is_durable(entry: Future[int]) -> bool:
-    """True when the entry is committed within `COMMIT_SECONDS`; an entry still under way goes on."""
-    waited = asyncio.wrap_future(entry)
-    waited.add_done_callback(_failed)
-    await asyncio.wait({waited}, timeout=COMMIT_SECONDS)
-    return waited.done() and not _failed(waited)
-
-
-def _failed(entry: asyncio.Future[int]) -> bool:
-    return entry.cancelled() or entry.exception() is not None
-
-
-def _fact(attempt: Attempt, decision: Decision) -> AccessDecided:
-    shown = attempt.evidence
-    visit = shown if isinstance(shown, VerifiedPass) else None
-    return AccessDecided(
-        at=attempt.at,
-        door=attempt.access_point,
-        direction=attempt.direction.value,
-        reason=decision.reason.value,
-        credential=_credential(shown),
-        visitor=visit.visitor if visit else None,
-        meeting=visit.meeting if visit else None,
-        pass_id=visit.pass_id if visit else None,
-        shared_suspected=decision.shared_suspected,
-    )
-
-
-def _credential(shown: Evidence) -> Literal["qr", "card", "phone"]:
-    if isinstance(shown, CardRead):
-        return "card"
-    return "phone" if isinstance(shown, VerifiedPhoneCode) else "qr"
-
-
-def _use(attempt: Attempt) -> Use | None:
-    """What to remember of a grant; a pass need not be remembered once no door takes it any more."""
-    shown = attempt.evidence
-    if not isinstance(shown, VerifiedPass):
-        return None
-    return Use(shown.pass_id, attempt.access_point, attempt.direction, attempt.at, shown.expires_at + LEEWAY)
+    def _stop_looking(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
 
 
 def _where(error: Exception) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from latchwork.edge.door import STRIKE_IS_ON, DoorMachine, Effect, Input, State
 from latchwork.edge.drivers.door import DoorDriver
-from latchwork.policy.model import Decision
+from latchwork.edge.known import BY_ATTEMPT
+from latchwork.edge.modes import INPUTS
+from latchwork.policy.model import Decision, Mode
 from latchwork.wire.facts import DoorChanged
 from latchwork.wire.state import DoorRecord
 
@@ -29,6 +31,10 @@ class LiveDoor:
         self.record = record
         self.last: tuple[Decision, float] | None = None
         """The last decision here and when it was made."""
+        self.set_mode = BY_ATTEMPT
+        """What somebody set, until when."""
+        self.mode = Mode.ACCESS_CONTROL
+        """What of it holds now."""
         self.turn = asyncio.Lock()
         """Held by the one attempt that is being decided."""
         self._machine = DoorMachine(door)
@@ -56,6 +62,12 @@ class LiveDoor:
                 self._do(effect)
             else:
                 self._report(effect)
+
+    def follow(self, mode: Mode) -> None:
+        """From now on this mode holds."""
+        if mode is not self.mode:
+            self.mode = mode
+            self.handle(INPUTS[mode])
 
     def close(self) -> None:
         """Locks the door, unless there is a fire, and lets go of its wiring."""

@@ -11,6 +11,9 @@ Rules:
 6. An earlier journal is remembered after its last entry (the latest `wire.link.MOST_FORMER` are): a cloud that was set
    back learns from it what is lost.
 7. A file that is lost or unreadable is replaced by an empty one.
+8. Wrong PINs are remembered here by the key of the card's record, so that a restart forgets none.
+9. Only a card shown to be enrolled is here by its number, until the cloud has it; then it is overwritten, and the
+   write-ahead log that still holds it is cut off.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from latchwork.edge import sqlite
+from latchwork.edge.slowdown import FORGOTTEN_AFTER, Misses
 from latchwork.wire import facts
 from latchwork.wire.link import MOST_FORMER, Former
 
@@ -46,6 +50,9 @@ create table if not exists uses (
     book integer not null, number integer not null, primary key (pass_id, door, direction)
 ) without rowid;
 create index if not exists uses_by_entry on uses (book, number);
+create table if not exists misses (
+    card text primary key, count integer not null, last_at real not null
+) without rowid;
 create table if not exists marks (base_clock real not null, heard_at real);
 insert into marks select 0, null where not exists (select 1 from marks)
 """
@@ -54,6 +61,8 @@ select journal, coalesce((select min(number) from entries where entries.book = b
 """
 _PAGE: Final = 4096
 _GROUP: Final = 256
+_QUICK_PAGES: Final = 512
+"""Are written anew within 20 ms."""
 _NOTHING: Final = (0, 0)
 
 
@@ -115,6 +124,8 @@ class Journal:
         """The present journal's; the file learns it with the first entry."""
         self._taken = _NOTHING
         """(book, number): the cloud has every entry before this one."""
+        self._secret = self._last_entry()
+        """The last entry that may hold a card's number; of those of earlier runs nobody knows."""
         self._queue: SimpleQueue[tuple[Write, Future[int]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
@@ -178,6 +189,17 @@ class Journal:
         ).fetchall()
         return rows[0][0] if rows else None
 
+    def misses(self) -> dict[str, Misses]:
+        """The wrong PINs remembered, by the key of the card's record."""
+        rows = self._reader.execute("select card, count, last_at from misses").fetchall()
+        return {card: Misses(count, last_at) for card, count, last_at in rows}
+
+    def _last_entry(self) -> tuple[int, int]:
+        rows = self._reader.execute(
+            "select book, number from entries order by book desc, number desc limit 1"
+        ).fetchall()
+        return rows[0] if rows else _NOTHING
+
     def _one(self, query: str, *values: object) -> tuple[Any, ...]:
         row: tuple[Any, ...] = self._reader.execute(query, values).fetchall()[0]
         return row
@@ -191,6 +213,8 @@ class Journal:
     def submit(self, fact: facts.AnyFact, base_clock: float, use: Use | None = None) -> Future[int]:
         """`append` without waiting; the future can be cancelled until its transaction begins."""
         body = facts.codec.encode(fact)
+        if isinstance(fact, facts.CardPresented):
+            return self._submit(lambda conn: self._append_secret(conn, body, base_clock))
         return self._submit(lambda conn: _append(conn, self.id, body, base_clock, use))
 
     def withhold(self, fact: facts.StrikeWithheld, base_clock: float) -> Future[int]:
@@ -210,8 +234,16 @@ class Journal:
         """Pages begin anew with the oldest entry held: the cloud may have been set back since it took them."""
         self._taken = _NOTHING
 
+    def remember_misses(self, card: str, misses: Misses) -> Future[int]:
+        """Remembers the wrong PINs behind a card."""
+        return self._submit(lambda conn: _remember_misses(conn, card, misses))
+
+    def forget_misses(self, card: str) -> Future[int]:
+        return self._submit(lambda conn: conn.execute("delete from misses where card = ?", (card,)).rowcount)
+
     def mark(self, marks: Marks, now: float) -> Future[int]:
-        """Remembers the clock and the cloud's last word, and forgets uses that expired before `now`."""
+        """Remembers the clock and the cloud's last word, and forgets uses that expired, and wrong PINs that were
+        forgiven, before `now`."""
         return self._submit(lambda conn: _mark(conn, marks, now))
 
     def renew(self) -> None:
@@ -236,9 +268,10 @@ class Journal:
 
     def _commit(self, group: Sequence[tuple[Write, Future[int]]]) -> None:
         """One transaction for the whole group; a failure fails everybody in it and leaves nothing of it."""
+        taken = self._taken
         try:
             self._conn.execute("begin immediate")
-            self._conn.execute("delete from entries where (book, number) < (?, ?)", self._taken)
+            self._conn.execute("delete from entries where (book, number) < (?, ?)", taken)
             answers = [write(self._conn) for write, _ in group]
             if self._commit_delay:
                 time.sleep(self._commit_delay)
@@ -248,10 +281,32 @@ class Journal:
             for _, future in group:
                 future.set_exception(JournalUnavailable(type(error).__name__))
             return
+        if _NOTHING < self._secret < taken:
+            self._cut_log()
         for (_, future), answer in zip(group, answers, strict=True):
             future.set_result(answer)
         with suppress(RuntimeError):  # an event loop that closed meanwhile
             self.on_appended()
+
+    def _append_secret(self, conn: sqlite3.Connection, body: bytes, base_clock: float) -> int:
+        number = _append(conn, self.id, body, base_clock)
+        [(book,)] = conn.execute("select book from books where journal = ?", (self.id,)).fetchall()
+        self._secret = book, number
+        return number
+
+    def _cut_log(self) -> None:
+        """Leaves nothing of a card's number that was let go, not even in unused parts of pages (`store.py`, rule 5).
+
+        If that fails now, or would keep a door waiting, the next transaction does it.
+        """
+        with suppress(sqlite3.Error):
+            [(pages,)] = self._conn.execute(
+                "select page_count - freelist_count from pragma_page_count, pragma_freelist_count"
+            ).fetchall()
+            if pages <= _QUICK_PAGES:
+                self._conn.execute("vacuum")
+                [(busy, *_)] = self._conn.execute("pragma wal_checkpoint(truncate)").fetchall()
+                self._secret = self._secret if busy else _NOTHING
 
     def _roll_back(self, error: Exception) -> None:
         log.error("the journal cannot be written: %s", error)
@@ -299,8 +354,14 @@ def _withhold(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock:
     return _append(conn, journal, body, base_clock)
 
 
+def _remember_misses(conn: sqlite3.Connection, card: str, misses: Misses) -> int:
+    values = (card, misses.count, misses.last_at)
+    return conn.execute("insert or replace into misses (card, count, last_at) values (?, ?, ?)", values).rowcount
+
+
 def _mark(conn: sqlite3.Connection, marks: Marks, now: float) -> int:
     conn.execute("delete from uses where expires_at < ?", (now,))
+    conn.execute("delete from misses where last_at < ?", (now - FORGOTTEN_AFTER,))
     return conn.execute(
         "update marks set base_clock = max(base_clock, ?), heard_at = coalesce(?, heard_at)",
         (marks.base_clock, marks.heard_at),

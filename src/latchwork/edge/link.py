@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,9 +24,22 @@ from latchwork.edge.clock import Clock
 from latchwork.edge.config import Config
 from latchwork.edge.journal import Journal, JournalUnavailable, Page
 from latchwork.edge.store import BatchRefused, Store
+from latchwork.policy.reasons import Reason
 from latchwork.wire import link as wire
 from latchwork.wire import p256, state
-from latchwork.wire.link import Applied, Challenge, Changes, Close, Committed, Facts, Hello, Tick, Welcome
+from latchwork.wire.link import (
+    Applied,
+    Challenge,
+    Changes,
+    Close,
+    Command,
+    Committed,
+    Facts,
+    Hello,
+    Outcome,
+    Tick,
+    Welcome,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +56,11 @@ FACTS_AT_ONCE: Final = 500
 _AHEAD: Final = 4
 """Chunks taken in before the one being applied is done."""
 
+_COMMANDS_REMEMBERED: Final = 10_000
+
 Message = TypeVar("Message", Challenge, Welcome)
+Obey = Callable[[Command, float], Awaitable[str]]
+"""Carries out a command that arrived at an instant of the monotonic clock; what became of it."""
 
 
 class LinkBroken(Exception):
@@ -79,6 +96,8 @@ class Link:
         """The session the cloud has opened; None: no link now."""
         self.on_welcome: Callable[[], Future[int] | None] = lambda: None
         """Called when the cloud has let this controller in; no state is taken before its future is done."""
+        self.on_command: Obey = _know_no_door
+        """Called with each command and when it arrived (`Clock.elapsed`)."""
 
     @property
     def up(self) -> bool:
@@ -151,7 +170,9 @@ class Link:
         self.session = welcome.session
         log.info("linked, session %d%s", welcome.session, ", state frozen by the cloud" if welcome.frozen else "")
         await self._remember_welcome()
-        await Session(socket, self._store, self._journal, self._clock).run()
+        session = Session(socket, self._store, self._journal, self._clock)
+        session.on_command = self.on_command
+        await session.run()
 
     async def _remember_welcome(self) -> None:
         remembered = self.on_welcome()
@@ -210,6 +231,10 @@ class Session:
         self._clock = clock
         self._chunks: asyncio.Queue[Changes] = asyncio.Queue(_AHEAD)
         self._news = asyncio.Event()
+        self._commands: dict[int, None] = {}
+        """Their ids, the oldest first: what comes twice is done once."""
+        self._obeying: set[asyncio.Task[None]] = set()
+        self.on_command: Obey = _know_no_door
         self._telling: Page | None = None
         """Sent, and not answered yet."""
         self._told = asyncio.Event()
@@ -229,6 +254,7 @@ class Session:
                 task.result()
         finally:
             self._journal.on_appended = lambda: None
+            tasks += self._obeying
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -244,8 +270,27 @@ class Session:
                     self._let_go(message)
                 case Tick():
                     self._clock.hear(message.time, 0)
+                case Command():
+                    self._begin(message)
                 case _:
                     raise LinkBroken("the cloud introduced itself twice")
+
+    def _begin(self, command: Command) -> None:
+        """Carries out a command beside everything else, unless it came before."""
+        if command.id in self._commands:
+            return
+        if len(self._commands) >= _COMMANDS_REMEMBERED:
+            del self._commands[next(iter(self._commands))]
+        self._commands[command.id] = None
+        task = asyncio.create_task(self._obey(command, self._clock.elapsed()))
+        self._obeying.add(task)
+        task.add_done_callback(self._obeying.discard)
+
+    async def _obey(self, command: Command, arrived: float) -> None:
+        """The outcome of a command is for this session only; what it did goes into the journal."""
+        reason = await self.on_command(command, arrived)
+        with suppress(ConnectionClosed):
+            await self._send(Outcome(command.id, reason))
 
     async def _apply(self) -> None:
         while True:
@@ -336,6 +381,10 @@ def _decode(frame: str | bytes) -> wire.FromCloud:
         return wire.from_cloud.decode(frame if isinstance(frame, bytes) else frame.encode())
     except msgspec.MsgspecError as error:
         raise LinkBroken("a frame is no message of ours") from error
+
+
+async def _know_no_door(command: Command, arrived: float) -> str:
+    return Reason.UNKNOWN_DOOR.value
 
 
 def _jitter() -> float:

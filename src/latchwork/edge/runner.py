@@ -70,6 +70,7 @@ async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]
         store = Store(config.folder / "state.db")
         journal = Journal(config.folder / "journal.db", commit_delay=config.commit_delay)
         try:
+            store.tidy_later()
             async with _composed(config, store, journal, drivers) as edge:
                 yield edge
         finally:
@@ -84,6 +85,7 @@ async def _composed(config: Config, store: Store, journal: Journal, drivers: Dri
     controller = Controller(store, journal, clock, drivers)
     link = Link(config, _identity(config), store, journal, clock)
     link.on_welcome = controller.mark
+    link.on_command = controller.obey
     controller.started(version_of("latchwork"))
     tasks = [asyncio.create_task(link.run()), asyncio.create_task(_mark_each_minute(controller))]
     try:

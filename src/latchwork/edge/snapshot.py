@@ -4,31 +4,76 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from typing import NamedTuple
 
 from latchwork.edge.journal import Journal
+from latchwork.edge.known import Holder
+from latchwork.edge.slowdown import Slowdown
 from latchwork.edge.store import Store
-from latchwork.policy.model import Attempt, Snapshot, VerifiedPass
+from latchwork.policy.model import Attempt, CardRead, RemoteUnlock, Snapshot, VerifiedPass
 
 log = logging.getLogger(__name__)
 
 
+class Gathered(NamedTuple):
+    """What `decide` needs to know, and what it need not: whose credential it was."""
+
+    snapshot: Snapshot
+    holder: Holder | None = None
+
+
 def gather(store: Store, journal: Journal, attempt: Attempt, heard_at: float | None) -> Snapshot:
     """What `decide` needs to know; an unreadable store knows nothing. `heard_at`: when the cloud last spoke."""
+    return gather_all(store, journal, attempt, heard_at, Slowdown({})).snapshot
+
+
+def gather_all(
+    store: Store, journal: Journal, attempt: Attempt, heard_at: float | None, slowdown: Slowdown
+) -> Gathered:
+    """`gather`, and who it is about."""
     try:
-        return _gather(store, journal, attempt, heard_at)
+        return _gather(store, journal, attempt, heard_at, slowdown)
     except sqlite3.Error as error:
         log.error("the records cannot be read: %s", error)
-        return Snapshot()
+        return Gathered(Snapshot())
 
 
-def _gather(store: Store, journal: Journal, attempt: Attempt, heard_at: float | None) -> Snapshot:
-    door = store.door(attempt.access_point)
-    shown = attempt.evidence
-    if door is None or not isinstance(shown, VerifiedPass):
-        return Snapshot(door=door, synced_at=heard_at)
-    return Snapshot(
-        door=door,
-        refuse_below=store.refuse_below(shown.meeting),
-        first_used_at=journal.first_used_at(shown.pass_id, attempt.access_point, attempt.direction),
-        synced_at=heard_at,
+def _gather(store: Store, journal: Journal, attempt: Attempt, heard_at: float | None, slowdown: Slowdown) -> Gathered:
+    door, mode, shown = store.door(attempt.access_point), store.mode(attempt.access_point), attempt.evidence
+    if door is None:
+        return Gathered(Snapshot(synced_at=heard_at))
+    if isinstance(shown, VerifiedPass):
+        used = journal.first_used_at(shown.pass_id, attempt.access_point, attempt.direction)
+        below = store.refuse_below(shown.meeting)
+        return Gathered(Snapshot(door, below, used, mode, synced_at=heard_at))
+    holder = _holder(store, attempt)
+    return Gathered(
+        Snapshot(
+            door=door,
+            mode=mode,
+            person=None if holder is None else holder.person,
+            grant=None if holder is None else holder.grant,
+            holidays=store.holidays(attempt.access_point) or frozenset(),
+            slowed_until=_slowed_until(slowdown, attempt, holder),
+            synced_at=heard_at,
+        ),
+        holder,
     )
+
+
+def _holder(store: Store, attempt: Attempt) -> Holder | None:
+    match attempt.evidence:
+        case CardRead(number=number):
+            return store.holder(number, attempt.access_point)
+        case RemoteUnlock(user=int(user)):
+            return store.user(user, attempt.access_point)
+        case _:
+            return None
+
+
+def _slowed_until(slowdown: Slowdown, attempt: Attempt, holder: Holder | None) -> float | None:
+    """Only who can guess is slowed: the number of a card and a PIN can be guessed, a signature cannot."""
+    if not isinstance(attempt.evidence, CardRead):
+        return None
+    card = None if holder is None else holder.card
+    return slowdown.until((attempt.access_point, attempt.direction), card, attempt.at)

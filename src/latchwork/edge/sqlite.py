@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import sqlite3
 import time
@@ -57,6 +58,12 @@ def open_or_set_aside(path: Path, attempt: Callable[[], Opened]) -> Opened:
         log.error("%s is unreadable (%s): set aside, starting without it", path.name, error)
         _set_aside(path)
         return attempt()
+
+
+def forget_set_aside(path: Path) -> None:
+    """Removes what was ever set aside of this file; what it held is in its successor, or must not be held any more."""
+    for file in path.parent.glob(f"{glob.escape(path.name)}*.unreadable-*"):
+        file.unlink(missing_ok=True)
 
 
 def _check(conn: sqlite3.Connection, application: int) -> None:

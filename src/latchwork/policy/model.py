@@ -38,6 +38,68 @@ class Door:
     """Refuse a visitor's pass that was already used at this door in this direction."""
     offline_limit: int | None = None
     """Seconds the door goes on deciding since it last heard from the cloud; None: for ever."""
+    needs_pin: bool = False
+    """A card opens only with its holder's PIN."""
+    timezone: str = "UTC"
+    """The site's, an IANA name: schedules and holidays are told in its local time."""
+
+
+class Mode(StrEnum):
+    """How a door stands: decides by attempt, stands open for everybody, or opens for nobody (lockdown)."""
+
+    ACCESS_CONTROL = "access_control"
+    UNLOCKED = "unlocked"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class DoorMode:
+    """A mode that somebody set, until an instant (None: until it is changed)."""
+
+    mode: Mode
+    until: float | None = None
+
+
+class Way(StrEnum):
+    """A way in that can be switched off for a person."""
+
+    MOBILE = "mobile"
+    CARD = "card"
+    REMOTE = "remote"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whoever a credential belongs to."""
+
+    id: int
+    is_active: bool
+    ways: frozenset[Way]
+    expires_at: int | None = None
+    pin_salt: bytes = b""
+    pin_hash: bytes = b""
+    """`pins.hash_pin` of the PIN; empty: no PIN was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a permission holds, in the site's local time. Intervals are (from, to) in minutes after that day's midnight.
+
+    An interval may reach past midnight (to > 1440) into the next day. On a holiday the weekday's are replaced.
+    """
+
+    week: tuple[tuple[tuple[int, int], ...], ...]
+    """Seven days, Monday first."""
+    holiday: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A person may open a door, from–until, within a schedule (None: at any time)."""
+
+    starts_at: int | None = None
+    ends_at: int | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +137,20 @@ class BrokenPass:
 
 @dataclass(frozen=True, slots=True)
 class CardRead:
-    """A card's number as one unsigned integer."""
+    """A card's number as one unsigned integer, and the PIN that was entered behind it, if any."""
 
     number: int
+    pin: str | None = None
 
 
-Evidence = VerifiedPass | VerifiedPhoneCode | BrokenPass | CardRead
+@dataclass(frozen=True, slots=True)
+class RemoteUnlock:
+    """Somebody asks from afar: a user of the organisation, or one of its API clients (user None)."""
+
+    user: int | None
+
+
+Evidence = VerifiedPass | VerifiedPhoneCode | BrokenPass | CardRead | RemoteUnlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +173,15 @@ class Snapshot:
     """The meeting's passes with a version below this one are revoked."""
     first_used_at: float | None = None
     """When this pass first opened this door in this direction."""
+    mode: DoorMode = DoorMode(Mode.ACCESS_CONTROL)
+    person: Person | None = None
+    """Whoever the shown card, phone or request belongs to."""
+    grant: Grant | None = None
+    """That person's permission for this door."""
+    holidays: frozenset[int] = frozenset()
+    """The site's holidays, as proleptic Gregorian ordinals of the local date."""
+    slowed_until: float | None = None
+    """Too many unknown credentials at this reader, or wrong PINs for this credential: nothing is looked at before."""
     synced_at: float | None = None
     """When the controller last heard from the cloud; None: never (nothing is known, so nothing opens)."""
 

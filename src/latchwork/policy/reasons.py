@@ -42,4 +42,15 @@ class Reason(StrEnum):
     ALREADY_USED = "already_used", "This code was already used here; please refresh it."
 
     # People
+    LOCKDOWN = "lockdown", "This door is in lockdown and opens for nobody."
+    DEACTIVATED = "deactivated", "Your access is switched off; please ask the front desk."
+    ACCESS_EXPIRED = "access_expired", "Your access has ended; please ask the front desk."
+    WAY_OFF = "way_off", "This way in is switched off for you; please use another one."
+    NO_PERMISSION = "no_permission", "You have no permission for this door."
+    PERMISSION_NOT_BEGUN = "permission_not_begun", "Your permission for this door has not begun."
+    PERMISSION_ENDED = "permission_ended", "Your permission for this door has ended."
+    OUTSIDE_SCHEDULE = "outside_schedule", "Your permission for this door does not hold at this time."
+    PIN_NEEDED = "pin_needed", "This door asks for your PIN after the card."
+    PIN_WRONG = "pin_wrong", "This PIN is wrong."
+    SLOWED_DOWN = "slowed_down", "Too many tries; please wait a moment."
     UNKNOWN_CREDENTIAL = "unknown_credential", "This card or phone is not known here."

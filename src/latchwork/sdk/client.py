@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -41,6 +41,36 @@ from latchwork.wire.api.controllers import Controller, ControllerDraft, Controll
 from latchwork.wire.api.enrolment import Enrolled, Enrolment
 from latchwork.wire.api.events import Event, EventPage
 from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
+from latchwork.wire.api.passages import (
+    CardEnrolmentDraft,
+    Credential,
+    Direction,
+    DoorMode,
+    DoorModeDraft,
+    Explanation,
+    Passage,
+    Question,
+    UnlockDraft,
+    Unlocked,
+)
+from latchwork.wire.api.people import (
+    Card,
+    CardDraft,
+    DoorPermissionsPatch,
+    Holidays,
+    Permission,
+    PermissionsChanged,
+    PermissionsPatch,
+    Role,
+    Schedule,
+    ScheduleDraft,
+    SchedulePatch,
+    Term,
+    TermDraft,
+    User,
+    UserDraft,
+    UserPatch,
+)
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import (
@@ -339,6 +369,186 @@ class Client:
         """A fresh QR code as PNG, `scale` pixels per module (1 to 20)."""
         return await self._answer(Call("GET", f"/v1/meetings/{meeting_id}/pass.png", {"scale": scale}))
 
+    # --------------------------------------------------------------------------------------------- people
+
+    def page_users(
+        self,
+        *,
+        search: str | None = None,
+        active: bool | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> Listing[User]:
+        """Users; with `search` those whose name has words that begin so."""
+        return self._list("/v1/users", Page[User], limit, cursor, search=search, active=active)
+
+    async def add_user(self, draft: UserDraft, *, idempotency_key: str | None = None) -> User:
+        """Creates a user, with the default doors and those asked for."""
+        return await self._create("/v1/users", draft, User, idempotency_key)
+
+    async def get_user(self, user_id: int) -> User:
+        """One user."""
+        return await self._get(f"/v1/users/{user_id}", User)
+
+    async def change_user(self, user_id: int, patch: UserPatch, *, version: int | None = None) -> User:
+        """Changes, deactivates or activates a user.
+
+        With `version` only the user that you know: Outdated when somebody else was quicker. Then it is not repeated by
+        itself, for a repeat could not tell its own first try from somebody else.
+        """
+        headers = None if version is None else {"if-match": f'"{version}"'}
+        return await self._patch(f"/v1/users/{user_id}", patch, User, headers=headers, is_safe=version is None)
+
+    async def remove_user(self, user_id: int) -> None:
+        """Deletes a user for good, with permissions and cards."""
+        await self._delete(f"/v1/users/{user_id}")
+
+    async def list_permissions(self, user_id: int) -> list[Permission]:
+        """A user's permissions, and where each has arrived: assigned, pending, or being removed."""
+        return await self._get(f"/v1/users/{user_id}/permissions", list[Permission])
+
+    async def change_permissions(
+        self, user_id: int, patch: PermissionsPatch, *, wait: Literal["applied"] | None = None, timeout: float = 5
+    ) -> PermissionsChanged:
+        """Gives, changes and withdraws permissions, all or nothing.
+
+        With `wait="applied"` the answer comes when every online door has confirmed, after `timeout` seconds (at most
+        30) at the latest, and names the controllers that have not.
+        """
+        return await self._give_and_take(f"/v1/users/{user_id}/permissions", patch, wait, timeout)
+
+    def page_door_permissions(
+        self, access_point_id: int, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[Permission]:
+        """Who may open a door."""
+        return self._list(f"/v1/access-points/{access_point_id}/permissions", Page[Permission], limit, cursor)
+
+    async def change_door_permissions(
+        self,
+        access_point_id: int,
+        patch: DoorPermissionsPatch,
+        *,
+        wait: Literal["applied"] | None = None,
+        timeout: float = 5,
+    ) -> PermissionsChanged:
+        """The same from the door's side: for many users at once."""
+        return await self._give_and_take(f"/v1/access-points/{access_point_id}/permissions", patch, wait, timeout)
+
+    async def list_cards(self, user_id: int) -> list[Card]:
+        """A user's cards, by their last four digits."""
+        return await self._get(f"/v1/users/{user_id}/cards", list[Card])
+
+    async def add_card(self, user_id: int, draft: CardDraft, *, idempotency_key: str | None = None) -> Card:
+        """Assigns a card; Conflict when it belongs to somebody else."""
+        return await self._create(f"/v1/users/{user_id}/cards", draft, Card, idempotency_key)
+
+    async def get_card(self, user_id: int, card_id: int) -> Card:
+        """One card with its whole number."""
+        return await self._get(f"/v1/users/{user_id}/cards/{card_id}", Card)
+
+    async def remove_card(self, user_id: int, card_id: int) -> None:
+        """Takes a card away; the doors forget its number."""
+        await self._delete(f"/v1/users/{user_id}/cards/{card_id}")
+
+    async def list_roles(self) -> list[Role]:
+        """The roles that users of this organisation may have."""
+        return await self._get("/v1/roles", list[Role])
+
+    async def list_terms(self) -> list[Term]:
+        """Labels for users, such as departments."""
+        return await self._get("/v1/terms", list[Term])
+
+    async def add_term(self, draft: TermDraft, *, idempotency_key: str | None = None) -> Term:
+        """Creates a label for users."""
+        return await self._create("/v1/terms", draft, Term, idempotency_key)
+
+    async def remove_term(self, term_id: int) -> None:
+        """Deletes a label; Conflict while a user has it."""
+        await self._delete(f"/v1/terms/{term_id}")
+
+    def page_schedules(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[Schedule]:
+        """Weekly schedules."""
+        return self._list("/v1/schedules", Page[Schedule], limit, cursor)
+
+    async def add_schedule(self, draft: ScheduleDraft, *, idempotency_key: str | None = None) -> Schedule:
+        """Creates a weekly schedule, in the local times of each door's site."""
+        return await self._create("/v1/schedules", draft, Schedule, idempotency_key)
+
+    async def get_schedule(self, schedule_id: int) -> Schedule:
+        """One schedule."""
+        return await self._get(f"/v1/schedules/{schedule_id}", Schedule)
+
+    async def change_schedule(self, schedule_id: int, patch: SchedulePatch) -> Schedule:
+        """Changes a schedule, and with it every permission that uses it."""
+        return await self._patch(f"/v1/schedules/{schedule_id}", patch, Schedule)
+
+    async def remove_schedule(self, schedule_id: int) -> None:
+        """Deletes a schedule; Conflict while a permission uses it."""
+        await self._delete(f"/v1/schedules/{schedule_id}")
+
+    async def get_holidays(self, site_id: int) -> Holidays:
+        """A site's holidays."""
+        return await self._get(f"/v1/sites/{site_id}/holidays", Holidays)
+
+    async def set_holidays(self, site_id: int, holidays: Holidays) -> Holidays:
+        """Replaces a site's list of holidays."""
+        return await self._post(f"/v1/sites/{site_id}/holidays", Holidays, holidays)
+
+    # --------------------------------------------------------------------------------------------- passages
+
+    def page_passages(
+        self,
+        *,
+        door: int | None = None,
+        site: int | None = None,
+        user: int | None = None,
+        visitor: int | None = None,
+        direction: Direction | None = None,
+        credential: Credential | None = None,
+        outcome: Literal["granted", "refused", "both"] = "both",
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> Listing[Passage]:
+        """Who came, went and was refused, the latest to become known first; `since` is inside, `until` is not."""
+        filters = {"door": door, "site": site, "user": user, "visitor": visitor, "since": since, "until": until}
+        kinds = {"direction": direction, "credential": credential, "outcome": outcome}
+        return self._list("/v1/passages", Page[Passage], limit, cursor, **filters, **kinds)
+
+    async def get_mode(self, access_point_id: int) -> DoorMode:
+        """How a door stands, and whether its controller has confirmed it."""
+        return await self._get(f"/v1/access-points/{access_point_id}/mode", DoorMode)
+
+    async def set_mode(self, access_point_id: int, draft: DoorModeDraft) -> DoorMode:
+        """Lets a door decide, stand open or stay locked, for a time or until it is changed; also while offline."""
+        return await self._post(f"/v1/access-points/{access_point_id}/mode", DoorMode, draft)
+
+    async def unlock(
+        self, access_point_id: int, draft: UnlockDraft | None = None, *, idempotency_key: str | None = None
+    ) -> Unlocked:
+        """Opens a door once, now: `outcome` is done, refused with a `reason`, or unknown (the door may have opened).
+
+        DoorOffline: it could not be told, and never will be. Never repeated by itself; asking again with the same key
+        opens nothing again and answers what became of the first.
+        """
+        path = f"/v1/access-points/{access_point_id}/unlock"
+        return await self._create(path, draft or UnlockDraft(), Unlocked, idempotency_key, is_safe=False)
+
+    async def enrol_card(
+        self, access_point_id: int, draft: CardEnrolmentDraft, *, idempotency_key: str | None = None
+    ) -> Card:
+        """Waits until a card is presented at the door's reader, and assigns it to the user.
+
+        Raises DoorOffline, NoCardPresented after `draft.seconds`, or Conflict when the card belongs to somebody else.
+        """
+        path = f"/v1/access-points/{access_point_id}/enrol-card"
+        return await self._create(path, draft, Card, idempotency_key, patience=draft.seconds)
+
+    async def explain_decision(self, question: Question) -> Explanation:
+        """What a door would decide and why; of a past event, what it decided then and what it would now."""
+        return await self._post("/v1/decisions/explain", Explanation, question)
+
     # --------------------------------------------------------------------------------------------- the way there
 
     async def _get(
@@ -354,7 +564,7 @@ class Client:
         return _record(await self._answer(call, needs_token), record)
 
     def _list(
-        self, path: str, record: type[Page[T]], limit: int, cursor: str | None, **filters: str | int | None
+        self, path: str, record: type[Page[T]], limit: int, cursor: str | None, **filters: str | float | None
     ) -> Listing[T]:
         given = {name: value for name, value in filters.items() if value is not None}
 
@@ -364,10 +574,20 @@ class Client:
 
         return Listing(ask, cursor)
 
-    async def _create(self, path: str, draft: msgspec.Struct, record: type[T], key: str | None) -> T:
+    async def _create(
+        self,
+        path: str,
+        draft: msgspec.Struct,
+        record: type[T],
+        key: str | None,
+        *,
+        is_safe: bool = True,
+        patience: float = 0,
+    ) -> T:
         """A creation under a key of the caller's or of its own, so that a repeat creates nothing more."""
-        headers = {**_JSON, "idempotency-key": key or secrets.token_hex(16)}
-        return _record(await self._answer(Call("POST", path, None, msgspec.json.encode(draft), headers)), record)
+        headers = {"idempotency-key": key or secrets.token_hex(16)}
+        call = _with_body("POST", path, draft, is_safe, headers=headers, patience=patience)
+        return _record(await self._answer(call), record)
 
     async def _post(
         self,
@@ -381,8 +601,27 @@ class Client:
         call = _with_body("POST", path, body, is_safe)
         return _record(await self._answer(call, needs_token), record)
 
-    async def _patch(self, path: str, patch: msgspec.Struct, record: type[T]) -> T:
-        return _record(await self._answer(_with_body("PATCH", path, patch, is_safe=True)), record)
+    async def _patch(
+        self,
+        path: str,
+        patch: msgspec.Struct,
+        record: type[T],
+        query: Mapping[str, str | float] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        is_safe: bool = True,
+        patience: float = 0,
+    ) -> T:
+        call = _with_body("PATCH", path, patch, is_safe, query=query, headers=headers, patience=patience)
+        return _record(await self._answer(call), record)
+
+    async def _give_and_take(
+        self, path: str, patch: msgspec.Struct, wait: str | None, timeout: float
+    ) -> PermissionsChanged:
+        if wait is None:
+            return await self._patch(path, patch, PermissionsChanged)
+        query: dict[str, str | float] = {"wait": wait, "timeout": timeout}
+        return await self._patch(path, patch, PermissionsChanged, query, patience=timeout)
 
     async def _delete(self, path: str) -> None:
         await self._answer(Call("DELETE", path))
@@ -398,10 +637,20 @@ class Client:
         raise problem_of(response)
 
 
-def _with_body(method: Method, path: str, body: msgspec.Struct | None, is_safe: bool) -> Call:
+def _with_body(
+    method: Method,
+    path: str,
+    body: msgspec.Struct | None,
+    is_safe: bool,
+    *,
+    query: Mapping[str, str | float] | None = None,
+    headers: Mapping[str, str] | None = None,
+    patience: float = 0,
+) -> Call:
     if body is None:
         return Call(method, path, is_safe=is_safe)
-    return Call(method, path, None, msgspec.json.encode(body), _JSON, is_safe)
+    content = msgspec.json.encode(body)
+    return Call(method, path, query, content, {**_JSON, **(headers or {})}, is_safe, patience)
 
 
 def _record(body: bytes, record: type[T]) -> T:

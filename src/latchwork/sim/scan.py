@@ -92,6 +92,12 @@ def present(doors_url: str, door: str, qr: str) -> Told:
     return _ask(doors_url, "POST", f"/doors/{find_door(doors_url, door)}/present", Told, {"qr": qr})
 
 
+def tap(doors_url: str, door: str, card: int, pin: str | None = None) -> Told:
+    """Shows a card at the entry of a door given by its id or name; raises `DoorsUnreachable` or `NoSuchDoor`."""
+    shown = {"card": card} if pin is None else {"card": card, "pin": pin}
+    return _ask(doors_url, "POST", f"/doors/{find_door(doors_url, door)}/present", Told, shown)
+
+
 def find_door(doors_url: str, door: str) -> int:
     """The id of the door with this id or this name (letter case aside); raises `DoorsUnreachable` or `NoSuchDoor`."""
     doors = _ask(doors_url, "GET", "/doors", list[_Door])

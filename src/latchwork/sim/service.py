@@ -40,7 +40,7 @@ _SENTENCES: Final[Mapping[int, str]] = {
 
 
 class Shown(msgspec.Struct):
-    """What somebody shows at a reader: a QR's text or a card's number, never both."""
+    """What somebody shows at a reader: a QR's text or a card's number, never both; `pin` is entered behind a card."""
 
     qr: str | None = None
     card: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
@@ -83,6 +83,8 @@ class DoorSeen(msgspec.Struct, rename="camel"):
     """`open` or `closed`."""
     directions: list[str]
     """The sides that have a reader."""
+    mode: str
+    """`access_control`, `unlocked` or `locked`, as it holds now."""
     last_decision: Told | None
 
 
@@ -124,6 +126,7 @@ class Building:
             strike="on" if virtual.strike_is_on else "off",
             contact="open" if virtual.is_open else "closed",
             directions=_directions(live),
+            mode=live.mode,
             last_decision=live.last and _told(Answer(*live.last)),
         )
 
@@ -141,7 +144,8 @@ async def present(door: str, request: Asked) -> Told:
     shown = await _body(request, Shown)
     if (shown.qr is None) is (shown.card is None):
         raise Refused(HTTPStatus.BAD_REQUEST, "Present either a qr or a card, not both and not neither.")
-    return _told(await building.edge.controller.present(known, shown.direction, qr=shown.qr, card=shown.card))
+    controller = building.edge.controller
+    return _told(await controller.present(known, shown.direction, qr=shown.qr, card=shown.card, pin=shown.pin))
 
 
 @post("/doors/{door:str}/contact", status_code=HTTPStatus.OK)
@@ -165,6 +169,7 @@ async def clock(request: Asked) -> ClockSeen:
     shift = await _body(request, Shift)
     moved = _building(request).edge.clock
     advance = moved.advance(shift.advance)
+    _building(request).edge.controller.follow_modes()
     reading = moved.read()
     return ClockSeen(reading.at, advance, reading.trusted)
 

@@ -22,13 +22,18 @@ class AccessDecided(Fact, frozen=True, tag="access"):
     door: int
     direction: Literal["entry", "exit"]
     reason: str
-    credential: Literal["qr", "card", "phone"]
+    credential: Literal["qr", "card", "phone", "remote"]
     visitor: int | None = None
     meeting: int | None = None
     pass_id: bytes | None = None
     shared_suspected: bool = False
     count: int = 1
     """How many identical refusals this stands for."""
+    user: int | None = None
+    card: str | None = None
+    """The key of the card's record, never its number."""
+    command: int | None = None
+    """The remote unlock that this answers."""
 
 
 class StrikeWithheld(Fact, frozen=True, tag="withheld"):
@@ -42,12 +47,33 @@ class DoorChanged(Fact, frozen=True, tag="door"):
     """The door itself did something."""
 
     door: int
-    change: Literal["opened", "closed", "forced", "held", "unforced", "request_to_exit", "fire_release", "fire_clear"]
+    change: Literal[
+        "opened",
+        "closed",
+        "forced",
+        "held",
+        "unforced",
+        "request_to_exit",
+        "fire_release",
+        "fire_clear",
+        "held_open",
+        "locked_down",
+        "normal",
+    ]
+    """The last three: a mode of the door took effect (`state.ModeRecord`), unlocked, locked, and the end of either."""
 
 
 class ControllerStarted(Fact, frozen=True, tag="started"):
     version: str
     clock_trusted: bool
+
+
+class CardPresented(Fact, frozen=True, tag="presented"):
+    """A card was shown at a reader that waits for one to enrol (`link.EnrolCard`); it opened nothing."""
+
+    door: int
+    command: int
+    number: int
 
 
 class RecordRejected(Fact, frozen=True, tag="rejected"):
@@ -58,6 +84,6 @@ class RecordRejected(Fact, frozen=True, tag="rejected"):
     revision: int
 
 
-AnyFact = AccessDecided | StrikeWithheld | DoorChanged | ControllerStarted | RecordRejected
+AnyFact = AccessDecided | StrikeWithheld | DoorChanged | ControllerStarted | CardPresented | RecordRejected
 
 codec: Final[Codec[AnyFact]] = Codec(AnyFact)

@@ -10,13 +10,15 @@
                               journals first
     Committed  →              the cloud holds everything below `next`
     Tick       →              every TICK_SECONDS: the time, and a sign of life
+    Command    →              unlock once, wait for a card; never kept for a later link
+               ← Outcome      what became of it
 
 Bytes are data: fields are only ever appended, each with a default; a tag is never reused.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -133,8 +135,27 @@ class Tick(msgspec.Struct, frozen=True, tag="tick"):
     time: float
 
 
-FromCloud = Challenge | Welcome | Changes | Committed | Tick
-FromController = Hello | Applied | Facts
+class Command(msgspec.Struct, frozen=True, tag="command"):
+    """Do this now or never: it is not kept for a later link."""
+
+    id: int
+    door: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    """Time to live, on the controller's monotonic clock, from its arrival. `enrol_card`: how long the reader waits."""
+    user: int | None = None
+    """`unlock`: who asks; None: an API client."""
+
+
+class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+    """What became of a command: the reason of the decision (`granted`: done), or `command_late`, `unknown_door`."""
+
+    id: int
+    reason: str
+
+
+FromCloud = Challenge | Welcome | Changes | Committed | Tick | Command
+FromController = Hello | Applied | Facts | Outcome
 
 from_cloud: Final[Codec[FromCloud]] = Codec(FromCloud)
 from_controller: Final[Codec[FromController]] = Codec(FromController)

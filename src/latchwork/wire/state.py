@@ -29,6 +29,7 @@ class DoorRecord(msgspec.Struct, frozen=True, tag="door", omit_defaults=True):
     single_use: bool = False
     offline_limit: int | None = None
     """Seconds; None: for ever."""
+    timezone: str = "UTC"
 
 
 class KeyRecord(msgspec.Struct, frozen=True, tag="key", omit_defaults=True):
@@ -45,7 +46,66 @@ class RevocationRecord(msgspec.Struct, frozen=True, tag="revocation", omit_defau
     refuse_below: int
 
 
-StateRecord = DoorRecord | KeyRecord | RevocationRecord
-KINDS: Final = ("door", "key", "revocation")
+class ModeRecord(msgspec.Struct, frozen=True, tag="mode", omit_defaults=True):
+    """kind `mode`, key = access point id: a mode that somebody set; without a record the door decides by attempt."""
+
+    mode: Literal["access_control", "unlocked", "locked"]
+    until: int | None = None
+    """Epoch seconds; None: until it is changed."""
+
+
+class PersonRecord(msgspec.Struct, frozen=True, tag="person", omit_defaults=True):
+    """kind `person`, key = user id: at every controller where they have a grant."""
+
+    is_active: bool = True
+    ways: tuple[str, ...] = ()
+    """`policy.model.Way`."""
+    expires_at: int | None = None
+    pin_salt: bytes = b""
+    pin_hash: bytes = b""
+
+
+class CardRecord(msgspec.Struct, frozen=True, tag="card", omit_defaults=True):
+    """kind `card`, key = the assignment's opaque id: at every controller where its holder has a grant."""
+
+    number: int
+    """Below 2⁶³."""
+    user: int
+
+
+class GrantRecord(msgspec.Struct, frozen=True, tag="grant", omit_defaults=True):
+    """kind `grant`, key = `<user id>.<access point id>`."""
+
+    starts_at: int | None = None
+    ends_at: int | None = None
+    schedule: int | None = None
+
+
+class ScheduleRecord(msgspec.Struct, frozen=True, tag="schedule", omit_defaults=True):
+    """kind `schedule`, key = schedule id; intervals as in `policy.model.Schedule`."""
+
+    week: tuple[tuple[tuple[int, int], ...], ...]
+    holiday: tuple[tuple[int, int], ...] = ()
+
+
+class HolidaysRecord(msgspec.Struct, frozen=True, tag="holidays", omit_defaults=True):
+    """kind `holidays`, key = site id."""
+
+    days: tuple[int, ...]
+    """Proleptic Gregorian ordinals of local dates, ascending."""
+
+
+StateRecord = (
+    DoorRecord
+    | KeyRecord
+    | RevocationRecord
+    | ModeRecord
+    | PersonRecord
+    | CardRecord
+    | GrantRecord
+    | ScheduleRecord
+    | HolidaysRecord
+)
+KINDS: Final = ("door", "key", "revocation", "mode", "person", "card", "grant", "schedule", "holidays")
 
 codec: Final[Codec[StateRecord]] = Codec(StateRecord)

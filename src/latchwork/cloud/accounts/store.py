@@ -39,7 +39,7 @@ async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) ->
     await conn.execute(
         """
         UPDATE organisations SET name = $2, visitor_module = $3, pass_seconds = $4, single_use = $5,
-            meeting_max_days = $6, offline_limit = $7, passes_shortened_at = $8
+            meeting_max_days = $6, offline_limit = $7, passes_shortened_at = $8, attendance_module = $9
         WHERE id = $1
         """,
         scope.organisation,
@@ -50,6 +50,7 @@ async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) ->
         o.meeting_max_days,
         o.offline_limit,
         tenant.passes_shortened_at,
+        o.attendance_module,
     )
 
 
@@ -60,6 +61,7 @@ def _tenant(row: asyncpg.Record | None) -> Tenant:
         id=row["id"],
         name=row["name"],
         visitor_module=row["visitor_module"],
+        attendance_module=row["attendance_module"],
         pass_seconds=row["pass_seconds"],
         single_use=row["single_use"],
         meeting_max_days=row["meeting_max_days"],

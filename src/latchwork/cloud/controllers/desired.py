@@ -18,7 +18,7 @@ from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.work import ClosingStep, Connection, Scope, Touched, Work
 from latchwork.wire import state
 
-Compute: TypeAlias = Callable[[Connection, Scope, Touched], Awaitable[Computed]]
+Compute: TypeAlias = Callable[[Connection, Scope, Touched], Awaitable[tuple[Computed, ...]]]
 """All records of the touched subjects, at whatever controllers; with `Touched.controllers` all records at those."""
 
 
@@ -58,7 +58,7 @@ async def _settle(work: Work, registry: Sequence[Compute], touched: Touched) -> 
     if not touched:
         return []
     await event_log.lock(work.conn, work.scope)
-    computed = [await compute(work.conn, work.scope, touched) for compute in registry]
+    computed = [part for compute in registry for part in await compute(work.conn, work.scope, touched)]
     if touched.controllers:
         computed = [await _with_all_held(work, part, touched.controllers) for part in computed]
     concerned = touched.controllers or await _concerned(work, computed)
@@ -78,21 +78,21 @@ async def _with_all_held(work: Work, part: Computed, controllers: Iterable[int])
     return Computed(part.kind, frozenset(keys), part.records)
 
 
-async def doors(conn: Connection, scope: Scope, touched: Touched) -> Computed:
+async def doors(conn: Connection, scope: Scope, touched: Touched) -> tuple[Computed, ...]:
     """Kind `door`: one record per door that has a controller."""
     if not (touched.every_door or touched.controllers or touched.doors):
-        return Computed("door", frozenset(), ())
+        return ()
     only = None if touched.every_door or touched.controllers else list(touched.doors)
     rows = await store.door_records(conn, scope, only, list(touched.controllers) or None)
     records = tuple(Desired(row["controller_id"], "door", str(row["id"]), _door_body(row)) for row in rows)
-    return Computed("door", frozenset(map(str, touched.doors)) | {r.key for r in records}, records)
+    return (Computed("door", frozenset(map(str, touched.doors)) | {r.key for r in records}, records),)
 
 
-async def keys(conn: Connection, scope: Scope, touched: Touched) -> Computed:
+async def keys(conn: Connection, scope: Scope, touched: Touched) -> tuple[Computed, ...]:
     """Kind `key`: every pass key of the organisation, at every controller."""
     touched_keys = touched.subjects.get("key", set())
     if not (touched_keys or touched.controllers):
-        return Computed("key", frozenset(), ())
+        return ()
     rows = await store.key_records(conn, scope, list(touched.controllers) or None)
     records = tuple(
         Desired(
@@ -103,7 +103,7 @@ async def keys(conn: Connection, scope: Scope, touched: Touched) -> Computed:
         )
         for row in rows
     )
-    return Computed("key", frozenset(touched_keys) | {r.key for r in records}, records)
+    return (Computed("key", frozenset(touched_keys) | {r.key for r in records}, records),)
 
 
 def _door_body(row: asyncpg.Record) -> bytes:
@@ -120,5 +120,6 @@ def _door_body(row: asyncpg.Record) -> bytes:
             degraded=row["degraded"],
             single_use=row["single_use"],
             offline_limit=row["offline_limit"],
+            timezone=row["timezone"],
         )
     )

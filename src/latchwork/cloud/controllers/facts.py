@@ -20,6 +20,9 @@ from latchwork.wire.link import Committed, Facts, Former, Hello
 Describe: TypeAlias = Callable[[Connection, Scope, Sequence[facts.AnyFact]], Awaitable[list[dict[str, Any]]]]
 """Who each fact is about, as they are called today: the log keeps these names."""
 
+Witness: TypeAlias = Callable[[Work, Held, Sequence[facts.AnyFact]], Awaitable[None]]
+"""Does what follows from facts of a controller in the unit of work that takes them; each fact comes once."""
+
 _DOOR_CHANGES = {
     "opened": "door_opened",
     "closed": "door_closed",
@@ -29,16 +32,25 @@ _DOOR_CHANGES = {
     "request_to_exit": "request_to_exit",
     "fire_release": "fire_released",
     "fire_clear": "fire_cleared",
+    "held_open": "door_unlocked",
+    "locked_down": "door_locked_down",
+    "normal": "door_back_to_normal",
 }
 
 
 async def take(
-    work: Work, held: Held, session: int, message: Facts, describe: Describe, told: Committed | None = None
+    work: Work,
+    held: Held,
+    session: int,
+    message: Facts,
+    describers: Sequence[Describe],
+    witnesses: Sequence[Witness],
+    told: Committed | None = None,
 ) -> int | None:
-    """Appends what is new of these facts to the log; answers the next number wanted, None when the session is over.
+    """Appends what is new of these facts to the log, and lets others act on it.
 
-    `told`: the latest that this session knows the log to have. Raises Unavailable when the log was set back since: the
-    next hello says what the controller still holds.
+    Answers the next number wanted, None when the session is over. `told`: the latest that this session knows the log to
+    have. Raises Unavailable when the log was set back since: the next hello says what the controller still holds.
     """
     wanted = await store.lock_journal(work.conn, work.scope, held.controller, session, message.journal)
     if wanted is None:
@@ -49,7 +61,9 @@ async def take(
         wanted = await _skip(work, held, message.journal, wanted, message.first)
     bodies = message.bodies[wanted - message.first :]
     if bodies:
-        await _record(work, held, message.journal, wanted, bodies, describe)
+        known = await _record(work, held, message.journal, wanted, bodies, describers)
+        for witness in witnesses:
+            await witness(work, held, known)
         wanted += len(bodies)
         await store.commit_journal(work.conn, held.controller, message.journal, wanted)
     return wanted
@@ -80,18 +94,28 @@ async def _skip(work: Work, held: Held, journal: bytes, wanted: int, first: int)
 
 
 async def _record(
-    work: Work, held: Held, journal: bytes, start: int, bodies: Sequence[bytes], describe: Describe
-) -> None:
+    work: Work, held: Held, journal: bytes, start: int, bodies: Sequence[bytes], describers: Sequence[Describe]
+) -> list[facts.AnyFact]:
+    """Records an event for each body; answers the facts that could be read."""
     read = [_readable(body) for body in bodies]
     known = [fact for fact in read if fact is not None]
     names = await sites.name_doors(work.conn, work.scope, sorted({door for f in known if (door := _door_of(f))}))
-    about = iter(await describe(work.conn, work.scope, known))
+    about = iter(await _described(work, known, describers))
     for number, fact in enumerate(read, start):
         origin = {"controllerId": held.controller, "journal": journal.hex(), "journalNumber": number}
         if fact is None:
             events.record(work, "unreadable_fact", f"controller/{held.controller}", data=origin)
             continue
         _record_one(work, held, fact, {**origin, **_place(fact, names), **next(about)})
+    return known
+
+
+async def _described(
+    work: Work, known: Sequence[facts.AnyFact], describers: Sequence[Describe]
+) -> list[dict[str, Any]]:
+    """What all describers say of each fact."""
+    told = [await describe(work.conn, work.scope, known) for describe in describers]
+    return [{name: value for said in each for name, value in said.items()} for each in zip(*told, strict=True)]
 
 
 def _record_one(work: Work, held: Held, fact: facts.AnyFact, data: dict[str, Any]) -> None:
@@ -113,6 +137,9 @@ def _record_one(work: Work, held: Held, fact: facts.AnyFact, data: dict[str, Any
             data |= {"version": fact.version, "clockTrusted": fact.clock_trusted}
             at = fact.at if fact.clock_trusted else None  # it does not know the time yet
             events.record(work, "controller_started", subject, data=data, at=at)
+        case facts.CardPresented():
+            data |= {"commandId": fact.command, "lastDigits": str(fact.number)[-4:]}
+            events.record(work, "card_presented", f"access_point/{fact.door}", data=data, at=fact.at)
         case facts.RecordRejected():
             data |= {"kind": fact.kind, "key": fact.key, "revision": fact.revision}
             events.record(work, "record_rejected", subject, data=data, at=fact.at)
@@ -127,9 +154,11 @@ def _readable(body: bytes) -> facts.AnyFact | None:
 
 
 def _storable(fact: facts.AnyFact) -> bool:
-    """No text that a database refuses."""
-    texts = [value for name in fact.__struct_fields__ if isinstance(value := getattr(fact, name), str)]
-    return all("\0" not in text and len(text) <= 1_000 for text in texts)
+    """No text that a database refuses, and no number that it has no room for."""
+    values = [getattr(fact, name) for name in fact.__struct_fields__]
+    texts = (value for value in values if isinstance(value, str))
+    numbers = (value for value in values if isinstance(value, int))
+    return all("\0" not in text and len(text) <= 1_000 for text in texts) and all(0 <= n < 2**63 for n in numbers)
 
 
 def _door_of(fact: facts.AnyFact) -> int | None:
@@ -151,6 +180,8 @@ def _access(fact: facts.AccessDecided) -> dict[str, Any]:
         data["passId"] = p256.b64url(fact.pass_id)
     if fact.meeting is not None:
         data |= {"meetingId": fact.meeting, "visitorId": fact.visitor}
+    others = {"userId": fact.user, "cardId": fact.card, "commandId": fact.command}
+    data |= {name: value for name, value in others.items() if value is not None}
     if fact.count != 1:
         data["count"] = fact.count
     return data

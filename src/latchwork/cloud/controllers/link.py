@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, Protocol, TypeVar
 
@@ -34,10 +34,22 @@ LOOK_EVERY = 2.0
 STAY_EVERY = 20.0
 ONLINE_FOR = 60
 APPLIED_WITHIN = 300.0
+COMMANDS_WITHIN = 5.0
+"""Seconds after which a command is not sent any more."""
 ONE_STATEMENT = 2_000
 """More records than this are read with a cursor."""
 
 RawRecord = tuple[str, str, int, bytes | None]
+
+
+def commands_topic(controller: int) -> str:
+    """The hint's topic: this controller has something to do."""
+    return f"commands:{controller}"
+
+
+def command_topic(command: int) -> str:
+    """The hint's topic: it is known what became of this command."""
+    return f"command:{command}"
 
 
 class Socket(Protocol):
@@ -70,6 +82,7 @@ class Session:
     socket: Socket
     sent: int
     news: asyncio.Event
+    commands: asyncio.Event
     told: link.Committed | None
     """The latest facts that the log is known to have."""
     task: asyncio.Task[None] | None = None
@@ -92,10 +105,17 @@ class Session:
 class Links:
     """All links of this process."""
 
-    def __init__(self, database: Database, hints: Hints, describe: facts.Describe) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hints: Hints,
+        describers: Sequence[facts.Describe],
+        witnesses: Sequence[facts.Witness],
+    ) -> None:
         self._database = database
         self._hints = hints
-        self._describe = describe
+        self._describers = describers
+        self._witnesses = witnesses
         self._sessions: dict[int, Session] = {}
         self._large_sends = asyncio.Semaphore(2)  # each holds a database connection while it lasts
         self._cloud_id = b""
@@ -145,14 +165,17 @@ class Links:
     async def _open(self, socket: Socket, challenge: link.Challenge, hello: link.Hello) -> None:
         held = await self._authentic(challenge, hello)
         # subscribe before the first read: what changes from here on sets the flag
-        with self._hints.listening(desired.topic(held.controller)) as news:
+        with (
+            self._hints.listening(desired.topic(held.controller)) as news,
+            self._hints.listening(commands_topic(held.controller)) as commands,
+        ):
             number, way, committed, told = await self._database.run(
                 Scope(held.organisation),
                 Actor("controller", str(held.controller), held.name),
                 int(time.time()),
                 lambda work: _begin(work, hello, held.public_key),
             )
-            session = Session(held, number, socket, hello.revision, news, told, asyncio.current_task())
+            session = Session(held, number, socket, hello.revision, news, commands, told, asyncio.current_task())
             await self._supersede(session)
             try:
                 await self._welcome(session, way, committed)
@@ -187,9 +210,9 @@ class Links:
     # --------------------------------------------------------------------------------------------- running
 
     async def _run(self, session: Session, way: Course) -> None:
-        """Until one of the three loops ends; then the others end too."""
+        """Until one of the loops ends; then the others end too."""
         state = self._await_thaw(session) if way is Course.FROZEN else self._send_state(session, way)
-        loops = [self._receive(session), self._tick(session), state]
+        loops = [self._receive(session), self._tick(session), self._send_commands(session), state]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -213,6 +236,8 @@ class Links:
                         if taking is not None:
                             taking.result()
                         taking = asyncio.create_task(self._take_facts(session, message))
+                    case link.Outcome() as outcome:
+                        await self._settle(session, outcome)
                     case _:
                         raise Closed(link.Close.BAD_MESSAGE)
         finally:
@@ -225,6 +250,23 @@ class Links:
         while True:
             await asyncio.sleep(link.TICK_SECONDS)
             await session.socket.send(link.from_cloud.encode(link.Tick(time.time())))
+
+    async def _send_commands(self, session: Session) -> NoReturn:
+        """Beside the state. Committed as this session's before they are sent: no other link ever sends them again."""
+        while True:
+            session.commands.clear()
+            async with self._database.connection() as conn:
+                commands = await store.take_commands(conn, session.held.controller, session.number, COMMANDS_WITHIN)
+            for command in commands:
+                await session.socket.send(link.from_cloud.encode(command))
+            await session.commands.wait()
+
+    async def _settle(self, session: Session, outcome: link.Outcome) -> None:
+        if not _is_outcome(outcome):
+            raise Closed(link.Close.BAD_MESSAGE)
+        async with self._database.connection() as conn:
+            await store.settle_sent(conn, session.held.controller, session.number, outcome.id, outcome.reason)
+        self._hints.give(command_topic(outcome.id))
 
     async def _send_state(self, session: Session, way: Course) -> NoReturn:
         """One batch under way at a time; what changes meanwhile comes with the next one."""
@@ -310,7 +352,15 @@ class Links:
                 session.scope,
                 session.actor,
                 int(time.time()),
-                lambda work: facts.take(work, session.held, session.number, message, self._describe, session.told),
+                lambda work: facts.take(
+                    work,
+                    session.held,
+                    session.number,
+                    message,
+                    self._describers,
+                    self._witnesses,
+                    session.told,
+                ),
             )
             if next is None:
                 await self._end(session, link.Close.SUPERSEDED)
@@ -327,9 +377,11 @@ class Links:
         if not self._sessions:
             return
         async with self._database.connection() as conn:
-            present = await store.present_state(conn, self._sessions.keys())
+            present = await store.present_state(conn, self._sessions.keys(), COMMANDS_WITHIN)
         for controller, session in list(self._sessions.items()):
-            revision, number = present.get(controller, (0, None))
+            revision, number, commands = present.get(controller, (0, None, False))
+            if commands:
+                session.commands.set()
             if number is None:
                 await self._end(session, link.Close.REMOVED)
             elif number != session.number:
@@ -395,6 +447,10 @@ def _is_plausible(hello: link.Hello) -> bool:
         and len(hello.kinds) <= 100
         and all(len(text) <= 100 and text.isprintable() for text in texts)
     )
+
+
+def _is_outcome(outcome: link.Outcome) -> bool:
+    return 0 <= outcome.id < 2**62 and len(outcome.reason) <= 100 and outcome.reason.isprintable()
 
 
 def _is_takable(message: link.Facts) -> bool:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import asyncpg
+import msgspec
 
 from latchwork.cloud.controllers.model import Batch, Code, Computed, Held, PassKeyRow
 from latchwork.cloud.controllers.rules import Course
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.controllers import Controller
+from latchwork.wire.api.events import Actor
 from latchwork.wire.api.problems import NotFound
-from latchwork.wire.link import Hello
+from latchwork.wire.link import Command, Hello
 from latchwork.wire.state import KINDS
 
 # ------------------------------------------------------------------------------------------------- controllers
@@ -155,11 +159,12 @@ async def put(
             INSERT INTO revision_marks (controller_id, revision, mark, made_at)
             SELECT id, revision, mark, $10 FROM raised
         ), stored AS (
-            INSERT INTO desired_records (organisation_id, controller_id, kind, key, revision, body)
-            SELECT $1, c.controller_id, c.kind, c.key, r.revision, c.body
+            INSERT INTO desired_records AS held (organisation_id, controller_id, kind, key, revision, body, since)
+            SELECT $1, c.controller_id, c.kind, c.key, r.revision, c.body, r.revision
             FROM changed c JOIN raised r ON r.id = c.controller_id
-            ON CONFLICT (organisation_id, kind, key, controller_id)
-                DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body
+            ON CONFLICT (organisation_id, kind, key, controller_id) DO UPDATE
+                SET revision = EXCLUDED.revision, body = EXCLUDED.body,
+                    since = CASE WHEN held.body IS NULL THEN EXCLUDED.revision ELSE held.since END
         )
         SELECT controller_id, count(*) AS records FROM changed GROUP BY controller_id
         """,
@@ -189,8 +194,9 @@ async def door_records(
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT a.id, a.controller_id, a.name, a.site_id, a.zone, a.entry_reader, a.exit_reader, a.strike_seconds,
-            a.held_seconds, a.needs_pin, a.degraded, o.single_use, o.offline_limit
+            a.held_seconds, a.needs_pin, a.degraded, o.single_use, o.offline_limit, s.timezone
         FROM access_points a JOIN organisations o ON o.id = a.organisation_id
+        JOIN sites s ON s.organisation_id = a.organisation_id AND s.id = a.site_id
         WHERE a.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::integer[] IS NULL OR a.id = ANY($2))
             AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
         """,
@@ -332,16 +338,21 @@ async def close_session(conn: Connection, controller: int, session: int, now: in
     )
 
 
-async def present_state(conn: Connection, controllers: Collection[int]) -> dict[int, tuple[int, int]]:
-    """(revision, session) of each controller that still exists."""
+async def present_state(
+    conn: Connection, controllers: Collection[int], within: float
+) -> dict[int, tuple[int, int, bool]]:
+    """(revision, session, whether commands not older than `within` seconds wait) of each that still exists."""
     rows = await conn.fetch(
         """
-        SELECT c.id, c.revision, l.session
+        SELECT c.id, c.revision, l.session, EXISTS (
+            SELECT FROM commands w WHERE w.controller_id = c.id AND w.session IS NULL AND w.outcome IS NULL
+                AND w.made_at > extract(epoch FROM clock_timestamp()) - $2::float8) AS commands
         FROM controllers c JOIN controller_links l ON l.controller_id = c.id WHERE c.id = ANY($1)
         """,
         list(controllers),
+        within,
     )
-    return {row["id"]: (row["revision"], row["session"]) for row in rows}
+    return {row["id"]: (row["revision"], row["session"], row["commands"]) for row in rows}
 
 
 async def changes_after(conn: Connection, controller: int, revision: int, limit: int) -> Batch:
@@ -398,6 +409,180 @@ async def thaw(conn: Connection, scope: Scope, controller: int) -> bool:
         controller,
     )
     return found is not None
+
+
+# ------------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDraft:
+    """Something that a controller should do now or never."""
+
+    door: int
+    controller: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    user: int | None
+    outcome: str | None = None
+    """Given when it is settled without being sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command, and what has become of it: a reason's code, `no_link`, `unknown` …; None: not known yet."""
+
+    id: int
+    door: int
+    controller: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    user: int | None
+    actor: Actor
+    outcome: str | None
+    card: int | None
+
+
+async def add_command(conn: Connection, scope: Scope, draft: CommandDraft, actor: Actor) -> int:
+    """Its age is counted on the database's clock: every process of the cloud means the same by it."""
+    id: int = await conn.fetchval(
+        """
+        INSERT INTO commands
+            (organisation_id, access_point_id, controller_id, verb, seconds, user_id, outcome, actor, made_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, extract(epoch FROM clock_timestamp())) RETURNING id
+        """,
+        scope.organisation,
+        draft.door,
+        draft.controller,
+        draft.verb,
+        draft.seconds,
+        draft.user,
+        draft.outcome,
+        msgspec.json.encode(actor).decode(),
+    )
+    return id
+
+
+async def get_command(conn: Connection, scope: Scope, id: int) -> CommandRow:
+    row = await conn.fetchrow(
+        """
+        SELECT id, access_point_id, controller_id, verb, seconds, user_id, actor, outcome, card_id FROM commands
+        WHERE organisation_id = $1 AND id = $2
+        """,
+        scope.organisation,
+        id,
+    )
+    if row is None:
+        raise NotFound
+    return _command(row)
+
+
+async def find_commands(conn: Connection, scope: Scope, controller: int, ids: Collection[int]) -> dict[int, CommandRow]:
+    """Those of these commands that were a controller's, until commit nobody else's to settle."""
+    rows = await conn.fetch(
+        """
+        SELECT id, access_point_id, controller_id, verb, seconds, user_id, actor, outcome, card_id FROM commands
+        WHERE organisation_id = $1 AND controller_id = $2 AND id = ANY($3) ORDER BY id FOR UPDATE
+        """,
+        scope.organisation,
+        controller,
+        list(ids),
+    )
+    return {row["id"]: _command(row) for row in rows}
+
+
+async def command_actors(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, Actor]:
+    """Who asked for those of these commands that are still known."""
+    rows = await conn.fetch(
+        "SELECT id, actor FROM commands WHERE organisation_id = $1 AND id = ANY($2)", scope.organisation, list(ids)
+    )
+    return {row["id"]: msgspec.json.decode(row["actor"], type=Actor) for row in rows}
+
+
+async def take_commands(conn: Connection, controller: int, session: int, within: float) -> list[Command]:
+    """The controller's waiting commands, as they are to be sent now: its current session has them, nobody else will.
+
+    `within`: seconds after which a command is not sent any more.
+    """
+    rows = await conn.fetch(
+        """
+        WITH present AS (SELECT extract(epoch FROM clock_timestamp())::float8 AS now), waiting AS (
+            SELECT w.organisation_id, w.id FROM commands w, present
+            WHERE w.controller_id = $1 AND w.session IS NULL AND w.outcome IS NULL AND w.made_at > present.now - $3
+            FOR UPDATE OF w SKIP LOCKED
+        )
+        UPDATE commands c SET session = $2 FROM waiting, present
+        WHERE c.organisation_id = waiting.organisation_id AND c.id = waiting.id
+            AND EXISTS (SELECT FROM controller_links l WHERE l.controller_id = $1 AND l.session = $2)
+        RETURNING c.id, c.access_point_id, c.verb, c.seconds - greatest(0, present.now - c.made_at), c.user_id
+        """,
+        controller,
+        session,
+        within,
+    )
+    return [Command(*row) for row in sorted(rows)]
+
+
+async def settle_command(conn: Connection, controller: int, id: int, outcome: str, card: int | None = None) -> bool:
+    """Writes what became of a command, unless that is known; what seemed unknown may become known later."""
+    found = await conn.fetchval(
+        """
+        UPDATE commands SET outcome = $3, card_id = $4
+        WHERE controller_id = $1 AND id = $2 AND (outcome IS NULL OR outcome = 'unknown') RETURNING 1
+        """,
+        controller,
+        id,
+        outcome,
+        card,
+    )
+    return found is not None
+
+
+async def settle_sent(conn: Connection, controller: int, session: int, id: int, outcome: str) -> bool:
+    """As `settle_command`, for what a session says of its own. That a reader waits for a card settles nothing yet."""
+    found = await conn.fetchval(
+        """
+        UPDATE commands SET outcome = $4
+        WHERE controller_id = $1 AND session = $2 AND id = $3 AND (outcome IS NULL OR outcome = 'unknown')
+            AND NOT (verb = 'enrol_card' AND $4 = 'granted')
+        RETURNING 1
+        """,
+        controller,
+        session,
+        id,
+        outcome,
+    )
+    return found is not None
+
+
+async def give_up_command(conn: Connection, scope: Scope, id: int) -> CommandRow:
+    """Nobody waits any longer: what was never sent never will be, what was sent has an unknown end."""
+    await conn.execute(
+        """
+        UPDATE commands SET outcome = CASE WHEN session IS NULL THEN 'no_link' ELSE 'unknown' END
+        WHERE organisation_id = $1 AND id = $2 AND outcome IS NULL
+        """,
+        scope.organisation,
+        id,
+    )
+    return await get_command(conn, scope, id)
+
+
+async def forget_commands(conn: Connection, before: float) -> None:
+    await conn.execute("DELETE FROM commands WHERE made_at < $1", before)
+
+
+def _command(row: asyncpg.Record) -> CommandRow:
+    return CommandRow(
+        id=row["id"],
+        door=row["access_point_id"],
+        controller=row["controller_id"],
+        verb=row["verb"],
+        seconds=row["seconds"],
+        user=row["user_id"],
+        actor=msgspec.json.decode(row["actor"], type=Actor),
+        outcome=row["outcome"],
+        card=row["card_id"],
+    )
 
 
 # ------------------------------------------------------------------------------------------------- journals

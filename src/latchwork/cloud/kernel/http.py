@@ -257,6 +257,7 @@ def _route(
             security=[{"oauth2": [needs.scope] if needs.scope else []}] if needs.needs_token else None,
             response_class=Answer,
             dto=Json.of(hints[body]) if body else None,
+            return_dto=None,
             opt={"needs": needs},
             **options,
         )(handler)

@@ -21,9 +21,21 @@ Cursor = Annotated[str | None, QueryParameter(description="`nextCursor` of the p
 
 async def paged(limit: int, cursor: str | None, query: Callable[[int, int], Awaitable[list[T]]]) -> Page[T]:
     """A page of records with an `id`: `query(after, n)` answers n of them above `after`, by ascending id."""
+    return await paged_by(limit, cursor, query, _id_of)
+
+
+async def paged_by(
+    limit: int, cursor: str | None, query: Callable[[int, int], Awaitable[list[T]]], id_of: Callable[[T], int]
+) -> Page[T]:
+    """As `paged`, for records that are ordered by another number."""
     found = await query(_after(cursor), limit + 1)
-    items: list[Any] = found[:limit]
-    return Page(items, _cursor(items[-1].id) if len(found) > limit else None)
+    items = found[:limit]
+    return Page(items, _cursor(id_of(items[-1])) if len(found) > limit else None)
+
+
+def _id_of(record: Any) -> int:
+    id: int = record.id
+    return id
 
 
 def _cursor(id: int) -> str:

@@ -83,6 +83,11 @@ class Work:
         """These records may have changed."""
         self.touched.subjects.setdefault(kind, set()).update(map(str, keys))
 
+    def forget(self) -> None:
+        """Nothing has happened after all: what was changed has been rolled back."""
+        self.touched = Touched()
+        self.events.clear()
+
     def touch_doors(self, *doors: int) -> None:
         """Whatever concerns these doors may have changed."""
         self.touched.doors.update(doors)

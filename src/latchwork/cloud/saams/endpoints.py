@@ -15,7 +15,7 @@ from latchwork.cloud.accounts import service as accounts
 from latchwork.cloud.kernel import bodies
 from latchwork.cloud.kernel.http import Caller
 from latchwork.cloud.kernel.texts import is_text
-from latchwork.cloud.saams import calls, wire
+from latchwork.cloud.saams import calls, passages, permissions, users, wire
 from latchwork.cloud.saams.calls import call
 from latchwork.cloud.sites import store as sites
 from latchwork.cloud.visitors import service as visitors
@@ -172,6 +172,9 @@ router = litestar.Router(
         access_point_list,
         all_access_points,
         legacy_access_points,
+        *users.handlers,
+        *permissions.handlers,
+        *passages.handlers,
         create_meeting,
         update_meeting,
         regenerate,

@@ -14,6 +14,24 @@ from latchwork.wire.api.sites import AccessPoint, Site
 EVERYTHING = 10_000
 """What `perPage: -1` answers at most."""
 
+
+class LockedDown(Problem):
+    """The texts of this and the next are those that clients look for."""
+
+    status, code = 400, "locked_down"
+    sentence = "Door is in Lockdown State"
+
+
+class DeviceOffline(Problem):
+    status, code = 400, "device_offline"
+    sentence = "Device Offline"
+
+
+class UnlockFailed(Problem):
+    status, code = 400, "unlock_failed"
+    sentence = "The door was not opened."
+
+
 ERROR_CODES: dict[type[Problem], int] = {
     problems.Malformed: 1000,
     problems.Invalid: 1001,
@@ -26,6 +44,9 @@ ERROR_CODES: dict[type[Problem], int] = {
     problems.MethodNotAllowed: 1301,
     problems.Conflict: 1400,
     problems.TooManyRequests: 1500,
+    LockedDown: 1600,
+    DeviceOffline: 1601,
+    UnlockFailed: 1602,
     problems.Unavailable: 1900,
     problems.Internal: 1999,
 }

@@ -34,6 +34,8 @@ async def change_site(work: Work, id: int, patch: SitePatch) -> Site:
         return before
     after = msgspec.structs.replace(after, updated_at=work.now)
     await store.change_site(work.conn, work.scope, after)
+    if after.timezone != before.timezone:
+        work.touch_doors(*[door.id for door in await store.page_doors(work.conn, work.scope, id, 0, 2**31 - 1)])
     events.record(work, "site_changed", f"site/{id}", before=before, after=after)
     return after
 

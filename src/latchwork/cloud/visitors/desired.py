@@ -11,14 +11,14 @@ from latchwork.cloud.visitors import store
 from latchwork.wire import facts, state
 
 
-async def revocations(conn: Connection, scope: Scope, touched: Touched) -> Computed:
+async def revocations(conn: Connection, scope: Scope, touched: Touched) -> tuple[Computed, ...]:
     keys = touched.subjects.get("revocation", set())
     if touched.controllers:
         rows = await store.revocation_records(conn, scope, None, None, list(touched.controllers))
     elif keys or touched.doors:
         rows = await store.revocation_records(conn, scope, [int(key) for key in keys], list(touched.doors), None)
     else:
-        return Computed("revocation", frozenset(), ())
+        return ()
     records = tuple(
         Desired(
             row["controller_id"],
@@ -29,7 +29,7 @@ async def revocations(conn: Connection, scope: Scope, touched: Touched) -> Compu
         for row in rows
         if row["controller_id"] is not None
     )
-    return Computed("revocation", frozenset(keys) | {str(row["meeting_id"]) for row in rows}, records)
+    return (Computed("revocation", frozenset(keys) | {str(row["meeting_id"]) for row in rows}, records),)
 
 
 async def describe(conn: Connection, scope: Scope, about: Sequence[facts.AnyFact]) -> list[dict[str, Any]]:

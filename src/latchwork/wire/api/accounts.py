@@ -18,7 +18,13 @@ Scope = Literal[
     "controllers:write",
     "visitors:read",
     "visitors:write",
+    "users:read",
+    "users:write",
+    "permissions:read",
+    "permissions:write",
     "events:read",
+    "doors:unlock",
+    "decisions:explain",
 ]
 
 
@@ -37,6 +43,8 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
     id: int
     name: str
     visitor_module: bool
+    attendance_module: bool
+    """Whether users may be a `manager`."""
     pass_seconds: int | None
     """How long a visitor's QR lives; null: static, for the whole meeting."""
     single_use: bool
@@ -49,6 +57,7 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
 class OrganisationPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     name: str | UnsetType = UNSET
     visitor_module: bool | UnsetType = UNSET
+    attendance_module: bool | UnsetType = UNSET
     pass_seconds: int | UnsetType | None = UNSET
     single_use: bool | UnsetType = UNSET
     meeting_max_days: int | UnsetType = UNSET

@@ -97,6 +97,11 @@ class Conflict(Problem):
     sentence = "This cannot be done in the present state."
 
 
+class Outdated(Problem):
+    status, code = 412, "outdated"
+    sentence = "Somebody else has changed this meanwhile; read it again."
+
+
 class TooLarge(Problem):
     status, code = 413, "too_large"
     sentence = "The request's body is too large."

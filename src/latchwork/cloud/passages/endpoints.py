@@ -1,0 +1,127 @@
+"""`/v1/passages`, the doors' modes, remote unlock and card enrolment, `/v1/decisions/explain`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+from litestar.params import QueryParameter
+
+from latchwork.cloud.controllers import store as controllers
+from latchwork.cloud.kernel.http import Caller, get, may, post
+from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged_by
+from latchwork.cloud.passages import commands, explain, service, store
+from latchwork.cloud.passages.model import Search
+from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
+from latchwork.wire.api.passages import (
+    CardEnrolmentDraft,
+    Credential,
+    Direction,
+    DoorMode,
+    DoorModeDraft,
+    Explanation,
+    Passage,
+    Question,
+    UnlockDraft,
+    Unlocked,
+)
+from latchwork.wire.api.people import Card
+
+Instant = Annotated[float | None, QueryParameter(ge=0, le=2**40, description="Seconds since the epoch.")]
+Shown = Literal["granted", "refused", "both"]
+
+
+@get("/v1/passages")
+async def page_passages(
+    by: Annotated[Caller, may("events:read")],
+    door: Filter = None,
+    site: Filter = None,
+    user: Filter = None,
+    visitor: Filter = None,
+    direction: Annotated[Direction | None, QueryParameter(description="Only this way.")] = None,
+    credential: Annotated[Credential | None, QueryParameter(description="Only with this.")] = None,
+    outcome: Annotated[Shown, QueryParameter(description="`granted`: the door opened.")] = "both",
+    since: Instant = None,
+    until: Instant = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Passage]:
+    """Lists who came, went and was refused, the latest to become known first.
+
+    A door that was offline tells late: its entries stand where they became known, so that pages stay as they are.
+    `since` is inside, `until` is not.
+    """
+    search = Search(
+        doors=_one(door),
+        sites=_one(site),
+        users=_one(user),
+        visitors=_one(visitor),
+        direction=direction,
+        credentials=None if credential is None else [credential],
+        granted=None if outcome == "both" else outcome == "granted",
+        from_at=since,
+        to_at=until,
+    )
+    return await paged_by(
+        limit,
+        cursor,
+        lambda before, n: by.read(lambda c, s: store.page(c, s, search, before or None, n)),
+        lambda passage: passage.number,
+    )
+
+
+@get("/v1/access-points/{access_point_id:int}/mode")
+async def get_mode(access_point_id: int, by: Annotated[Caller, may("sites:read")]) -> DoorMode:
+    """Answers how a door stands, and whether its controller has confirmed it."""
+    return await by.read(lambda conn, scope: service.get_mode(conn, scope, access_point_id, by.now))
+
+
+@post("/v1/access-points/{access_point_id:int}/mode")
+async def set_mode(access_point_id: int, draft: DoorModeDraft, by: Annotated[Caller, may("doors:unlock")]) -> DoorMode:
+    """Lets a door decide, stand open or stay locked, until it is changed or for a time; also while it is offline."""
+    await by.change(lambda work: service.set_mode(work, access_point_id, draft))
+    return await by.read(lambda conn, scope: service.get_mode(conn, scope, access_point_id, by.now))
+
+
+@post("/v1/access-points/{access_point_id:int}/unlock")
+async def unlock(access_point_id: int, draft: UnlockDraft, by: Annotated[Caller, may("doors:unlock")]) -> Unlocked:
+    """Opens a door once, now, and answers what became of it: `done`, `refused` with a reason, or `unknown`.
+
+    409 `door_offline`: it could not be told, and never will be. `unknown`: it was told and the link was lost; the door
+    may have opened.
+    """
+    hints = by.request.app.state.hints
+    command = await by.create(
+        lambda work: commands.unlock(work, hints, access_point_id, draft.user_id),
+        lambda work, id: controllers.get_command(work.conn, work.scope, int(id)),
+    )
+    return await commands.until_unlocked(by, command)
+
+
+@post("/v1/access-points/{access_point_id:int}/enrol-card")
+async def enrol_card(
+    access_point_id: int, draft: CardEnrolmentDraft, by: Annotated[Caller, may("users:write")]
+) -> Card:
+    """Waits until a card is presented at the door's reader, and assigns it to the user; it opens nothing meanwhile."""
+    hints = by.request.app.state.hints
+    command = await by.create(
+        lambda work: commands.enrol_card(work, hints, access_point_id, draft),
+        lambda work, id: controllers.get_command(work.conn, work.scope, int(id)),
+    )
+    return await commands.until_enrolled(by, command)
+
+
+@post("/v1/decisions/explain")
+async def explain_decision(question: Question, by: Annotated[Caller, may("decisions:explain")]) -> Explanation:
+    """Answers what a door would decide and why; of a past event, what it decided then and what it would now.
+
+    It is the door's own decision, on the cloud's records; `controllerHasIt` says whether the door has them too.
+    """
+    return await by.read(lambda conn, scope: explain.explain(conn, scope, question, time.time()))
+
+
+def _one(id: int | None) -> list[int] | None:
+    return None if id is None else [id]
+
+
+endpoints = [page_passages, get_mode, set_mode, unlock, enrol_card, explain_decision]

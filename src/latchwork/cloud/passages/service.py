@@ -1,0 +1,63 @@
+"""Use cases of history and of doors' modes."""
+
+from __future__ import annotations
+
+from latchwork.cloud.events import service as events
+from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Work
+from latchwork.cloud.passages import rules, store
+from latchwork.cloud.passages.model import Mode, Search
+from latchwork.cloud.sites import store as sites
+from latchwork.wire.api.passages import DoorMode, DoorModeDraft, Passage
+
+NORMAL = Mode("access_control", None)
+
+
+async def search(conn: Connection, scope: Scope, wanted: Search, skip: int, limit: int) -> tuple[list[Passage], int]:
+    """Passages, the newest first; and how many there are in all. Users are looked up as they are now."""
+    return await store.search(conn, scope, wanted, skip, limit)
+
+
+async def get_mode(conn: Connection, scope: Scope, door: int, now: int) -> DoorMode:
+    """How a door should stand now, and whether its controller has confirmed it."""
+    found = await sites.get_door(conn, scope, door)
+    mode = rules.mode_now(await store.find_mode(conn, scope, door), now)
+    confirmed = None
+    if found.controller_id is not None:
+        confirmed = await store.has_confirmed(conn, scope, found.controller_id, {("mode", str(door))})
+    return DoorMode(door, mode.mode, mode.until, confirmed)
+
+
+async def set_mode(work: Work, door: int, draft: DoorModeDraft) -> None:
+    """From now on, or until an instant; what is so already is no change."""
+    wanted = rules.wanted_mode(draft, work.now)
+    await sites.lock_door(work.conn, work.scope, door)
+    before = await store.find_mode(work.conn, work.scope, door) or NORMAL
+    if wanted == before:
+        return
+    if wanted == NORMAL:
+        await store.remove_mode(work.conn, work.scope, door)
+    else:
+        await store.put_mode(work.conn, work.scope, door, wanted)
+    _changed(work, door, before, wanted)
+
+
+async def drop_expired_modes(database: Database, now: int) -> None:
+    """Clears modes away that are over; the doors have gone back by themselves."""
+    async with database.connection() as conn:
+        due = await store.expired_modes(conn, now)
+    for organisation in sorted({organisation for organisation, _ in due}):
+        doors = [door for owner, door in due if owner == organisation]
+        await database.run(Scope(organisation), SYSTEM, now, lambda work, d=doors: _drop(work, d))  # type: ignore[misc]
+
+
+async def _drop(work: Work, doors: list[int]) -> None:
+    for door in await sites.lock_doors(work.conn, work.scope, doors):
+        before = await store.find_mode(work.conn, work.scope, door.id)
+        if before is not None and rules.mode_now(before, work.now) == NORMAL:
+            await store.remove_mode(work.conn, work.scope, door.id)
+            _changed(work, door.id, before, NORMAL)
+
+
+def _changed(work: Work, door: int, before: Mode, after: Mode) -> None:
+    work.touch("mode", door)
+    events.record(work, "door_mode_changed", f"access_point/{door}", before=before, after=after)

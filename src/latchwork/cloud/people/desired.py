@@ -1,0 +1,157 @@
+"""Kinds `person`, `card`, `grant`, `schedule`, `holidays`: what controllers must know of people.
+
+A person and their cards are at every controller where they have a grant, and nowhere else: whoever loses their last
+grant there is gone from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import asyncpg
+import msgspec
+
+from latchwork.cloud.controllers.model import Computed, Desired
+from latchwork.cloud.kernel.work import Connection, Scope, Touched
+from latchwork.cloud.people import store
+from latchwork.policy.model import Way
+from latchwork.wire import state
+from latchwork.wire.api.people import Access
+
+
+async def people(conn: Connection, scope: Scope, touched: Touched) -> tuple[Computed, ...]:
+    """Everything of the touched people, doors, schedules and sites."""
+    pairs = {_pair(key) for key in touched.subjects.get("grant", ())}
+    if touched.doors:
+        pairs |= await store.granted_at(conn, scope, touched.doors)
+    users = {int(key) for key in touched.subjects.get("person", ())} | {user for user, _ in pairs}
+    cards = touched.subjects.get("card", set())
+    only = touched.controllers or None
+    if not (users or cards or only or touched.doors or touched.subjects.keys() & {"schedule", "holidays"}):
+        return ()
+    everybody = None if only else users
+    return (
+        await _persons(conn, scope, everybody, only),
+        await _cards(conn, scope, everybody, only, cards),
+        await _grants(conn, scope, pairs, touched, only),
+        await _schedules(conn, scope, touched, only),
+        await _holidays(conn, scope, touched, only),
+    )
+
+
+async def _persons(
+    conn: Connection, scope: Scope, users: Collection[int] | None, only: Collection[int] | None
+) -> Computed:
+    rows = await store.person_records(conn, scope, users, only) if users is None or users else []
+    records = tuple(Desired(row["controller_id"], "person", str(row["id"]), _person(row)) for row in rows)
+    return Computed("person", frozenset(map(str, users or ())) | {r.key for r in records}, records)
+
+
+async def _cards(
+    conn: Connection,
+    scope: Scope,
+    users: Collection[int] | None,
+    only: Collection[int] | None,
+    touched: Collection[str],
+) -> Computed:
+    rows = await store.card_records(conn, scope, users, only) if users is None or users else []
+    records = tuple(
+        Desired(
+            row["controller_id"],
+            "card",
+            str(row["id"]),
+            state.codec.encode(state.CardRecord(number=row["number"], user=row["user_id"])),
+        )
+        for row in rows
+        if row["controller_id"] is not None
+    )
+    return Computed("card", frozenset(touched) | {str(row["id"]) for row in rows}, records)
+
+
+async def _grants(
+    conn: Connection,
+    scope: Scope,
+    pairs: Collection[tuple[int, int]],
+    touched: Touched,
+    only: Collection[int] | None,
+) -> Computed:
+    rows = await _grant_rows(conn, scope, pairs, touched.doors, only)
+    records = tuple(
+        Desired(
+            row["controller_id"],
+            "grant",
+            f"{row['user_id']}.{row['access_point_id']}",
+            state.codec.encode(
+                state.GrantRecord(starts_at=row["starts_at"], ends_at=row["ends_at"], schedule=row["schedule_id"])
+            ),
+        )
+        for row in rows
+    )
+    return Computed("grant", frozenset(f"{user}.{door}" for user, door in pairs) | {r.key for r in records}, records)
+
+
+async def _grant_rows(
+    conn: Connection,
+    scope: Scope,
+    pairs: Collection[tuple[int, int]],
+    doors: Collection[int],
+    only: Collection[int] | None,
+) -> list[asyncpg.Record]:
+    if only:
+        return await store.grant_records_at(conn, scope, only)
+    return await store.grant_records(conn, scope, sorted(pairs), doors) if pairs or doors else []
+
+
+async def _schedules(conn: Connection, scope: Scope, touched: Touched, only: Collection[int] | None) -> Computed:
+    schedules = {int(key) for key in touched.subjects.get("schedule", ())}
+    if touched.doors:  # a door that is gone does not tell any more which schedules it needed, and they are few
+        schedules.update(await store.schedule_ids(conn, scope))
+    rows = await store.schedule_records(conn, scope, None if only else schedules, only) if only or schedules else []
+    records = tuple(Desired(row["controller_id"], "schedule", str(row["id"]), _schedule(row)) for row in rows)
+    return Computed("schedule", frozenset(map(str, schedules)) | {r.key for r in records}, records)
+
+
+async def _holidays(conn: Connection, scope: Scope, touched: Touched, only: Collection[int] | None) -> Computed:
+    sites = {int(key) for key in touched.subjects.get("holidays", ())}
+    if touched.doors:
+        sites.update(await store.sites_of(conn, scope, touched.doors))
+    rows = await store.holiday_records(conn, scope, None if only else sites, only) if only or sites else []
+    records = tuple(
+        Desired(
+            row["controller_id"],
+            "holidays",
+            str(row["site_id"]),
+            state.codec.encode(state.HolidaysRecord(days=tuple(day.toordinal() for day in row["days"]))),
+        )
+        for row in rows
+    )
+    return Computed("holidays", frozenset(map(str, sites)) | {r.key for r in records}, records)
+
+
+def ways(access: Access) -> tuple[str, ...]:
+    """The ways in that are on, as the door knows them."""
+    switches = ((Way.MOBILE, access.mobile), (Way.CARD, access.card), (Way.REMOTE, access.remote))
+    return tuple(way.value for way, is_on in switches if is_on)
+
+
+def _person(row: asyncpg.Record) -> bytes:
+    return state.codec.encode(
+        state.PersonRecord(
+            is_active=row["is_active"],
+            ways=ways(msgspec.json.decode(row["access"], type=Access)),
+            expires_at=row["access_expires_at"],
+            pin_salt=row["pin_salt"],
+            pin_hash=row["pin_hash"],
+        )
+    )
+
+
+def _schedule(row: asyncpg.Record) -> bytes:
+    week = msgspec.json.decode(row["week"], type=tuple[tuple[tuple[int, int], ...], ...])
+    holiday = msgspec.json.decode(row["holiday"], type=tuple[tuple[int, int], ...])
+    return state.codec.encode(state.ScheduleRecord(week=week, holiday=holiday))
+
+
+def _pair(key: str) -> tuple[int, int]:
+    user, _, door = key.partition(".")
+    return int(user), int(door)

@@ -1,0 +1,339 @@
+"""`/v1/users`, their permissions and cards; `/v1/roles`, `/v1/terms`; `/v1/schedules`, holidays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from litestar import Response
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
+
+from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
+from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
+from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
+from latchwork.wire.api.people import (
+    Card,
+    CardDraft,
+    DoorPermissionsPatch,
+    Holidays,
+    Permission,
+    PermissionsChanged,
+    PermissionsPatch,
+    Role,
+    Schedule,
+    ScheduleDraft,
+    SchedulePatch,
+    Term,
+    TermDraft,
+    User,
+    UserDraft,
+    UserPatch,
+    UsersImport,
+    UsersImported,
+)
+from latchwork.wire.api.problems import Invalid
+
+IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
+Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
+Wait = Annotated[str | None, QueryParameter(description="`applied`: answer when every online door has confirmed.")]
+AT_ONCE = 500
+"""People of an export that are read together."""
+Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to wait at most.")]
+
+
+@get("/v1/users")
+async def page_users(
+    by: Annotated[Caller, may("users:read")],
+    search: Search = None,
+    active: Annotated[bool | None, QueryParameter(description="Only active ones, or only deactivated ones.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[User]:
+    """Lists users, or those whose name has words that begin so."""
+    if search is None or not search.strip():
+        return await paged(
+            limit, cursor, lambda after, n: by.read(lambda c, s: store.page_users(c, s, active, after, n))
+        )
+    rules.check_search(search)
+    return await paged(
+        limit, cursor, lambda after, n: by.read(lambda c, s: store.find_users(c, s, search, active, after, n))
+    )
+
+
+@post("/v1/users", status=201)
+async def add_user(draft: UserDraft, by: Annotated[Caller, may("users:write")]) -> User:
+    """Creates a user, with the default doors and those asked for (these need the scope `permissions:write`)."""
+    if draft.access_points:
+        rules.check_may_grant(by.identity.scopes)
+    return await by.create(
+        lambda work: service.add_user(work, draft), lambda work, id: store.get_user(work.conn, work.scope, int(id))
+    )
+
+
+@post("/v1/users/import")
+async def import_users(draft: UsersImport, by: Annotated[Caller, may("users:write")]) -> UsersImported:
+    """Takes in people from CSV: all lines or none. With `dryRun` nothing changes, and every bad line is listed."""
+    if "accessPoints" in draft.csv.partition("\n")[0]:
+        rules.check_may_grant(by.identity.scopes)
+    return await by.change(lambda work: service.import_users(work, draft))
+
+
+@get("/v1/users/export")
+async def export_users(by: Annotated[Caller, may("users:read")]) -> Stream:
+    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`."""
+    with_doors = "permissions:read" in by.identity.scopes
+    headers = {"content-disposition": 'attachment; filename="people.csv"'}
+    return Stream(_exported(by, with_doors), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _exported(by: Caller, with_doors: bool) -> AsyncIterator[str]:
+    """A page of people at a time, each from a connection of its own."""
+    yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if with_doors or c != "accessPoints"]])
+    after, text = 0, "…"
+    while text:
+        last = after
+        text, after = await by.read(lambda c, s, last=last: service.export_users(c, s, last, AT_ONCE, with_doors))  # type: ignore[misc]
+        yield text
+
+
+@get("/v1/users/{user_id:int}")
+async def get_user(user_id: int, by: Annotated[Caller, may("users:read")]) -> Response[User]:
+    """Answers one user, with an ETag."""
+    return _tagged(await by.read(lambda conn, scope: store.get_user(conn, scope, user_id)))
+
+
+@patch("/v1/users/{user_id:int}")
+async def change_user(
+    user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write")], if_match: IfMatch = None
+) -> Response[User]:
+    """Changes, deactivates or activates a user; with If-Match only the version that you know (412 otherwise)."""
+    version = _version(if_match)
+    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, version)))
+
+
+@delete("/v1/users/{user_id:int}")
+async def remove_user(user_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+    """Deletes a user for good, with permissions and cards; what they did stays in the log under their name."""
+    await by.change(lambda work: service.remove_users(work, [user_id]))
+
+
+@get("/v1/users/{user_id:int}/permissions")
+async def list_permissions(user_id: int, by: Annotated[Caller, may("permissions:read")]) -> list[Permission]:
+    """Lists a user's permissions, and where each has arrived: assigned, pending, or being removed."""
+    await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
+    return await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
+
+
+@patch("/v1/users/{user_id:int}/permissions")
+async def change_permissions(
+    user_id: int,
+    draft: PermissionsPatch,
+    by: Annotated[Caller, may("permissions:write")],
+    wait: Wait = None,
+    timeout: Timeout = 5,
+) -> PermissionsChanged:
+    """Gives, changes and withdraws permissions: all or nothing.
+
+    With `wait=applied` the answer comes when every online door has confirmed, and names those that have not.
+    """
+    waits = _waits(wait)
+    changed = await by.change(lambda work: service.change_permissions(work, user_id, draft))
+    if not waits or draft.dry_run:
+        return changed
+    doors = {*(grant.access_point_id for grant in draft.add), *draft.remove, *draft.withdraw}
+    online, offline = await arrival.wait(by, [(user_id, door) for door in doors], timeout)
+    permissions = await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
+    return PermissionsChanged(permissions, online, offline)
+
+
+@get("/v1/access-points/{access_point_id:int}/permissions")
+async def page_door_permissions(
+    access_point_id: int,
+    by: Annotated[Caller, may("permissions:read")],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Permission]:
+    """Lists who may open a door."""
+    await by.read(lambda conn, scope: service.check_door(conn, scope, access_point_id))
+    return await paged_by(
+        limit,
+        cursor,
+        lambda after, n: by.read(lambda c, s: store.permissions_at(c, s, access_point_id, after, n)),
+        lambda permission: permission.user_id,
+    )
+
+
+@patch("/v1/access-points/{access_point_id:int}/permissions")
+async def change_door_permissions(
+    access_point_id: int,
+    draft: DoorPermissionsPatch,
+    by: Annotated[Caller, may("permissions:write")],
+    wait: Wait = None,
+    timeout: Timeout = 5,
+) -> PermissionsChanged:
+    """Gives, changes and withdraws permissions of many users at one door: all or nothing."""
+    waits = _waits(wait)
+    changed = await by.change(lambda work: service.change_door_permissions(work, access_point_id, draft))
+    if not waits or draft.dry_run:
+        return changed
+    users = {*(grant.user_id for grant in draft.add), *draft.remove, *draft.withdraw}
+    pairs = [(user, access_point_id) for user in users]
+    online, offline = await arrival.wait(by, pairs, timeout)
+    permissions = await by.read(lambda conn, scope: store.permissions_of_pairs(conn, scope, pairs))
+    return PermissionsChanged(permissions, online, offline)
+
+
+@get("/v1/users/{user_id:int}/cards")
+async def list_cards(user_id: int, by: Annotated[Caller, may("users:read")]) -> list[Card]:
+    """Lists a user's cards, by their last four digits."""
+    await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
+    return await by.read(lambda conn, scope: store.cards_of(conn, scope, [user_id]))
+
+
+@post("/v1/users/{user_id:int}/cards", status=201)
+async def add_card(user_id: int, draft: CardDraft, by: Annotated[Caller, may("users:write")]) -> Card:
+    """Assigns a card; 409 when it belongs to somebody else."""
+    return await by.create(
+        lambda work: service.add_card(work, user_id, draft.number),
+        lambda work, id: store.get_card(work.conn, work.scope, user_id, int(id)),
+    )
+
+
+@get("/v1/users/{user_id:int}/cards/{card_id:int}")
+async def get_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> Card:
+    """Answers one card with its whole number."""
+    return await by.read(lambda conn, scope: store.get_card(conn, scope, user_id, card_id))
+
+
+@delete("/v1/users/{user_id:int}/cards/{card_id:int}")
+async def remove_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+    """Takes a card away; the doors forget its number."""
+    await by.change(lambda work: service.remove_card(work, user_id, card_id))
+
+
+@get("/v1/roles")
+async def list_roles(by: Annotated[Caller, may("users:read")]) -> list[Role]:
+    """Lists the roles that users may have here; `front_desk` and `manager` come with their modules."""
+    return await by.read(service.roles)
+
+
+@get("/v1/terms")
+async def list_terms(by: Annotated[Caller, may("users:read")]) -> list[Term]:
+    """Lists the organisation's terms: labels for users."""
+    return await by.read(store.list_terms)
+
+
+@post("/v1/terms", status=201)
+async def add_term(draft: TermDraft, by: Annotated[Caller, may("users:write")]) -> Term:
+    """Creates a term; 409 when there is one of this name."""
+    return await by.create(
+        lambda work: service.add_term(work, draft), lambda work, id: store.get_term(work.conn, work.scope, int(id))
+    )
+
+
+@delete("/v1/terms/{term_id:int}")
+async def remove_term(term_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+    """Deletes a term that no user has."""
+    await by.change(lambda work: service.remove_term(work, term_id))
+
+
+@get("/v1/schedules")
+async def page_schedules(
+    by: Annotated[Caller, may("permissions:read")], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[Schedule]:
+    """Lists weekly schedules."""
+    return await paged(limit, cursor, lambda after, n: by.read(lambda c, s: store.page_schedules(c, s, after, n)))
+
+
+@post("/v1/schedules", status=201)
+async def add_schedule(draft: ScheduleDraft, by: Annotated[Caller, may("permissions:write")]) -> Schedule:
+    """Creates a weekly schedule; its times are the local times of each door's site."""
+    return await by.create(
+        lambda work: service.add_schedule(work, draft),
+        lambda work, id: store.get_schedule(work.conn, work.scope, int(id)),
+    )
+
+
+@get("/v1/schedules/{schedule_id:int}")
+async def get_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:read")]) -> Schedule:
+    """Answers one schedule."""
+    return await by.read(lambda conn, scope: store.get_schedule(conn, scope, schedule_id))
+
+
+@patch("/v1/schedules/{schedule_id:int}")
+async def change_schedule(
+    schedule_id: int, draft: SchedulePatch, by: Annotated[Caller, may("permissions:write")]
+) -> Schedule:
+    """Changes a schedule, and with it every permission that uses it."""
+    return await by.change(lambda work: service.change_schedule(work, schedule_id, draft))
+
+
+@delete("/v1/schedules/{schedule_id:int}")
+async def remove_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:write")]) -> None:
+    """Deletes a schedule that no permission uses."""
+    await by.change(lambda work: service.remove_schedule(work, schedule_id))
+
+
+@get("/v1/sites/{site_id:int}/holidays")
+async def get_holidays(site_id: int, by: Annotated[Caller, may("permissions:read")]) -> Holidays:
+    """Answers a site's holidays."""
+    return await by.read(lambda conn, scope: service.holidays(conn, scope, site_id))
+
+
+@post("/v1/sites/{site_id:int}/holidays")
+async def set_holidays(site_id: int, draft: Holidays, by: Annotated[Caller, may("permissions:write")]) -> Holidays:
+    """Replaces a site's list of holidays."""
+    return await by.change(lambda work: service.set_holidays(work, site_id, draft))
+
+
+def _tagged(user: User) -> Response[User]:
+    return Response(user, status_code=200, headers={"etag": f'"{user.version}"'})
+
+
+def _waits(wait: str | None) -> bool:
+    """Raises Invalid for what one cannot wait for."""
+    if wait not in (None, "applied"):
+        raise Invalid("wait can only be `applied`.")
+    return wait is not None
+
+
+def _version(if_match: str | None) -> int | None:
+    """The version in an If-Match header (RFC 9110 §13.1.1); raises Invalid for what is no ETag of ours."""
+    if if_match is None or if_match == "*":
+        return None
+    text = if_match.strip('"')
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Invalid("If-Match takes the ETag of a user.")
+    return int(text)
+
+
+endpoints = [
+    page_users,
+    add_user,
+    import_users,
+    export_users,
+    get_user,
+    change_user,
+    remove_user,
+    list_permissions,
+    change_permissions,
+    page_door_permissions,
+    change_door_permissions,
+    list_cards,
+    add_card,
+    get_card,
+    remove_card,
+    list_roles,
+    list_terms,
+    add_term,
+    remove_term,
+    page_schedules,
+    add_schedule,
+    get_schedule,
+    change_schedule,
+    remove_schedule,
+    get_holidays,
+    set_holidays,
+]

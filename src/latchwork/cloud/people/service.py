@@ -1,0 +1,471 @@
+"""Use cases of people: who they are, which doors they may open, with which cards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from latchwork.cloud.events import service as events
+from latchwork.cloud.kernel.bodies import given
+from latchwork.cloud.kernel.ids import is_id
+from latchwork.cloud.kernel.work import Connection, Scope, Work
+from latchwork.cloud.people import rules, spreadsheet, store
+from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
+from latchwork.cloud.sites import store as sites
+from latchwork.policy.pins import hash_pin
+from latchwork.wire.api.people import (
+    Card,
+    DoorPermissionsPatch,
+    Holidays,
+    Limits,
+    PermissionChange,
+    PermissionsChanged,
+    PermissionsPatch,
+    Role,
+    Schedule,
+    ScheduleDraft,
+    SchedulePatch,
+    Term,
+    TermDraft,
+    User,
+    UserDraft,
+    UserPatch,
+    UsersImport,
+    UsersImported,
+)
+from latchwork.wire.api.problems import Conflict, FieldError, Invalid, Outdated
+
+# ------------------------------------------------------------------------------------------------- users
+
+
+async def add_user(work: Work, draft: UserDraft) -> User:
+    """A new user, with the default doors and those asked for."""
+    return (await add_users(work, [draft]))[0]
+
+
+async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
+    """All or none."""
+    if not drafts:
+        return []
+    rules.check_number(drafts)
+    rules.raise_any([e for n, draft in enumerate(drafts) for e in rules.user_errors(draft, _where(n, drafts))])
+    for draft in drafts:
+        rules.check_number(draft.access_points)
+        rules.check_known("access point", draft.access_points)
+    new = [NewUser(_drafted(draft, work.now), _pin(draft.pin), tuple(draft.access_points)) for draft in drafts]
+    await _check_references(work, [(None, one.user) for one in new])
+    added = await store.add_users(work.conn, work.scope, new)
+    for user, doors in added:
+        events.record(work, "user_created", f"user/{user.id}", after=user)
+        for door in doors:
+            _note(work, GrantChange((user.id, door), None, Limits()))
+    return [user for user, _ in added]
+
+
+async def change_user(work: Work, id: int, patch: UserPatch, version: int | None = None) -> User:
+    """Raises Outdated when somebody else changed the user since the version the caller knows."""
+    return (await change_users(work, [(id, patch)], version))[0]
+
+
+async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], version: int | None = None) -> list[User]:
+    """All or nothing."""
+    ids = [id for id, _ in patches]
+    rules.check_number(ids)
+    rules.check_each_once(ids, "id")
+    rules.check_known("user", ids)
+    rules.raise_any([e for n, (_, patch) in enumerate(patches) for e in rules.user_errors(patch, _where(n, patches))])
+    before = {user.id: user for user in await store.lock_users(work.conn, work.scope, ids)}
+    if version is not None and any(user.version != version for user in before.values()):
+        raise Outdated
+    after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
+    await _check_references(work, [(before[id], after[id]) for id in ids])
+    changed = [(id, patch) for id, patch in patches if after[id] != before[id] or patch.pin is not UNSET]
+    pins = {id: None if isinstance(patch.pin, UnsetType) else _pin(patch.pin) for id, patch in changed}
+    for id, pin in pins.items():
+        after[id] = _next_version(before[id], after[id], pin, work.now)
+    await store.change_users(work.conn, work.scope, [(after[id], pin) for id, pin in pins.items()])
+    for id, pin in pins.items():
+        _note_user(work, before[id], after[id], pin)
+    return [after[id] for id in ids]
+
+
+async def remove_users(work: Work, ids: Collection[int]) -> None:
+    """For good: credentials, permissions, cards. What they did stays in the log under their name."""
+    rules.check_number(ids)
+    rules.check_known("user", ids)
+    names = await store.hold_users(work.conn, work.scope, ids)
+    work.touch("person", *ids)
+    work.touch("grant", *(f"{user}.{door}" for user, door in await store.doors_of(work.conn, work.scope, ids)))
+    work.touch("card", *(card.id for card in await store.cards_of(work.conn, work.scope, ids)))
+    work.touch("schedule", *(await store.schedules_of(work.conn, work.scope, ids)))
+    await store.remove_users(work.conn, work.scope, ids)
+    for id, name in names.items():
+        events.record(work, "user_deleted", f"user/{id}", data={"name": name})
+
+
+def _where(n: int, many: Sequence[object]) -> str:
+    """What stands before a field's name when there are several of its kind."""
+    return f"users.{n}." if len(many) > 1 else ""
+
+
+def _next_version(before: User, after: User, pin: tuple[bytes, bytes] | None, now: int) -> User:
+    has_pin = before.has_pin if pin is None else pin != NO_PIN
+    return msgspec.structs.replace(after, version=before.version + 1, updated_at=now, has_pin=has_pin)
+
+
+def _note_user(work: Work, before: User, after: User, pin: tuple[bytes, bytes] | None) -> None:
+    if pin is not None or _as_doors_know(before) != _as_doors_know(after):
+        work.touch("person", after.id)
+    events.record(work, _user_event(before, after), f"user/{after.id}", before=before, after=after)
+
+
+def _as_doors_know(user: User) -> tuple[object, ...]:
+    return user.is_active, user.access, user.access_expires_at
+
+
+def _patched(before: User, patch: UserPatch, now: int) -> User:
+    fields = {name: value for name, value in given(patch).items() if name not in ("access", "pin", "is_active")}
+    if patch.access is not UNSET:
+        fields["access"] = msgspec.structs.replace(before.access, **given(patch.access))
+    if patch.is_active is not UNSET and patch.is_active != before.is_active:
+        fields |= {"is_active": patch.is_active, "deactivated_at": None if patch.is_active else now}
+    after = msgspec.structs.replace(before, **fields)
+    return after if after.roles else msgspec.structs.replace(after, roles=["end_user"])
+
+
+def _user_event(before: User, after: User) -> str:
+    if before.is_active == after.is_active:
+        return "user_changed"
+    return "user_activated" if after.is_active else "user_deactivated"
+
+
+def _drafted(draft: UserDraft, now: int) -> User:
+    """The user before the database gave them an id."""
+    return User(
+        id=0,
+        name=draft.name,
+        email=draft.email,
+        phone=draft.phone,
+        employee_code=draft.employee_code,
+        home_site_id=draft.home_site_id,
+        roles=draft.roles or ["end_user"],
+        admin_of_sites=draft.admin_of_sites,
+        terms=draft.terms,
+        reporting_to=draft.reporting_to,
+        joining_date=draft.joining_date,
+        probation_period=draft.probation_period,
+        gender=draft.gender,
+        access=draft.access,
+        has_pin=draft.pin is not None,
+        access_expires_at=draft.access_expires_at,
+        is_active=True,
+        deactivated_at=None,
+        cards=0,
+        created_at=now,
+        updated_at=now,
+        version=1,
+    )
+
+
+def _pin(pin: str | None) -> tuple[bytes, bytes]:
+    """(salt, hash); empty: no PIN."""
+    if pin is None:
+        return NO_PIN
+    salt = os.urandom(16)
+    return salt, hash_pin(pin, salt)
+
+
+async def _check_references(work: Work, changes: Sequence[tuple[User | None, User]]) -> None:
+    """Raises NotFound or Invalid for what the users newly refer to and is not there."""
+    new = rules.new_references(changes)
+    if rules.needs_module(new.roles):
+        rules.raise_any(rules.role_errors(new.roles, await store.modules(work.conn, work.scope)))
+    if new.sites:
+        rules.check_known("site", new.sites, await store.timezones(work.conn, work.scope))
+    if new.chiefs:
+        rules.check_known("user", new.chiefs)
+    if new.terms:
+        rules.check_known("term", new.terms)
+        rules.check_known("term", new.terms, await store.hold_terms(work.conn, work.scope, new.terms))
+
+
+# ------------------------------------------------------------------------------------------------- many at once
+
+
+async def import_users(work: Work, asked: UsersImport) -> UsersImported:
+    """All lines or none; raises Invalid with every bad line, which a dry run answers instead."""
+    lines, bad = spreadsheet.read(asked.csv)
+    rules.check_number(lines)
+    rows, worse = spreadsheet.judge(lines, await _known(work, lines))
+    bad = sorted([*bad, *worse], key=lambda one: one.line)
+    if bad and not asked.dry_run:
+        raise Invalid(errors=[FieldError(f"line {one.line}: {one.column}".rstrip(": "), one.detail) for one in bad])
+    if not asked.dry_run:
+        await _take_in(work, rows)
+    changed = sum(row.id is not None for row in rows)
+    return UsersImported(len(rows) - changed, changed, bad)
+
+
+async def _known(work: Work, lines: Sequence[spreadsheet.Line]) -> spreadsheet.Known:
+    doors, _ = await sites.search_doors(work.conn, work.scope, None, "", 0, None)
+    users = [id for id in spreadsheet.named(lines) if is_id(id)]
+    return spreadsheet.Known(
+        timezones=await store.timezones(work.conn, work.scope),
+        doors={door.id for door in doors},
+        terms={term.id for term in await store.list_terms(work.conn, work.scope)},
+        modules=await store.modules(work.conn, work.scope),
+        users={user.id: user.home_site_id for user in await store.get_users(work.conn, work.scope, users)},
+    )
+
+
+async def _take_in(work: Work, rows: Sequence[spreadsheet.Row]) -> None:
+    await add_users(work, [row.user for row in rows if isinstance(row.user, UserDraft)])
+    patches = [(row.id, row.user) for row in rows if row.id is not None and isinstance(row.user, UserPatch)]
+    await change_users(work, patches)
+    await set_doors(work, {row.id: row.doors for row in rows if row.id is not None and row.doors is not None})
+
+
+async def export_users(conn: Connection, scope: Scope, after: int, limit: int, with_doors: bool) -> tuple[str, int]:
+    """(lines of CSV, the last user's id) for users above an id; empty after the last."""
+    users = await store.page_users(conn, scope, None, after, limit)
+    doors: dict[int, list[int]] = {user.id: [] for user in users}
+    if with_doors:
+        for user, door in sorted(await store.doors_of(conn, scope, doors)):
+            doors[user].append(door)
+    rows = [spreadsheet.cells(user, doors[user.id] if with_doors else None) for user in users]
+    return spreadsheet.write(rows), users[-1].id if users else after
+
+
+# ------------------------------------------------------------------------------------------------- roles and terms
+
+
+async def found(work: Work) -> None:
+    """What a new organisation has of people from its first day: its roles."""
+    await store.add_roles(work.conn, work.scope, rules.ROLES)
+
+
+async def roles(conn: Connection, scope: Scope) -> list[Role]:
+    """The roles that users may be given here: some belong to a module."""
+    modules = await store.modules(conn, scope)
+    found = await store.list_roles(conn, scope)
+    return [role for role in found if rules.MODULE_OF.get(role.name, "") in ("", *modules)]
+
+
+async def add_term(work: Work, draft: TermDraft) -> Term:
+    rules.check_term(draft.name)
+    term = await store.add_term(work.conn, work.scope, draft.name)
+    if term is None:
+        raise Conflict("There is a term of this name already.")
+    events.record(work, "term_created", f"term/{term.id}", after=term)
+    return term
+
+
+async def remove_term(work: Work, id: int) -> None:
+    term = await store.lock_term(work.conn, work.scope, id)
+    if not await store.remove_term(work.conn, work.scope, id):
+        raise Conflict("Users have this term; take it from them first.")
+    events.record(work, "term_deleted", f"term/{id}", before=term)
+
+
+# ------------------------------------------------------------------------------------------------- permissions
+
+
+async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged:
+    """The user's permissions after the change; with `dry_run` it is undone, and nothing has happened."""
+    add, remove, withdraw = rules.wishes(user, patch)
+    await _hold(work, [user], [door for _, door in (*add, *remove, *withdraw)])
+    await _try(work, patch.dry_run)
+    changes = await _give_and_take(work, add, remove, withdraw)
+    permissions = await store.permissions_of(work.conn, work.scope, user)
+    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
+
+
+async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsPatch) -> PermissionsChanged:
+    """The same from the door's side; the answer has the permissions of the users in the call."""
+    add, remove, withdraw = rules.door_wishes(door, patch)
+    pairs = {*add, *remove, *withdraw}
+    await _hold(work, {user for user, _ in pairs}, [door])
+    await _try(work, patch.dry_run)
+    changes = await _give_and_take(work, add, remove, withdraw)
+    permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
+    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
+
+
+async def open_and_close(
+    work: Work, add: Collection[Pair], remove: Collection[Pair], withdraw: Collection[Pair] = ()
+) -> None:
+    """Gives what is not there, without limits, and takes what is; a grant that is there keeps its limits."""
+    pairs = (*add, *remove, *withdraw)
+    await _hold(work, {user for user, _ in pairs}, {door for _, door in pairs})
+    held = await store.grants(work.conn, work.scope, add)
+    await _give_and_take(work, {pair: Limits() for pair in add if pair not in held}, remove, withdraw)
+
+
+async def set_doors(work: Work, doors: Mapping[int, Collection[int]]) -> None:
+    """Each of these users has these doors from now on, and no others; what they keep keeps its limits."""
+    await _hold(work, doors, {door for some in doors.values() for door in some})
+    wanted = {(user, door) for user, some in doors.items() for door in some}
+    held = set(await store.doors_of(work.conn, work.scope, doors))
+    await _give_and_take(work, dict.fromkeys(sorted(wanted - held), Limits()), sorted(held - wanted), ())
+
+
+async def _hold(work: Work, users: Collection[int], doors: Collection[int]) -> None:
+    """Holds the users until commit; raises NotFound unless all users and doors are the organisation's."""
+    rules.check_known("user", users)
+    rules.check_known("access point", doors)
+    if users:
+        await store.hold_users(work.conn, work.scope, users)
+    if doors:
+        rules.check_known("access point", doors, await sites.name_doors(work.conn, work.scope, list(doors)))
+
+
+async def _give_and_take(
+    work: Work, add: Mapping[Pair, Limits], remove: Collection[Pair], withdraw: Collection[Pair]
+) -> list[GrantChange]:
+    """What is there becomes as wanted, what is not there is not taken; the users are held, the doors exist."""
+    held = await store.grants(work.conn, work.scope, [*add, *remove, *withdraw])
+    pending = await _pending(work, withdraw) if withdraw else set()
+    gone = sorted(held.keys() & {*remove, *pending})
+    given_ = [GrantChange(pair, held.get(pair), wish) for pair, wish in add.items() if held.get(pair) != wish]
+    if given_:
+        await store.put_grants(work.conn, work.scope, given_, work.now)
+    if gone:
+        await store.remove_grants(work.conn, work.scope, gone)
+    changes = [*given_, *(GrantChange(pair, held[pair], None) for pair in gone)]
+    for change in changes:
+        _note(work, change)
+    return changes
+
+
+def _note(work: Work, change: GrantChange) -> None:
+    user, door = change.pair
+    work.touch("grant", f"{user}.{door}")
+    work.touch("person", user)
+    limits = [limit for limit in (change.before, change.after) if limit is not None]
+    work.touch("schedule", *(limit.schedule_id for limit in limits if limit.schedule_id is not None))
+    kind = "granted" if change.before is None else "withdrawn" if change.after is None else "changed"
+    data = {"accessPointId": door}
+    events.record(work, f"permission_{kind}", f"user/{user}", data=data, before=change.before, after=change.after)
+
+
+async def _pending(work: Work, pairs: Collection[Pair]) -> set[Pair]:
+    """Those that their doors have not confirmed."""
+    found = await store.permissions_of_pairs(work.conn, work.scope, pairs)
+    return {(p.user_id, p.access_point_id) for p in found if p.state == "pending"}
+
+
+async def _try(work: Work, dry_run: bool) -> None:
+    if dry_run:
+        await work.conn.execute("SAVEPOINT dry_run")
+
+
+async def _tried(
+    work: Work, dry_run: bool, answer: PermissionsChanged, changes: Sequence[GrantChange]
+) -> PermissionsChanged:
+    """After a dry run nothing has happened, and the answer says what would have."""
+    if not dry_run:
+        return answer
+    users = await store.name_users(work.conn, work.scope, sorted({change.pair[0] for change in changes}))
+    doors = await sites.name_doors(work.conn, work.scope, sorted({change.pair[1] for change in changes}))
+    await work.conn.execute("ROLLBACK TO dry_run")
+    work.forget()
+    named = [
+        PermissionChange(user, users[user][0], door, doors[door][0], change.before, change.after)
+        for change in changes
+        for user, door in [change.pair]
+    ]
+    return msgspec.structs.replace(answer, changes=named)
+
+
+# ------------------------------------------------------------------------------------------------- cards
+
+
+async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -> Card:
+    """Raises Conflict when the card belongs to somebody else; the user's own again is no change."""
+    rules.check_card(number)
+    await store.hold_users(work.conn, work.scope, [user])
+    card = await store.add_card(work.conn, work.scope, user, number, is_saams, work.now)
+    if card is None:
+        held = await store.find_card(work.conn, work.scope, number)
+        if held is None or held.user_id != user:
+            raise Conflict("This card belongs to somebody else.")
+        return held
+    work.touch("person", user)
+    events.record(work, "card_assigned", f"user/{user}", data={"cardId": card.id, "lastDigits": card.last_digits})
+    return card
+
+
+async def remove_card(work: Work, user: int, id: int) -> None:
+    await store.hold_users(work.conn, work.scope, [user])
+    card = await store.get_card(work.conn, work.scope, user, id)
+    await store.remove_card(work.conn, work.scope, id)
+    work.touch("card", id)
+    events.record(work, "card_unassigned", f"user/{user}", data={"cardId": id, "lastDigits": card.last_digits})
+
+
+async def replace_saams_card(work: Work, user: int, number: int | None) -> None:
+    """The one card of the SAAMS wire: replaced, or taken away (None)."""
+    await store.hold_users(work.conn, work.scope, [user])
+    held = (await store.saams_cards_of(work.conn, work.scope, [user])).get(user)
+    if held is not None and held.number == number:
+        return
+    if held is not None:
+        await remove_card(work, user, held.id)
+    if number is not None:
+        card = await add_card(work, user, number, is_saams=True)
+        await store.make_saams(work.conn, work.scope, card.id)
+
+
+# ------------------------------------------------------------------------------------------------- schedules
+
+
+async def add_schedule(work: Work, draft: ScheduleDraft) -> Schedule:
+    rules.check_schedule(draft)
+    schedule = await store.add_schedule(work.conn, work.scope, draft)
+    events.record(work, "schedule_created", f"schedule/{schedule.id}", after=schedule)
+    return schedule
+
+
+async def change_schedule(work: Work, id: int, patch: SchedulePatch) -> Schedule:
+    before = await store.lock_schedule(work.conn, work.scope, id)
+    after = msgspec.structs.replace(before, **given(patch))
+    rules.check_schedule(ScheduleDraft(after.name, after.week, after.holiday))
+    if after == before:
+        return before
+    await store.change_schedule(work.conn, work.scope, after)
+    work.touch("schedule", id)
+    events.record(work, "schedule_changed", f"schedule/{id}", before=before, after=after)
+    return after
+
+
+async def remove_schedule(work: Work, id: int) -> None:
+    schedule = await store.lock_schedule(work.conn, work.scope, id)
+    if not await store.remove_schedule(work.conn, work.scope, id):
+        raise Conflict("Permissions use this schedule; change or withdraw them first.")
+    events.record(work, "schedule_deleted", f"schedule/{id}", before=schedule)
+
+
+async def holidays(conn: Connection, scope: Scope, site: int) -> Holidays:
+    await sites.get_site(conn, scope, site)
+    return Holidays([day.isoformat() for day in await store.get_holidays(conn, scope, site)])
+
+
+async def check_door(conn: Connection, scope: Scope, door: int) -> None:
+    """Raises NotFound unless the door is the organisation's."""
+    await sites.get_door(conn, scope, door)
+
+
+async def set_holidays(work: Work, site: int, wanted: Holidays) -> Holidays:
+    """The site's whole list of holidays."""
+    days = rules.days(wanted.dates)
+    await sites.lock_site(work.conn, work.scope, site)
+    before = Holidays([day.isoformat() for day in await store.get_holidays(work.conn, work.scope, site)])
+    after = Holidays([day.isoformat() for day in days])
+    if after != before:
+        await store.set_holidays(work.conn, work.scope, site, days)
+        work.touch("holidays", site)
+        events.record(work, "holidays_changed", f"site/{site}", before=before, after=after)
+    return after

@@ -1,0 +1,899 @@
+"""All SQL of users, grants, cards, schedules and holidays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from latchwork.cloud.kernel.work import Connection, Scope
+from latchwork.cloud.people.model import GrantChange, NewUser, Pair, UserFilter
+from latchwork.wire.api.people import (
+    Access,
+    Card,
+    Interval,
+    Limits,
+    Permission,
+    Role,
+    Schedule,
+    ScheduleDraft,
+    Term,
+    User,
+)
+from latchwork.wire.api.problems import NotFound
+
+# ------------------------------------------------------------------------------------------------- users
+
+_USER = """
+    SELECT u.*, (SELECT count(*) FROM cards c WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards
+    FROM users u
+"""
+
+
+async def add_users(conn: Connection, scope: Scope, new: Sequence[NewUser]) -> list[tuple[User, list[int]]]:
+    """Each user with the doors granted: those asked for and those that are default.
+
+    Raises NotFound for what is not there.
+    """
+    try:
+        rows = await conn.fetchmany(
+            """
+            WITH counted AS (UPDATE organisations SET users = users + $21 WHERE id = $1 AND $21::integer > 0),
+            added AS (
+                INSERT INTO users (organisation_id, name, email, phone, employee_code, home_site_id, roles,
+                    admin_of_sites, terms, reporting_to, joining_date, probation_period, gender, access, pin_salt,
+                    pin_hash, access_expires_at, deactivated_at, created_at, updated_at)
+                SELECT $1, $2, $3, $4, $5,
+                    coalesce($6, (SELECT min(s.id) FROM sites s WHERE s.organisation_id = $1)),
+                    $7, $8, $9, $10, $11, $12, $13, $14::jsonb, $15, $16, $17, $18, $19, $19
+                RETURNING id, home_site_id
+            ), granted AS (
+                INSERT INTO grants (organisation_id, user_id, access_point_id, created_at)
+                SELECT $1, added.id, d.id, $19 FROM added, (
+                    SELECT unnest($20::integer[]) AS id
+                    UNION SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.is_default
+                ) AS d RETURNING access_point_id
+            )
+            SELECT added.*, ARRAY(SELECT access_point_id FROM granted ORDER BY 1) AS doors FROM added
+            """,
+            [_added(scope, one, 0 if n else len(new)) for n, one in enumerate(new)],
+        )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound(_missing(error)) from None
+    return [
+        (msgspec.structs.replace(one.user, id=row["id"], home_site_id=row["home_site_id"]), row["doors"])
+        for one, row in zip(new, rows, strict=True)
+    ]
+
+
+def _added(scope: Scope, new: NewUser, counted: int) -> tuple[Any, ...]:
+    user = new.user
+    pin = (*new.pin, user.access_expires_at, user.deactivated_at)
+    return (scope.organisation, *_values(user), *pin, user.created_at, list(new.doors), counted)
+
+
+async def get_user(conn: Connection, scope: Scope, id: int) -> User:
+    row = await conn.fetchrow(_USER + " WHERE u.organisation_id = $1 AND u.id = $2", scope.organisation, id)
+    if row is None:
+        raise NotFound
+    return _user(row)
+
+
+async def hold_users(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
+    """Locks users, ascending, and answers their names; raises NotFound unless all are the organisation's."""
+    rows = await conn.fetch(
+        "SELECT id, name FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
+        scope.organisation,
+        list(ids),
+    )
+    found = {row["id"]: row["name"] for row in rows}
+    if missing := sorted(set(ids) - found.keys()):
+        raise NotFound(f"There is no user with the id {missing[0]}.")
+    return found
+
+
+async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
+    """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
+    await hold_users(conn, scope, ids)
+    return await get_users(conn, scope, ids)
+
+
+async def get_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
+    """Those of these users that exist, ascending."""
+    rows = await conn.fetch(
+        _USER + " WHERE u.organisation_id = $1 AND u.id = ANY($2) ORDER BY u.id", scope.organisation, list(ids)
+    )
+    return [_user(row) for row in rows]
+
+
+async def get_pin(conn: Connection, scope: Scope, id: int) -> tuple[bytes, bytes]:
+    row = await conn.fetchrow(
+        "SELECT pin_salt, pin_hash FROM users WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+    )
+    if row is None:
+        raise NotFound
+    return row["pin_salt"], row["pin_hash"]
+
+
+async def page_users(conn: Connection, scope: Scope, is_active: bool | None, after: int, limit: int) -> list[User]:
+    """Users by ascending id."""
+    rows = await conn.fetch(
+        _USER
+        + """
+        WHERE u.organisation_id = $1 AND u.id > $2 AND ($3::boolean IS NULL OR (u.deactivated_at IS NULL) = $3)
+        ORDER BY u.id LIMIT $4
+        """,
+        scope.organisation,
+        after,
+        is_active,
+        limit,
+    )
+    return [_user(row) for row in rows]
+
+
+async def find_users(
+    conn: Connection, scope: Scope, search: str, is_active: bool | None, after: int, limit: int
+) -> list[User]:
+    """Users by ascending id whose name has, for each word of a text, a word that begins so."""
+    rows = await conn.fetch(
+        _USER
+        + """
+        WHERE u.organisation_id = $1 AND u.id > $2 AND u.words @@ to_tsquery('simple', $3)
+            AND ($4::boolean IS NULL OR (u.deactivated_at IS NULL) = $4)
+        ORDER BY u.id LIMIT $5
+        """,
+        scope.organisation,
+        after,
+        _prefixes(search),
+        is_active,
+        limit,
+    )
+    return [_user(row) for row in rows]
+
+
+async def all_users(conn: Connection, scope: Scope, skip: int, limit: int) -> tuple[list[User], int]:
+    """Users by ascending id, and how many there are in all: a count that is kept, not taken."""
+    rows = await conn.fetch(
+        "SELECT id FROM users WHERE organisation_id = $1 ORDER BY id OFFSET $2 LIMIT $3",
+        scope.organisation,
+        skip,
+        limit,
+    )
+    total: int = await conn.fetchval("SELECT users FROM organisations WHERE id = $1", scope.organisation)
+    return await get_users(conn, scope, [row["id"] for row in rows]), total
+
+
+async def filter_users(
+    conn: Connection, scope: Scope, wanted: UserFilter, skip: int, limit: int
+) -> tuple[list[User], int]:
+    """Users by ascending id that pass a filter, and how many do in all."""
+    rows = await conn.fetch(
+        """
+        SELECT u.id, count(*) OVER () AS total FROM users u
+        WHERE u.organisation_id = $1
+            AND ($2::text IS NULL OR strpos(lower(u.name), lower($2)) > 0)
+            AND ($3::text IS NULL OR strpos(lower(u.email), lower($3)) > 0)
+            AND ($4::text IS NULL OR strpos(u.phone, $4) > 0)
+            AND ($5::text IS NULL OR strpos(lower(u.employee_code), lower($5)) > 0)
+            AND ($6::boolean IS NULL OR (u.deactivated_at IS NULL) = $6)
+            AND ($7::bigint IS NULL OR (u.created_at >= $7 AND u.created_at < $8))
+            AND ($9::integer[] IS NULL OR u.terms && $9)
+            AND ($10::integer[] IS NULL OR u.home_site_id = ANY($10))
+            AND ($11::integer[] IS NULL OR EXISTS (
+                SELECT FROM unnest($11, $12::bigint[], $13::bigint[]) AS day (site, first, next)
+                WHERE day.site = coalesce(u.home_site_id, 0)
+                    AND u.access_expires_at >= day.first AND u.access_expires_at < day.next))
+        ORDER BY u.id OFFSET $14 LIMIT $15
+        """,
+        scope.organisation,
+        *_wanted(wanted),
+        skip,
+        limit,
+    )
+    if not rows and skip:  # past the end nobody says how many there are
+        return [], (await filter_users(conn, scope, wanted, 0, 1))[1]
+    return await get_users(conn, scope, [row["id"] for row in rows]), rows[0]["total"] if rows else 0
+
+
+def _wanted(wanted: UserFilter) -> tuple[Any, ...]:
+    days = wanted.expiring
+    return (
+        wanted.name,
+        wanted.email,
+        wanted.phone,
+        wanted.employee_code,
+        wanted.is_active,
+        *(wanted.created or (None, None)),
+        wanted.terms,
+        wanted.sites,
+        None if days is None else list(days),
+        None if days is None else [first for first, _ in days.values()],
+        None if days is None else [next for _, next in days.values()],
+    )
+
+
+async def reportees(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, list[int]]:
+    """By chief: who reports to them."""
+    rows = await conn.fetch(
+        """
+        SELECT reporting_to, array_agg(id ORDER BY id) AS ids FROM users
+        WHERE organisation_id = $1 AND reporting_to = ANY($2) GROUP BY reporting_to
+        """,
+        scope.organisation,
+        ids,
+    )
+    return {row["reporting_to"]: row["ids"] for row in rows}
+
+
+async def change_users(
+    conn: Connection, scope: Scope, changes: Sequence[tuple[User, tuple[bytes, bytes] | None]]
+) -> None:
+    """(user, new PIN) each; raises NotFound for a site or chief that is not there."""
+    try:
+        await conn.executemany(
+            """
+            UPDATE users SET name = $3, email = $4, phone = $5, employee_code = $6, home_site_id = $7, roles = $8,
+                admin_of_sites = $9, terms = $10, reporting_to = $11, joining_date = $12, probation_period = $13,
+                gender = $14, access = $15::jsonb, access_expires_at = $16, deactivated_at = $17, version = $18,
+                updated_at = $19, pin_salt = coalesce($20, pin_salt), pin_hash = coalesce($21, pin_hash)
+            WHERE organisation_id = $1 AND id = $2
+            """,
+            [_changed(scope, user, pin) for user, pin in changes],
+        )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound(_missing(error)) from None
+
+
+def _changed(scope: Scope, user: User, pin: tuple[bytes, bytes] | None) -> tuple[Any, ...]:
+    times = (user.access_expires_at, user.deactivated_at, user.version, user.updated_at)
+    return (scope.organisation, user.id, *_values(user), *times, *(pin or (None, None)))
+
+
+async def remove_users(conn: Connection, scope: Scope, ids: Collection[int]) -> None:
+    """With their cards and grants."""
+    await conn.execute(
+        """
+        WITH gone AS (DELETE FROM users WHERE organisation_id = $1 AND id = ANY($2) RETURNING 1)
+        UPDATE organisations SET users = users - (SELECT count(*) FROM gone) WHERE id = $1
+        """,
+        scope.organisation,
+        list(ids),
+    )
+
+
+async def name_users(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(name, employee code) of those of these users that still exist."""
+    rows = await conn.fetch(
+        "SELECT id, name, employee_code FROM users WHERE organisation_id = $1 AND id = ANY($2)", scope.organisation, ids
+    )
+    return {row["id"]: (row["name"], row["employee_code"]) for row in rows}
+
+
+def _values(user: User) -> tuple[Any, ...]:
+    return (
+        user.name,
+        user.email,
+        user.phone,
+        user.employee_code,
+        user.home_site_id,
+        user.roles,
+        user.admin_of_sites,
+        user.terms,
+        user.reporting_to,
+        user.joining_date,
+        user.probation_period,
+        user.gender,
+        msgspec.json.encode(user.access).decode(),
+    )
+
+
+def _user(row: asyncpg.Record) -> User:
+    return User(
+        id=row["id"],
+        name=row["name"],
+        email=row["email"],
+        phone=row["phone"],
+        employee_code=row["employee_code"],
+        home_site_id=row["home_site_id"],
+        roles=row["roles"],
+        admin_of_sites=row["admin_of_sites"],
+        terms=row["terms"],
+        reporting_to=row["reporting_to"],
+        joining_date=row["joining_date"],
+        probation_period=row["probation_period"],
+        gender=row["gender"],
+        access=msgspec.json.decode(row["access"], type=Access),
+        has_pin=bool(row["pin_hash"]),
+        access_expires_at=row["access_expires_at"],
+        is_active=row["deactivated_at"] is None,
+        deactivated_at=row["deactivated_at"],
+        cards=row["cards"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        version=row["version"],
+    )
+
+
+def _prefixes(search: str) -> str:
+    """A text search query: every word as the beginning of a word. Quoted, it is taken apart as names are."""
+    quoted = [word.replace("\\", "\\\\").replace("'", "''") for word in search.split()]
+    return " & ".join(f"'{word}':*" for word in quoted)
+
+
+def _missing(error: asyncpg.ForeignKeyViolationError) -> str:
+    names = {
+        "site": "site",
+        "reporting": "user",
+        "access_point": "access point",
+        "schedule": "schedule",
+        "user": "user",
+    }
+    constraint = error.constraint_name or ""
+    return f"There is no {next((word for part, word in names.items() if part in constraint), 'thing')} with this id."
+
+
+# ------------------------------------------------------------------------------------------------- roles and terms
+
+
+async def add_roles(conn: Connection, scope: Scope, names: Sequence[str]) -> None:
+    """A new organisation's roles, numbered from 1."""
+    await conn.execute(
+        "INSERT INTO roles SELECT $1, r.id, r.name FROM unnest($2::text[]) WITH ORDINALITY AS r (name, id)",
+        scope.organisation,
+        names,
+    )
+
+
+async def list_roles(conn: Connection, scope: Scope) -> list[Role]:
+    """All of them, also those of modules that are switched off."""
+    rows = await conn.fetch("SELECT id, name FROM roles WHERE organisation_id = $1 ORDER BY id", scope.organisation)
+    return [Role(row["id"], row["name"]) for row in rows]
+
+
+async def modules(conn: Connection, scope: Scope) -> frozenset[str]:
+    """The modules that are switched on."""
+    row = await conn.fetchrow(
+        "SELECT visitor_module AS visitor, attendance_module AS attendance FROM organisations WHERE id = $1",
+        scope.organisation,
+    )
+    return frozenset(name for name, is_on in dict(row or {}).items() if is_on)
+
+
+async def add_term(conn: Connection, scope: Scope, name: str) -> Term | None:
+    """Numbered within the organisation, from 1; None when there is one of this name."""
+    row = await conn.fetchrow(
+        """
+        WITH numbered AS (UPDATE organisations SET last_term_id = last_term_id + 1 WHERE id = $1 RETURNING last_term_id)
+        INSERT INTO terms (organisation_id, id, name) SELECT $1, last_term_id, $2 FROM numbered
+        ON CONFLICT (organisation_id, name) DO NOTHING RETURNING id, name
+        """,
+        scope.organisation,
+        name,
+    )
+    return Term(row["id"], row["name"]) if row else None
+
+
+async def list_terms(conn: Connection, scope: Scope) -> list[Term]:
+    rows = await conn.fetch("SELECT id, name FROM terms WHERE organisation_id = $1 ORDER BY id", scope.organisation)
+    return [Term(row["id"], row["name"]) for row in rows]
+
+
+async def get_term(conn: Connection, scope: Scope, id: int) -> Term:
+    row = await conn.fetchrow(
+        "SELECT id, name FROM terms WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+    )
+    if row is None:
+        raise NotFound
+    return Term(row["id"], row["name"])
+
+
+async def lock_term(conn: Connection, scope: Scope, id: int) -> Term:
+    await conn.execute("SELECT FROM terms WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id)
+    return await get_term(conn, scope, id)
+
+
+async def hold_terms(conn: Connection, scope: Scope, ids: Collection[int]) -> set[int]:
+    """Those of these terms that exist; they stay until commit."""
+    rows = await conn.fetch(
+        "SELECT id FROM terms WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE",
+        scope.organisation,
+        list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
+async def remove_term(conn: Connection, scope: Scope, id: int) -> bool:
+    """False while users have it."""
+    gone = await conn.fetchval(
+        """
+        DELETE FROM terms WHERE organisation_id = $1 AND id = $2
+            AND NOT EXISTS (SELECT FROM users WHERE organisation_id = $1 AND terms @> ARRAY[$2]) RETURNING 1
+        """,
+        scope.organisation,
+        id,
+    )
+    return gone is not None
+
+
+async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
+    """By site; its keys are all sites."""
+    rows = await conn.fetch("SELECT id, timezone FROM sites WHERE organisation_id = $1 ORDER BY id", scope.organisation)
+    return {row["id"]: row["timezone"] for row in rows}
+
+
+# ------------------------------------------------------------------------------------------------- permissions
+
+_PERMISSION = """
+    SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
+        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN 'assigned' ELSE 'pending' END AS state,
+        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN NULL ELSE g.created_at END AS since
+    FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+    LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
+        AND d.key = g.user_id || '.' || g.access_point_id AND d.controller_id = a.controller_id AND d.body IS NOT NULL
+    LEFT JOIN controller_links l ON l.controller_id = a.controller_id
+"""
+
+_REMOVING = """
+    SELECT $2::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at, NULL::bigint AS ends_at,
+        NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
+    FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
+    JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
+    LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
+    WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
+        AND split_part(d.key, '.', 1) = $2::bigint::text AND (d.revision > l.confirmed_revision OR l.frozen)
+        AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
+                        AND g.access_point_id = a.id)
+    GROUP BY a.id
+"""
+
+
+async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Permission]:
+    """All doors of a user, by ascending door; also what is taken away and not yet confirmed."""
+    rows = await conn.fetch(
+        _PERMISSION + " WHERE g.organisation_id = $1 AND g.user_id = $2 UNION ALL" + _REMOVING + "ORDER BY 2",
+        scope.organisation,
+        user,
+    )
+    return [Permission(*row) for row in rows]
+
+
+async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, limit: int) -> list[Permission]:
+    """Who may open a door, by ascending user."""
+    rows = await conn.fetch(
+        _PERMISSION
+        + " WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4",
+        scope.organisation,
+        door,
+        after,
+        limit,
+    )
+    return [Permission(*row) for row in rows]
+
+
+async def slice_permissions_at(
+    conn: Connection, scope: Scope, door: int, skip: int, limit: int
+) -> tuple[list[Permission], int]:
+    """Who may open a door, by ascending user, and how many may in all."""
+    rows = await conn.fetch(
+        "SELECT user_id FROM grants WHERE organisation_id = $1 AND access_point_id = $2"
+        " ORDER BY user_id OFFSET $3 LIMIT $4",
+        scope.organisation,
+        door,
+        skip,
+        limit,
+    )
+    total: int = await conn.fetchval(
+        "SELECT count(*) FROM grants WHERE organisation_id = $1 AND access_point_id = $2", scope.organisation, door
+    )
+    return await permissions_of_pairs(conn, scope, [(row["user_id"], door) for row in rows]), total
+
+
+async def permissions_of_pairs(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> list[Permission]:
+    """Those of these (user, door) pairs that are granted, ascending."""
+    rows = await conn.fetch(
+        _PERMISSION
+        + """
+        JOIN unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
+            ON g.user_id = p.user_id AND g.access_point_id = p.door
+        WHERE g.organisation_id = $1 ORDER BY g.user_id, g.access_point_id
+        """,
+        scope.organisation,
+        *_columns(pairs),
+    )
+    return [Permission(*row) for row in rows]
+
+
+async def unconfirmed(conn: Connection, scope: Scope, pairs: Collection[Pair], now: int) -> tuple[list[int], list[int]]:
+    """(online, offline) controllers that have not confirmed what became of these (user, door) pairs."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT d.controller_id, l.online_until > $3 AS online FROM unnest($2::text[]) AS t (key)
+        JOIN desired_records d ON d.organisation_id = $1 AND d.kind = 'grant' AND d.key = t.key
+        JOIN controller_links l ON l.controller_id = d.controller_id
+        WHERE d.revision > l.confirmed_revision OR l.frozen ORDER BY 1
+        """,
+        scope.organisation,
+        [f"{user}.{door}" for user, door in pairs],
+        now,
+    )
+    return [r[0] for r in rows if r["online"]], [r[0] for r in rows if not r["online"]]
+
+
+async def grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> dict[Pair, Limits]:
+    """Those of these (user, door) pairs that are granted."""
+    rows = await conn.fetch(
+        """
+        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id
+        FROM unnest($2::bigint[], $3::integer[]) AS p (user_id, door) JOIN grants g
+            ON g.organisation_id = $1 AND g.user_id = p.user_id AND g.access_point_id = p.door
+        """,
+        scope.organisation,
+        *_columns(pairs),
+    )
+    return {(row[0], row[1]): Limits(row[2], row[3], row[4]) for row in rows}
+
+
+async def put_grants(conn: Connection, scope: Scope, changes: Sequence[GrantChange], now: int) -> None:
+    """Gives or changes grants; raises NotFound for a user, door or schedule that is not there."""
+    limits = [change.after or Limits() for change in changes]
+    try:
+        await conn.execute(
+            """
+            INSERT INTO grants
+                (organisation_id, user_id, access_point_id, starts_at, ends_at, schedule_id, created_at)
+            SELECT $1, g.*, $7 FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) AS g
+            ON CONFLICT (organisation_id, user_id, access_point_id) DO UPDATE
+                SET starts_at = EXCLUDED.starts_at, ends_at = EXCLUDED.ends_at, schedule_id = EXCLUDED.schedule_id
+            """,
+            scope.organisation,
+            *_columns([change.pair for change in changes]),
+            [limit.starts_at for limit in limits],
+            [limit.ends_at for limit in limits],
+            [limit.schedule_id for limit in limits],
+            now,
+        )
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound(_missing(error)) from None
+
+
+async def remove_grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> None:
+    """Takes (user, door) pairs away; one that is not there is nothing."""
+    await conn.execute(
+        """
+        DELETE FROM grants g USING unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
+        WHERE g.organisation_id = $1 AND g.user_id = p.user_id AND g.access_point_id = p.door
+        """,
+        scope.organisation,
+        *_columns(pairs),
+    )
+
+
+def _columns(pairs: Collection[Pair]) -> tuple[list[int], list[int]]:
+    return [user for user, _ in pairs], [door for _, door in pairs]
+
+
+async def doors_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[tuple[int, int]]:
+    """(user, door) of all grants of these users."""
+    rows = await conn.fetch(
+        "SELECT user_id, access_point_id FROM grants WHERE organisation_id = $1 AND user_id = ANY($2)",
+        scope.organisation,
+        list(users),
+    )
+    return [(row["user_id"], row["access_point_id"]) for row in rows]
+
+
+# ------------------------------------------------------------------------------------------------- cards
+
+
+async def add_card(conn: Connection, scope: Scope, user: int, number: int, is_saams: bool, now: int) -> Card | None:
+    """None when somebody has a card with this number."""
+    row = await conn.fetchrow(
+        """
+        INSERT INTO cards (organisation_id, number, user_id, is_saams, created_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (organisation_id, number) DO NOTHING RETURNING *
+        """,
+        scope.organisation,
+        number,
+        user,
+        is_saams,
+        now,
+    )
+    return _card(row, whole=True) if row else None
+
+
+async def find_card(conn: Connection, scope: Scope, number: int) -> Card | None:
+    row = await conn.fetchrow(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND number = $2", scope.organisation, number
+    )
+    return _card(row, whole=True) if row else None
+
+
+async def cards_of(conn: Connection, scope: Scope, users: Collection[int], whole: bool = False) -> list[Card]:
+    rows = await conn.fetch(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = ANY($2) ORDER BY id",
+        scope.organisation,
+        list(users),
+    )
+    return [_card(row, whole) for row in rows]
+
+
+async def saams_cards_of(conn: Connection, scope: Scope, users: Collection[int]) -> dict[int, Card]:
+    """By user: the card that the SAAMS wire assigned."""
+    rows = await conn.fetch(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = ANY($2) AND is_saams",
+        scope.organisation,
+        list(users),
+    )
+    return {row["user_id"]: _card(row, whole=True) for row in rows}
+
+
+async def make_saams(conn: Connection, scope: Scope, id: int) -> None:
+    """A card that its holder has already becomes the one of the SAAMS wire."""
+    await conn.execute(
+        "UPDATE cards SET is_saams = true WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+    )
+
+
+async def get_card(conn: Connection, scope: Scope, user: int, id: int) -> Card:
+    row = await conn.fetchrow(
+        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = $2 AND id = $3", scope.organisation, user, id
+    )
+    if row is None:
+        raise NotFound
+    return _card(row, whole=True)
+
+
+async def remove_card(conn: Connection, scope: Scope, id: int) -> None:
+    await conn.execute("DELETE FROM cards WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+
+
+def _card(row: asyncpg.Record, whole: bool) -> Card:
+    return Card(
+        id=row["id"],
+        user_id=row["user_id"],
+        last_digits=str(row["number"])[-4:],
+        number=row["number"] if whole else None,
+        created_at=row["created_at"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------- schedules
+
+
+async def add_schedule(conn: Connection, scope: Scope, draft: ScheduleDraft) -> Schedule:
+    row = await conn.fetchrow(
+        """
+        INSERT INTO schedules (organisation_id, name, week, holiday) VALUES ($1, $2, $3::jsonb, $4::jsonb) RETURNING *
+        """,
+        scope.organisation,
+        draft.name,
+        msgspec.json.encode(draft.week).decode(),
+        msgspec.json.encode(draft.holiday).decode(),
+    )
+    return _schedule(row)
+
+
+async def lock_schedule(conn: Connection, scope: Scope, id: int) -> Schedule:
+    row = await conn.fetchrow(
+        "SELECT * FROM schedules WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+    )
+    return _schedule(row)
+
+
+async def get_schedule(conn: Connection, scope: Scope, id: int) -> Schedule:
+    row = await conn.fetchrow("SELECT * FROM schedules WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    return _schedule(row)
+
+
+async def page_schedules(conn: Connection, scope: Scope, after: int, limit: int) -> list[Schedule]:
+    rows = await conn.fetch(
+        "SELECT * FROM schedules WHERE organisation_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        scope.organisation,
+        after,
+        limit,
+    )
+    return [_schedule(row) for row in rows]
+
+
+async def change_schedule(conn: Connection, scope: Scope, schedule: Schedule) -> None:
+    await conn.execute(
+        """
+        UPDATE schedules SET name = $3, week = $4::jsonb, holiday = $5::jsonb WHERE organisation_id = $1 AND id = $2
+        """,
+        scope.organisation,
+        schedule.id,
+        schedule.name,
+        msgspec.json.encode(schedule.week).decode(),
+        msgspec.json.encode(schedule.holiday).decode(),
+    )
+
+
+async def remove_schedule(conn: Connection, scope: Scope, id: int) -> bool:
+    """False while permissions use it."""
+    try:
+        await conn.execute("DELETE FROM schedules WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    except asyncpg.ForeignKeyViolationError:
+        return False
+    return True
+
+
+def _schedule(row: asyncpg.Record | None) -> Schedule:
+    if row is None:
+        raise NotFound
+    week = msgspec.json.decode(row["week"], type=list[list[Interval]])
+    return Schedule(row["id"], row["name"], week, msgspec.json.decode(row["holiday"], type=list[Interval]))
+
+
+async def get_holidays(conn: Connection, scope: Scope, site: int) -> list[date]:
+    rows = await conn.fetch(
+        "SELECT day FROM holidays WHERE organisation_id = $1 AND site_id = $2 ORDER BY day", scope.organisation, site
+    )
+    return [row["day"] for row in rows]
+
+
+async def set_holidays(conn: Connection, scope: Scope, site: int, days: Sequence[date]) -> None:
+    await conn.execute("DELETE FROM holidays WHERE organisation_id = $1 AND site_id = $2", scope.organisation, site)
+    await conn.execute("INSERT INTO holidays SELECT $1, $2, unnest($3::date[])", scope.organisation, site, list(days))
+
+
+# ------------------------------------------------------------------------------------------------- desired state
+
+
+async def person_records(
+    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each user at each controller where they have a grant."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT ON (u.id, a.controller_id) a.controller_id, u.id, u.deactivated_at IS NULL AS is_active,
+            u.access, u.access_expires_at, u.pin_salt, u.pin_hash
+        FROM users u JOIN grants g ON g.organisation_id = u.organisation_id AND g.user_id = u.id
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE u.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR u.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        """,
+        scope.organisation,
+        None if users is None else list(users),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def card_records(
+    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each card at each controller where its holder has a grant; without `controllers` also, at none, all others."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT c.id, c.number, c.user_id, a.controller_id
+        FROM cards c LEFT JOIN (grants g
+            JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+                AND a.controller_id IS NOT NULL
+        ) ON g.organisation_id = c.organisation_id AND g.user_id = c.user_id
+        WHERE c.organisation_id = $1 AND ($2::bigint[] IS NULL OR c.user_id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        """,
+        scope.organisation,
+        None if users is None else list(users),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def grant_records(
+    conn: Connection, scope: Scope, pairs: Collection[Pair], doors: Collection[int]
+) -> list[asyncpg.Record]:
+    """The grants of these (user, door) pairs and of these doors, where the door has a controller."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
+        FROM (
+            SELECT o.* FROM unnest($2::bigint[], $3::integer[]) AS p (user_id, door) JOIN grants o
+                ON o.organisation_id = $1 AND o.user_id = p.user_id AND o.access_point_id = p.door
+            UNION SELECT o.* FROM grants o WHERE o.organisation_id = $1 AND o.access_point_id = ANY($4::integer[])
+        ) AS g
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE a.controller_id IS NOT NULL
+        """,
+        scope.organisation,
+        *_columns(pairs),
+        list(doors),
+    )
+    return rows
+
+
+async def grant_records_at(conn: Connection, scope: Scope, controllers: Collection[int]) -> list[asyncpg.Record]:
+    """All grants at the doors of these controllers."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
+        FROM access_points a JOIN grants g ON g.organisation_id = a.organisation_id AND g.access_point_id = a.id
+        WHERE a.organisation_id = $1 AND a.controller_id = ANY($2)
+        """,
+        scope.organisation,
+        list(controllers),
+    )
+    return rows
+
+
+async def granted_at(conn: Connection, scope: Scope, doors: Collection[int]) -> set[tuple[int, int]]:
+    """(user, door) of the grants at these doors, and of those that controllers hold for them."""
+    rows = await conn.fetch(
+        """
+        SELECT user_id, access_point_id FROM grants WHERE organisation_id = $1 AND access_point_id = ANY($2)
+        UNION SELECT split_part(key, '.', 1)::bigint, split_part(key, '.', 2)::integer FROM desired_records
+            WHERE organisation_id = $1 AND kind = 'grant' AND body IS NOT NULL
+                AND split_part(key, '.', 2) = ANY($2::integer[]::text[])
+        """,
+        scope.organisation,
+        list(doors),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def schedule_records(
+    conn: Connection, scope: Scope, schedules: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each schedule at each controller that holds a grant with it."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT DISTINCT ON (s.id, a.controller_id) s.id, s.week, s.holiday, a.controller_id
+        FROM schedules s JOIN grants g ON g.organisation_id = s.organisation_id AND g.schedule_id = s.id
+        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        WHERE s.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR s.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        """,
+        scope.organisation,
+        None if schedules is None else list(schedules),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def schedule_ids(conn: Connection, scope: Scope) -> list[int]:
+    rows = await conn.fetch("SELECT id FROM schedules WHERE organisation_id = $1", scope.organisation)
+    return [row["id"] for row in rows]
+
+
+async def schedules_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[int]:
+    """The schedules in the grants of these users."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT schedule_id FROM grants
+        WHERE organisation_id = $1 AND user_id = ANY($2) AND schedule_id IS NOT NULL
+        """,
+        scope.organisation,
+        list(users),
+    )
+    return [row["schedule_id"] for row in rows]
+
+
+async def holiday_records(
+    conn: Connection, scope: Scope, sites: Collection[int] | None, controllers: Collection[int] | None
+) -> list[asyncpg.Record]:
+    """Each site's holidays at each controller that runs one of its doors."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT h.site_id, a.controller_id, array_agg(DISTINCT h.day ORDER BY h.day) AS days
+        FROM holidays h JOIN access_points a ON a.organisation_id = h.organisation_id AND a.site_id = h.site_id
+        WHERE h.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::integer[] IS NULL OR h.site_id = ANY($2))
+            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        GROUP BY h.site_id, a.controller_id
+        """,
+        scope.organisation,
+        None if sites is None else list(sites),
+        None if controllers is None else list(controllers),
+    )
+    return rows
+
+
+async def sites_of(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
+    rows = await conn.fetch(
+        "SELECT DISTINCT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)",
+        scope.organisation,
+        list(doors),
+    )
+    return [row["site_id"] for row in rows]

@@ -1,0 +1,158 @@
+"""The records of history and doors on the SAAMS wire."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from latchwork.cloud.kernel.ids import is_id
+from latchwork.cloud.passages.model import Search
+from latchwork.cloud.people.rules import moments
+from latchwork.cloud.saams import lenient
+from latchwork.cloud.saams.lenient import Ids, Text, wrong
+from latchwork.cloud.saams.wire import Pagination, iso
+from latchwork.cloud.saams.wire_people import House
+from latchwork.cloud.saams.wire_people import Search as PersonSearch
+from latchwork.wire.api.passages import Passage
+from latchwork.wire.api.sites import Site
+
+ACCESS_TYPES = {"qr": "qr", "card": "card", "phone": "mobile", "remote": "remote"}
+"""By credential."""
+_CREDENTIALS = {access_type: credential for credential, access_type in ACCESS_TYPES.items()}
+_GAP = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$|Z$)")
+
+
+# ------------------------------------------------------------------------------------------------- in
+
+
+class Range(msgspec.Struct, frozen=True, rename="camel"):
+    start_date: Text = None
+    end_date: Text = None
+
+
+class HistoryFilters(msgspec.Struct, frozen=True, rename="camel"):
+    access_points: Ids = None
+    reporting_manager: Ids = None
+    roles: Ids = None
+    terms: Ids = None
+    users: Ids = None
+    sites: Ids = None
+    direction: str | None = None
+    access_types: list[str | None] | str | None = None
+    start: Text = None
+    end: Text = None
+    access_range: Range | str | None = None
+    employee_id: Text = None
+    name: Text = None
+    location: Text = None
+    s: PersonSearch | str | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    pagination: Pagination | None = None
+    filters: HistoryFilters | None = None
+
+
+class DoorState(msgspec.Struct, frozen=True, rename="camel"):
+    door_state: Literal["access_control", "unlocked", "locked"]
+
+
+def wanted(asked: HistoryFilters | None, house: House) -> Search:
+    """The entries that are meant: only doors that opened."""
+    filters = asked or HistoryFilters()
+    s = filters.s if isinstance(filters.s, PersonSearch) else PersonSearch()
+    span = filters.access_range if isinstance(filters.access_range, Range) else Range()
+    timezone = house.timezone(None)
+    first = lenient.some(filters.start) or lenient.some(span.start_date)
+    last = lenient.some(filters.end) or lenient.some(span.end_date)
+    return Search(
+        doors=_some(filters.access_points, "accessPoints"),
+        sites=_some(filters.sites, "sites"),
+        users=_some(filters.users, "users"),
+        direction=_direction(filters.direction),
+        credentials=_credentials(filters.access_types),
+        granted=True,
+        from_at=_moment(first, timezone, "start")[0] if first else None,
+        to_at=_moment(last, timezone, "end")[1] if last else None,
+        name=lenient.some(filters.name) or lenient.some(s.name),
+        employee_code=lenient.some(filters.employee_id) or lenient.some(s.employee_id),
+        email=lenient.some(s.email),
+        phone=lenient.some(s.phone),
+        roles=_roles(filters.roles, house),
+        terms=_some(filters.terms, "terms"),
+        managers=_some(filters.reporting_manager, "reportingManager"),
+        location=lenient.some(filters.location),
+    )
+
+
+def _some(values: Ids, field: str) -> list[int] | None:
+    """None where nothing was sent; what can be no id is dropped, and finds nothing."""
+    asked = lenient.ids(values, field)
+    return [id for id in asked if is_id(id)] if asked else None
+
+
+def _roles(values: Ids, house: House) -> list[str] | None:
+    asked = _some(values, "roles")
+    return None if asked is None else [house.roles[id] for id in asked if id in house.roles]
+
+
+def _direction(asked: str | None) -> str | None:
+    if asked in (None, "", "entry", "exit"):
+        return asked or None
+    raise wrong("direction", "direction is entry or exit.")
+
+
+def _credentials(asked: list[str | None] | str | None) -> list[str] | None:
+    """Types of other systems find nothing."""
+    types = [text for one in (asked if isinstance(asked, list) else [asked]) if (text := lenient.text(one))]
+    return [_CREDENTIALS[one] for one in types if one in _CREDENTIALS] if types else None
+
+
+def _moment(written: str, timezone: str, field: str) -> tuple[int, int]:
+    """From and before: the second, or the day, that is named."""
+    try:
+        return moments(_GAP.sub("", written), {0: timezone})[0]
+    except ValueError:
+        raise wrong(field, lenient.not_iso(written, field, "2030-12-31 18:00:00 +05:30")) from None
+
+
+# ------------------------------------------------------------------------------------------------- out
+
+
+def entry(passage: Passage, sites: Mapping[int, Site]) -> dict[str, Any]:
+    """Every key of the contract; what is not known here is said in docs/saams.md."""
+    user = _user(passage)
+    site = sites.get(passage.site_id or 0)
+    return {
+        "id": passage.number,
+        "accessorId": user["id"],
+        "accessedAt": int(passage.at),
+        "latitude": None,
+        "longitude": None,
+        "direction": passage.direction,
+        "accessType": ACCESS_TYPES[passage.credential],
+        "mobileAccessMode": "tap_to_access" if passage.credential == "phone" else None,
+        "createdAt": iso(int(passage.recorded_at)),
+        "user": user,
+        "accessPoint": {
+            "id": passage.access_point_id,
+            "name": passage.access_point_name,
+            "location": (site.location or site.name) if site else "",
+            "forAttendance": False,
+            "forAaccess": True,
+        },
+    }
+
+
+def _user(passage: Passage) -> dict[str, Any]:
+    """Always an object: a user, a visitor by the client's key, or the client that opened the door from afar."""
+    if passage.user is not None:
+        id, name, code = passage.user.id, passage.user.name, passage.user.employee_code
+    elif passage.visitor is not None:
+        id, name, code = passage.visitor.id, passage.visitor.key, ""
+    else:
+        id, name, code = 0, passage.requested_by.name if passage.requested_by else "", ""
+    return {"id": id, "name": name, "employeeCode": code, "attributes": []}

@@ -1,0 +1,173 @@
+"""One attempt from its gathering to the strike.
+
+Order, always: gather, decide, count, journal, strike. Between the first three nothing else runs, so that nobody guesses
+twice at once; a grant is durable before the strike moves (design §1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from latchwork.edge.clock import Clock, Reading
+from latchwork.edge.door import Input
+from latchwork.edge.doors import LiveDoor
+from latchwork.edge.journal import Journal
+from latchwork.edge.refusals import Refusals
+from latchwork.edge.slowdown import Slowdown
+from latchwork.edge.snapshot import gather_all
+from latchwork.edge.store import Store
+from latchwork.edge.tried import Tried
+from latchwork.policy.decide import decide
+from latchwork.policy.model import Attempt, CardRead, Decision, Degraded, Mode, Snapshot
+from latchwork.policy.reasons import Reason
+from latchwork.wire.facts import AccessDecided, AnyFact, StrikeWithheld
+
+log = logging.getLogger(__name__)
+
+Done = TypeVar("Done")
+
+COMMIT_SECONDS: Final = 0.25
+"""How long a door waits for its journal."""
+
+
+class Attempts:
+    """Carries attempts to their end. Event loop's thread only."""
+
+    def __init__(self, store: Store, journal: Journal, clock: Clock, doors: Mapping[int, LiveDoor]) -> None:
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._doors = doors
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._refusals = Refusals(self.note)
+        self._slowdown = Slowdown(journal.misses())
+
+    def carry_out(self, begun: Coroutine[None, None, Done]) -> asyncio.Task[Done]:
+        """Something that goes on whoever stops waiting for it, and that `close` waits for."""
+        task = asyncio.create_task(begun)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def close(self) -> None:
+        """Ends the attempts under way and writes what was counted."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        self._refusals.flush()
+
+    def note(self, fact: AnyFact) -> None:
+        """Journals without waiting; a failure is logged by the journal."""
+        self._journal.submit(fact, self._clock.read().base)
+
+    def forget_old(self, at: float) -> None:
+        """Forgets wrong PINs that are forgiven."""
+        self._slowdown.forget_before(at)
+
+    async def decide(
+        self,
+        live: LiveDoor | None,
+        attempt: Attempt,
+        reading: Reading,
+        command: int | None = None,
+        deadline: float = math.inf,
+    ) -> Decision:
+        """Decides, journals and, when granted, releases the door; not after `deadline` on the monotonic clock."""
+        snapshot, holder = gather_all(self._store, self._journal, attempt, self._clock.heard_at, self._slowdown)
+        decision = decide(snapshot, attempt)
+        if live is None and decision.granted:
+            decision = Decision(Reason.UNKNOWN_DOOR)
+        tried = Tried(attempt, holder, command)
+        counted = self._count(tried, snapshot, decision)
+        if live is None or not decision.granted:
+            await self._journal_refusal(tried.fact(decision), reading, counted)
+            return decision
+        decision = await self._journal_grant(live, snapshot, tried, decision, reading, deadline)
+        if decision.granted:
+            live.handle(Input.GRANTED)
+        return decision
+
+    # Guessing
+
+    def _count(self, tried: Tried, snapshot: Snapshot, decision: Decision) -> Future[int] | None:
+        """Counts what was wrong; a wrong PIN is also written down, and the answer waits for that."""
+        attempt, card = tried.attempt, tried.card
+        if not isinstance(attempt.evidence, CardRead):
+            return None
+        if card is None:
+            if decision.reason is Reason.UNKNOWN_CREDENTIAL:
+                self._slowdown.unknown_card((attempt.access_point, attempt.direction), attempt.at)
+            return None
+        if decision.reason is Reason.PIN_WRONG:
+            return self._journal.remember_misses(card, self._slowdown.wrong_pin(card, attempt.at))
+        asked = snapshot.door is not None and snapshot.door.needs_pin
+        if decision.granted and asked and self._slowdown.right_pin(card):
+            self._journal.forget_misses(card)
+        return None
+
+    # Journalling
+
+    async def _journal_refusal(self, fact: AccessDecided, reading: Reading, counted: Future[int] | None) -> None:
+        if not self._refusals.is_repeated(fact):
+            await is_durable(self._journal.submit(fact, reading.base))
+        if counted is not None:
+            await is_durable(counted)
+
+    async def _journal_grant(
+        self,
+        live: LiveDoor,
+        snapshot: Snapshot,
+        tried: Tried,
+        decision: Decision,
+        reading: Reading,
+        deadline: float,
+    ) -> Decision:
+        """The decision once it is durable; within `COMMIT_SECONDS` if it is not, what the door's degraded mode says.
+
+        What has changed meanwhile counts: a door taken away or in lockdown does not open, nor does one too late.
+        """
+        entry = self._journal.submit(tried.fact(decision), reading.base, tried.use())
+        durable = await is_durable(entry)
+        if self._doors.get(tried.attempt.access_point) is not live:
+            return self._withhold(entry, tried, Decision(Reason.UNKNOWN_DOOR))
+        if live.mode is Mode.LOCKED:
+            return self._withhold(entry, tried, Decision(Reason.LOCKDOWN))
+        admitted = durable or (snapshot.door is not None and snapshot.door.degraded is Degraded.ADMIT)
+        if not admitted or self._clock.elapsed() >= deadline:
+            return self._withhold(entry, tried, Decision(Reason.JOURNAL_UNAVAILABLE))
+        if not durable:
+            log.error("door %d opens without its journal, as it was told to", tried.attempt.access_point)
+        return decision
+
+    def _withhold(self, entry: Future[int], tried: Tried, refused: Decision) -> Decision:
+        """The refusal, after seeing to it that the journal tells it too, now or when it can."""
+        entry.cancel()
+        self.carry_out(self._tell_withheld(entry, tried, refused))
+        return refused
+
+    async def _tell_withheld(self, entry: Future[int], tried: Tried, refused: Decision) -> None:
+        """The door did not open on this grant; says so, and takes back the use of its pass if that was remembered."""
+        late = asyncio.wrap_future(entry)
+        await asyncio.wait({late})
+        if _failed(late):
+            self.note(tried.fact(refused))
+            return
+        reading = self._clock.read()
+        withheld = StrikeWithheld(at=reading.at, door=tried.attempt.access_point, number=late.result())
+        self._journal.withhold(withheld, reading.base)
+
+
+async def is_durable(entry: Future[int]) -> bool:
+    """True when the entry is committed within `COMMIT_SECONDS`; an entry still under way goes on."""
+    waited = asyncio.wrap_future(entry)
+    waited.add_done_callback(_failed)
+    await asyncio.wait({waited}, timeout=COMMIT_SECONDS)
+    return waited.done() and not _failed(waited)
+
+
+def _failed(entry: asyncio.Future[int]) -> bool:
+    return entry.cancelled() or entry.exception() is not None

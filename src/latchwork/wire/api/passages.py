@@ -1,0 +1,155 @@
+"""Who came and went; how doors stand; opening one from afar; why a door said yes or no."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from latchwork.wire.api.events import Actor
+from latchwork.wire.api.problems import Problem
+
+Direction = Literal["entry", "exit"]
+Credential = Literal["qr", "card", "phone", "remote"]
+ModeName = Literal["access_control", "unlocked", "locked"]
+
+
+class PassageUser(msgspec.Struct, frozen=True, rename="camel"):
+    """A user, by the name they had then."""
+
+    id: int
+    name: str
+    employee_code: str
+
+
+class PassageVisitor(msgspec.Struct, frozen=True, rename="camel"):
+    """A visitor, by the key and name they had then."""
+
+    id: int
+    key: str
+    name: str
+    meeting_id: int | None
+
+
+class Passage(msgspec.Struct, frozen=True, rename="camel"):
+    """Somebody presented something at a door, or opened it from afar. `number` is its event's."""
+
+    number: int
+    at: float
+    """When it happened, as the door saw it."""
+    recorded_at: float
+    access_point_id: int
+    access_point_name: str
+    site_id: int | None
+    direction: Direction
+    granted: bool
+    reason: str
+    sentence: str
+    withheld: bool
+    """Granted, but the door stayed shut: the entry could not be written down in time."""
+    credential: Credential
+    card_last_digits: str | None
+    user: PassageUser | None
+    visitor: PassageVisitor | None
+    requested_by: Actor | None
+    """For a remote unlock: who asked."""
+    count: int
+    """How many identical refusals this stands for."""
+
+
+class DoorMode(msgspec.Struct, frozen=True, rename="camel"):
+    """How a door stands: decides by attempt, stands open for everybody, or opens for nobody."""
+
+    access_point_id: int
+    mode: ModeName
+    until: int | None
+    """When it goes back to access_control by itself."""
+    confirmed: bool | None
+    """Whether the door's controller has confirmed it; null: the door has no controller."""
+
+
+class DoorModeDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    mode: ModeName
+    until: int | None = None
+    """Epoch seconds; absent: until it is changed."""
+    minutes: int | None = None
+    """Instead of `until`: so long from now."""
+
+
+class UnlockDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    user_id: int | None = None
+    """Whose permission counts; absent: the client's own."""
+
+
+class Unlocked(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of a remote unlock."""
+
+    id: int
+    outcome: Literal["done", "refused", "unknown"]
+    """unknown: it was sent and nothing came back in time; the door may have opened."""
+    reason: str
+    sentence: str
+
+
+class CardEnrolmentDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    user_id: int
+    seconds: int = 30
+    """How long the reader waits for the card: 5 to 120."""
+
+
+class Question(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Either `eventNumber`, or `accessPointId` and exactly one of `userId`, `cardNumber` and `qrData`."""
+
+    access_point_id: int | None = None
+    direction: Direction = "entry"
+    user_id: int | None = None
+    way: Literal["card", "mobile", "remote"] = "card"
+    """By which way in, for a `userId`."""
+    card_number: int | None = None
+    qr_data: str | None = None
+    at: float | None = None
+    """Absent: now."""
+    event_number: int | None = None
+    """An entry or refusal of the past."""
+
+
+class Explained(msgspec.Struct, frozen=True, rename="camel"):
+    """What the one decision says on the cloud's own records."""
+
+    granted: bool
+    reason: str
+    sentence: str
+    subject: str
+    """What decided: `permission/7.3`, `schedule/2`, `user/7`, `meeting/17` or `access_point/3`; empty: not known."""
+    access_point_id: int
+    direction: Direction
+    at: float
+    controller_has_it: bool | None
+    """Whether the door's controller has confirmed all that this rests on; null: the door has no controller."""
+
+
+class Decided(msgspec.Struct, frozen=True, rename="camel"):
+    """What a controller decided."""
+
+    event_number: int
+    granted: bool
+    reason: str
+    sentence: str
+    at: float
+
+
+class Explanation(msgspec.Struct, frozen=True, rename="camel"):
+    decision: Explained | None
+    """Null: what was shown then is not known any more, so nothing can be asked about it."""
+    then: Decided | None = None
+    """With `eventNumber`: what the door's controller decided then; `decision` is what it would be now."""
+
+
+class DoorOffline(Problem):
+    status, code = 409, "door_offline"
+    sentence = "The door cannot be reached now; it was not opened."
+
+
+class NoCardPresented(Problem):
+    status, code = 409, "no_card_presented"
+    sentence = "No card was presented in time; please start again."
