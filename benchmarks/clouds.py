@@ -20,6 +20,7 @@ from latchwork.cloud.controllers import enrolment
 from latchwork.cloud.kernel.migrate import migrate
 from latchwork.cloud.kernel.postgres import embedded
 from latchwork.cloud.kernel.settings import Settings, read_settings
+from latchwork.cloud.sessions.service import Sessions
 from latchwork.cloud.sites import service as sites
 from latchwork.wire.api.accounts import Client
 from latchwork.wire.api.controllers import ControllerDraft
@@ -76,7 +77,7 @@ async def _furnish(office: Office) -> tuple[list[int], int]:
 
 async def _token(office: Office, settings: Settings, client: Client) -> tuple[Tokens, str]:
     """A token that a client could have got from `/oauth2/token`."""
-    tokens = Tokens(office.database, office.seal, office.hints, settings.public_url)
+    tokens = Tokens(office.database, office.seal, office.hints, settings.public_url, Sessions())
     now = int(time.time())
     await tokens.load_keys(now)
     async with office.database.connection() as conn:

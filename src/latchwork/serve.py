@@ -17,24 +17,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from latchwork.cloud.app import create_app
 from latchwork.cloud.kernel.postgres import embedded
 from latchwork.cloud.kernel.settings import Settings, read_settings
-from latchwork.web.app import Credentials, create_web
+from latchwork.web.app import Website
 from latchwork.wire.link import MAX_FRAME_BYTES
-
-WEB_PATHS = ("/", "/live")
-WEB_FOLDER = "/static/"
 
 
 class Composed:
-    """The cloud and the website as one ASGI application; with `page` credentials the first page asks for none."""
+    """The cloud and the website as one ASGI application."""
 
-    def __init__(self, settings: Settings, dsn: str, page: Credentials | None = None) -> None:
+    def __init__(self, settings: Settings, dsn: str) -> None:
         self.ending = asyncio.Event()
         """Set when the server begins to stop: what waits for news does not wait any longer."""
         self._cloud = create_app(settings, dsn, self.ending)
-        self._web = create_web(self._cloud, page, ending=self.ending)
+        secure = settings.public_url.startswith("https://")
+        self._web = Website(self._cloud, secure=secure, proxy_trusted=settings.proxy_trusted, ending=self.ending)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        is_web = scope["type"] == "http" and (scope["path"] in WEB_PATHS or scope["path"].startswith(WEB_FOLDER))
+        is_web = scope["type"] == "http" and self._web.owns(scope["path"])
         await (self._web if is_web else self._cloud)(scope, receive, send)
 
 

@@ -44,6 +44,8 @@ def settings(folder: Path = Path("/nonexistent"), **changes: Any) -> Settings:
         public_url=PUBLIC_URL,
         tls_fingerprint="",
         proxy_trusted=False,
+        smtp_url=None,
+        mail_from="latchwork@cloud.test",
         pool_size=10,
     )
     return replace(plain, **changes)

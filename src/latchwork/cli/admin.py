@@ -119,6 +119,14 @@ def set_rate(
         out.print(f"Client {id} may call {per_second} times a second, {burst} at once.")
 
 
+@admin.command("administrator")
+def add_administrator(name: str, email: str, organisation: Organisation, data: DataFolder = None) -> None:
+    """Makes a super administrator, and shows the link with which they choose a password for the website."""
+    with told():
+        url = settings_of(data, os.environ).public_url
+        show(_run(data, lambda office: office_work.add_administrator(office, organisation, name, email, url)))
+
+
 # ------------------------------------------------------------------------------------------------- keys
 
 key = typer.Typer(help="Keys that sign visitors' passes and access tokens.", no_args_is_help=True)

@@ -27,12 +27,16 @@ from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.texts import name_errors
 from latchwork.cloud.kernel.work import Connection, Database, Scope, UseCase, Work, open_pool
 from latchwork.cloud.people import service as people
+from latchwork.cloud.sessions.links import password_url
+from latchwork.cloud.sessions.rules import LINK_SECONDS
 from latchwork.cloud.sites import service as sites
 from latchwork.cloud.sites import store as site_store
 from latchwork.wire.api.accounts import Client, ClientDraft, Organisation, PassKey
 from latchwork.wire.api.controllers import Controller, ControllerDraft, ControllerPatch, EnrolmentCode
 from latchwork.wire.api.events import Actor
+from latchwork.wire.api.people import UserDraft
 from latchwork.wire.api.problems import Invalid
+from latchwork.wire.api.sessions import Invitation
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 
 T = TypeVar("T")
@@ -131,6 +135,18 @@ async def add_pass_key(office: Office, organisation: int) -> PassKey:
 
 async def activate_pass_key(office: Office, organisation: int, kid: str, accept_unconfirmed: bool) -> PassKey:
     return await office.run(organisation, lambda work: controllers.activate_pass_key(work, kid, accept_unconfirmed))
+
+
+async def add_administrator(office: Office, organisation: int, name: str, email: str, url: str) -> Invitation:
+    """A super administrator, and the link with which they choose a password."""
+    draft = UserDraft(name, email=email, roles=["super_admin"])
+
+    async def add(work: Work) -> Invitation:
+        user = await people.add_user(work, draft)
+        _, token = await people.invite(work, user.id)
+        return Invitation(password_url(url, token), work.now + LINK_SECONDS, mailed=False)
+
+    return await office.run(organisation, add)
 
 
 async def pass_keys(office: Office, organisation: int) -> list[PassKey]:

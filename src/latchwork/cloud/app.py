@@ -52,6 +52,10 @@ from latchwork.cloud.people import endpoints as people
 from latchwork.cloud.saams import endpoints as saams
 from latchwork.cloud.saams.calls import answer_failure as answer_saams_failure
 from latchwork.cloud.saams.calls import is_ours as is_saams
+from latchwork.cloud.sessions import endpoints as sessions
+from latchwork.cloud.sessions import store as session_store
+from latchwork.cloud.sessions.mail import Mail
+from latchwork.cloud.sessions.service import Sessions
 from latchwork.cloud.sites import endpoints as sites
 from latchwork.cloud.visitors import desired as visits
 from latchwork.cloud.visitors import endpoints as visitors
@@ -87,6 +91,7 @@ def create_app(settings: Settings, dsn: str, ending: asyncio.Event | None = None
             reference_style,
             *oauth.endpoints,
             *accounts.endpoints,
+            *sessions.endpoints,
             *events.endpoints,
             *sites.endpoints,
             *controllers.endpoints,
@@ -152,7 +157,7 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
     seal = Seal(read_master_key(settings.master_key, settings.data))
     pool = await open_pool(dsn, settings.pool_size)
     database = compose(pool, hints)
-    tokens = Tokens(database, seal, hints, settings.public_url)
+    tokens = Tokens(database, seal, hints, settings.public_url, Sessions())
     await tokens.load_keys(int(time.time()))
     links = link.Links(database, hints, [visits.describe, passages_desired.describe], [commands.witnessing(hints)])
     app.state.update(
@@ -165,6 +170,7 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
         gate=TokenGate(database, tokens, limits, settings.proxy_trusted),
         links=links,
         signer=Signer(seal),
+        mail=Mail(settings.smtp_url, settings.mail_from),
         desired=DESIRED,
     )
     jobs = [hints.carry(dsn), tokens.watch_revocations(), links.watch(), _lapse(database), _sweep(database)]
@@ -209,6 +215,7 @@ async def _sweep(database: Database) -> None:
         with _survived("old rows are not swept for now"):
             async with database.transaction() as conn:
                 await account_store.forget_expired(conn, int(time.time()))
+                await session_store.sweep(conn, int(time.time()))
                 await controller_store.forget_tombstones(conn, int(time.time()) - TOMBSTONES_FOR)
                 await controller_store.forget_commands(conn, time.time() - COMMANDS_FOR)
 

@@ -25,7 +25,7 @@ import msgspec
 from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer, problem_of
 from latchwork.sdk.exchange import Call, Exchange, Method
 from latchwork.sdk.listing import Listing
-from latchwork.sdk.tokens import Credentials, Tokens
+from latchwork.sdk.tokens import Credentials, SessionToken, Tokens
 from latchwork.wire.api.accounts import (
     Client as ApiClient,
 )
@@ -73,6 +73,16 @@ from latchwork.wire.api.people import (
     UserPatch,
 )
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
+from latchwork.wire.api.sessions import (
+    Account,
+    Invitation,
+    LogIn,
+    NewSession,
+    PasswordChange,
+    PasswordChoice,
+    PasswordReset,
+    Session,
+)
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import (
     Meeting,
@@ -114,7 +124,7 @@ class Client:
     ) -> None:
         self._name = f"Client({base_url!r}, {client_id!r})"
         self._exchange = Exchange(base_url, transport, timeout, tries)
-        self._tokens = Tokens(self._exchange, Credentials(client_id, client_secret))
+        self._tokens: Tokens | SessionToken = Tokens(self._exchange, Credentials(client_id, client_secret))
 
     def __repr__(self) -> str:
         return self._name
@@ -133,10 +143,22 @@ class Client:
         It shares this client's connections: close only one of the two. The client needs the scope `users:act`; a user
         for whom nobody may act now is refused with `Invalid`, by the first call.
         """
+        if isinstance(self._tokens, SessionToken):
+            raise TypeError("whoever is logged in acts for themselves alone")
         acting = copy(self)
         acting._name = f"{self._name}.acting_for({user_id})"
         acting._tokens = self._tokens.for_user(user_id)
         return acting
+
+    @classmethod
+    def of_session(
+        cls, base_url: str, token: str | None, *, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> Client:
+        """Calls of somebody who is logged in (`log_in` makes the token), or (None) who is about to log in."""
+        client = cls(base_url, "", "", transport=transport)
+        client._name = f"Client.of_session({base_url!r})"
+        client._tokens = SessionToken(token)
+        return client
 
     async def aclose(self) -> None:
         """Ends the connections, and the transport that was handed in."""
@@ -183,6 +205,52 @@ class Client:
     async def revoke_client(self, client_id: int) -> None:
         """Revokes an API client: it is refused everywhere within a second."""
         await self._delete(f"/v1/clients/{client_id}")
+
+    # --------------------------------------------------------------------------------------------- sessions
+
+    async def log_in(self, draft: LogIn) -> NewSession:
+        """Logs a person in; `Client.of_session(base_url, session.token)` then calls in their name."""
+        return await self._post("/v1/sessions", NewSession, draft, is_safe=False, needs_token=False)
+
+    async def list_sessions(self) -> list[Session]:
+        """Where the caller is logged in."""
+        return await self._get("/v1/sessions", list[Session])
+
+    async def log_out(self) -> None:
+        """Ends the session that asks."""
+        await self._delete("/v1/sessions/current")
+
+    async def end_session(self, session_id: int) -> None:
+        """Ends one of the caller's sessions."""
+        await self._delete(f"/v1/sessions/{session_id}")
+
+    async def get_account(self) -> Account:
+        """The caller's own log-in."""
+        return await self._get("/v1/account", Account)
+
+    async def change_password(self, change: PasswordChange) -> None:
+        """Changes the caller's password; their other sessions end."""
+        await self._do("/v1/account/password", change)
+
+    async def choose_password(self, choice: PasswordChoice) -> None:
+        """Sets the password of whoever holds the link of an invitation or a reset."""
+        await self._do("/v1/account/password-by-link", choice, needs_token=False)
+
+    async def reset_password(self, reset: PasswordReset) -> None:
+        """Mails a link to whoever has an account with this e-mail; says nothing about whether somebody has."""
+        await self._do("/v1/account/reset", reset, needs_token=False)
+
+    async def get_user_account(self, user_id: int) -> Account:
+        """The log-in of a user; raises NotFound when they have none."""
+        return await self._get(f"/v1/users/{user_id}/account", Account)
+
+    async def invite_user(self, user_id: int) -> Invitation:
+        """Makes the link with which a user chooses a password and logs in; an older link ends."""
+        return await self._post(f"/v1/users/{user_id}/invitation", Invitation, is_safe=False)
+
+    async def remove_user_account(self, user_id: int) -> None:
+        """Takes a user's log-in away: their sessions end; their doors stay."""
+        await self._delete(f"/v1/users/{user_id}/account")
 
     # --------------------------------------------------------------------------------------------- events
 
@@ -612,6 +680,9 @@ class Client:
     ) -> T:
         call = _with_body("POST", path, body, is_safe)
         return _record(await self._answer(call, needs_token), record)
+
+    async def _do(self, path: str, body: msgspec.Struct, *, needs_token: bool = True) -> None:
+        await self._answer(_with_body("POST", path, body, is_safe=False), needs_token)
 
     async def _patch(
         self,

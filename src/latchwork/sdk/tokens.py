@@ -14,6 +14,7 @@ import msgspec
 
 from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
 from latchwork.sdk.exchange import Call, Exchange
+from latchwork.wire.api.problems import Unauthorized
 
 PATH: Final = "/oauth2/token"
 CLIENT_CREDENTIALS: Final = {"grant_type": "client_credentials"}
@@ -121,3 +122,23 @@ def _seen(fetch: asyncio.Task[str]) -> None:
     """A failed fetch that everybody stopped waiting for is nobody's news."""
     if not fetch.cancelled():
         fetch.exception()
+
+
+class SessionToken:
+    """The token of somebody who is logged in: it lives as long as their session, and nothing renews it."""
+
+    def __init__(self, token: str | None) -> None:
+        self._bearer = "" if token is None else f"Bearer {token}"
+
+    async def bearer(self) -> str:
+        """The Authorization header; raises Unauthorized when nobody is logged in."""
+        if not self._bearer:
+            raise Unauthorized
+        return self._bearer
+
+    async def instead_of(self, refused: str) -> str:
+        """There is no other."""
+        raise Unauthorized
+
+    def forget(self) -> None:
+        self._bearer = ""

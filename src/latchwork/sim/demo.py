@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import shutil
 import signal
 import socket
@@ -26,13 +27,15 @@ from latchwork.cloud.kernel.settings import Settings, read_settings
 from latchwork.edge import config
 from latchwork.sdk.client import Client
 from latchwork.sim import building
-from latchwork.web.app import Credentials
 from latchwork.wire.api.controllers import ControllerDraft
+from latchwork.wire.api.people import UserDraft
+from latchwork.wire.api.sessions import PasswordChoice
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
 HOST = "127.0.0.1"
 READY_WITHIN = 30.0
-PAGE_SCOPES = ["organisation:read", "sites:read", "controllers:read", "events:read"]
+ADMIN = UserDraft("Ada", email="ada@harbour.example", roles=["super_admin"])
+"""Who logs in to the website; her password is new with each demo."""
 DOORS = (
     AccessPointDraft(1, "Front door", zone="Lobby", exit_reader="exit"),
     AccessPointDraft(1, "Office", zone="First floor"),
@@ -49,12 +52,10 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Founded(msgspec.Struct, frozen=True):
-    """The organisation and its clients."""
+    """The organisation and its client."""
 
     organisation: int
     client: Login
-    page: Login
-    """The first page's: it may only read."""
 
 
 class Seeded(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ class Seeded(msgspec.Struct, frozen=True):
     site: int
     controller: int
     access_points: list[tuple[int, str]]
+    admin_password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Demo:
                 "clientSecret": self.seeded.founded.client.client_secret,
                 "siteId": self.seeded.site,
                 "accessPoints": [{"id": id, "name": name} for id, name in self.seeded.access_points],
-                "admin": {"email": None, "password": None},
+                "admin": {"email": ADMIN.email, "password": self.seeded.admin_password},
                 "doorsUrl": self.doors_url,
             }
         )
@@ -109,9 +111,8 @@ async def _run(port: int, doors_port: int, data: Path, dsn: str, ready: Callable
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         settings = read_settings({"LATCHWORK_DATA": str(data), "LATCHWORK_PUBLIC_URL": base_url})
         founded = await _founded(settings, dsn)
-        page = Credentials(founded.page.client_id, founded.page.client_secret)
         api = Client(base_url, founded.client.client_id, founded.client.client_secret)
-        async with _serving(serve.Composed(settings, dsn, page), listening), api as client:
+        async with _serving(serve.Composed(settings, dsn), listening), api as client:
             seeded = await _seeded(client, founded, data / "demo.json")
             edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
             async with _building(edge, doors_port) as doors_url:
@@ -142,11 +143,7 @@ async def _founded(settings: Settings, dsn: str) -> Founded:
         return remembered.founded
     async with admin.open_office(settings, dsn) as office:
         organisation = (await admin.found(office, "Harbour House")).id
-        return Founded(
-            organisation,
-            await _login(office, organisation, "Demo", []),
-            await _login(office, organisation, "First page", PAGE_SCOPES),
-        )
+        return Founded(organisation, await _login(office, organisation, "Demo", []))
 
 
 async def _login(office: admin.Office, organisation: int, name: str, scopes: list[str]) -> Login:
@@ -162,9 +159,19 @@ async def _seeded(client: Client, founded: Founded, path: Path) -> Seeded:
     site = await client.add_site(SiteDraft("Harbour House", "Pier 4", "Europe/Berlin"))
     doors = [await client.add_access_point(msgspec.structs.replace(draft, site_id=site.id)) for draft in DOORS]
     controller = await client.add_controller(ControllerDraft("Dora", [door.id for door in doors]))
-    seeded = Seeded(founded, site.id, controller.id, [(door.id, door.name) for door in doors])
+    password = await _let_in(client)
+    seeded = Seeded(founded, site.id, controller.id, [(door.id, door.name) for door in doors], password)
     config.write_private(path, msgspec.json.encode(seeded))
     return seeded
+
+
+async def _let_in(client: Client) -> str:
+    """The password of the administrator, who was invited as everybody is."""
+    ada = await client.add_user(ADMIN)
+    invitation = await client.invite_user(ada.id)
+    password = secrets.token_urlsafe(9)
+    await client.choose_password(PasswordChoice(invitation.url.rpartition("/")[2], password))
+    return password
 
 
 def _remembered(path: Path) -> Seeded | None:

@@ -1,4 +1,4 @@
-"""The website as an ASGI application: `/`, `/live` and `/static/…`. It sees the cloud through its API alone."""
+"""The website as an ASGI application: pages for whoever runs a building. It sees the cloud through its API alone."""
 
 from __future__ import annotations
 
@@ -14,84 +14,92 @@ from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
-from litestar.response import Stream
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from latchwork.sdk.client import Client, CloudUnreachable, Credentials, UnexpectedAnswer
-from latchwork.web import live as feed
-from latchwork.web.entrance import LOOPBACK, Entrance, is_allowed
-from latchwork.web.overview import overview
+from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
+from latchwork.web import login, now
+from latchwork.web.catalogue import chosen, say_in
+from latchwork.web.entrance import Entrance, is_allowed
+from latchwork.web.look import NO_STORE
 from latchwork.web.pages import STATIC, render
-from latchwork.wire.api.problems import Problem, Unauthorized, Unavailable
+from latchwork.wire.api.problems import NotFound, Problem, Unauthorized
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Credentials", "create_web"]
 
 _IN_PROCESS: Final = "http://cloud.in-process"
 _SECURITY: Final = [
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_NO_STORE: Final = {"cache-control": "no-store"}
+MAX_FORM: Final = 2 * 1024 * 1024
 
 
-def create_web(
-    cloud: str | ASGIApp,
-    credentials: Credentials | None = None,
-    *,
-    allowed_hosts: Collection[str] | None = None,
-    ending: asyncio.Event | None = None,
-) -> ASGIApp:
+class Website:
     """The website of a cloud, given by its URL or as an application in this process.
 
-    With `credentials` everybody may look, in their name: serve it on loopback only; it answers to `allowed_hosts`, by
-    default to the names of loopback. Without, it asks for an API client's id and secret by HTTP Basic, and answers to
-    every name unless told otherwise. Live feeds end when `ending` is set: do it when the server stops.
+    It answers to every Host, or to `allowed_hosts` alone. `secure`: it is reached by https only, and so are its
+    cookies. Live feeds end when `ending` is set: do it when the server stops.
     """
-    network = httpx2.AsyncHTTPTransport()
 
-    def client_of(who: Credentials, address: str) -> Client:
-        if isinstance(cloud, str):
-            return Client(cloud, who.client_id, who.client_secret, transport=network)
-        # the cloud counts wrong secrets by address: the browser's, not ours
-        here = httpx2.ASGITransport(cloud, client=(address, 0))  # type: ignore[arg-type]  # Litestar's is narrower
-        return Client(_IN_PROCESS, who.client_id, who.client_secret, transport=here)
+    def __init__(
+        self,
+        cloud: str | ASGIApp,
+        *,
+        secure: bool = False,
+        proxy_trusted: bool = False,
+        allowed_hosts: Collection[str] | None = None,
+        ending: asyncio.Event | None = None,
+    ) -> None:
+        network = httpx2.AsyncHTTPTransport()
 
-    hosts = LOOPBACK if credentials and allowed_hosts is None else allowed_hosts
-    app = Litestar(
-        route_handlers=[page, live, static],
-        state=State({"entrance": Entrance(client_of, credentials), "ending": ending or asyncio.Event()}),
-        exception_handlers={Exception: _refused},
-        openapi_config=None,
-        logging_config=None,
-        on_shutdown=[network.aclose],
-    )
-    return _guarded(app, hosts)
+        def client_of(session: str | None, address: str) -> Client:
+            if isinstance(cloud, str):
+                return Client.of_session(cloud, session, transport=network)
+            # the cloud counts wrong passwords by address: the browser's, not ours
+            here = httpx2.ASGITransport(cloud, client=(address, 0))  # type: ignore[arg-type]  # Litestar's is narrower
+            return Client.of_session(_IN_PROCESS, session, transport=here)
+
+        self._app = Litestar(
+            route_handlers=[*login.endpoints, *now.endpoints, static],
+            state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),
+            exception_handlers={Exception: _refused},
+            openapi_config=None,
+            logging_config=None,
+            request_max_body_size=MAX_FORM,
+            on_shutdown=[network.aclose],
+        )
+        self._hosts = allowed_hosts
+        self._owned = frozenset(_first(route.path) for route in self._app.routes)
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is the website's, by its first segment; all others are the cloud's."""
+        return _first(path) in self._owned
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses foreign Host headers, and adds to every answer what keeps browsers safe."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_SECURITY]
+            await send(message)
+
+        names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        is_ours = is_allowed(names[0], self._hosts) if len(names) == 1 else self._hosts is None
+        await (self._app if is_ours else _misdirected)(scope, receive, sending)
 
 
-@litestar.get("/", media_type="text/html")
-async def page(request: Request[Any, Any, Any]) -> Response[str]:
-    """The doors and who came; complete without scripts."""
-    cloud = await _client(request)
-    return Response(render("page.html", view=await overview(cloud)), media_type="text/html", headers=_NO_STORE)
-
-
-@litestar.get("/live")
-async def live(request: Request[Any, Any, Any]) -> Stream:
-    """What happens from `Last-Event-ID`, else `?after=`, else now on, as server-sent events."""
-    cloud = await _client(request)
-    seen = request.headers.get("last-event-id") or request.query_params.get("after")
-    after = await feed.begin(cloud, _number(seen))
-    headers = {**_NO_STORE, "x-accel-buffering": "no"}
-    return Stream(feed.stream(cloud, after, request.app.state.ending), media_type="text/event-stream", headers=headers)
+def _first(path: str) -> str:
+    return path.split("/", 2)[1]
 
 
 @litestar.get("/static/{name:str}")
@@ -104,68 +112,34 @@ async def static(name: FromPath[str]) -> Response[bytes]:
     return Response(file.content, media_type=file.media_type, headers=headers)
 
 
-async def _client(request: Request[Any, Any, Any]) -> Client:
-    entrance: Entrance = request.app.state.entrance
-    address = request.client.host if request.client else ""
-    return await entrance.client(request.headers.get("authorization"), address)
-
-
-def _number(text: str | None) -> int | None:
-    """An event's number; None for whatever is none."""
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else None
-
-
 # ------------------------------------------------------------------------------------------------- refusals
 
 
-def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
-    """A page that says in a sentence what is the matter."""
-    if isinstance(error, Unauthorized) and request.app.state.entrance.is_open:
-        error = Unavailable("The API client that this website was started with is no longer accepted.")
-    status, title, sentence = _told(error)
-    headers = dict(_NO_STORE)
-    if status == 401:
-        headers["www-authenticate"] = 'Basic realm="Latchwork", charset="UTF-8"'
+def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A page that says in a sentence what is the matter; whoever is not logged in goes to where they can."""
+    if isinstance(error, Unauthorized):
+        return login.to_log_in(request)
+    language = chosen(request.headers.get("accept-language", ""))
+    status, title, sentence = _told(error, language)
     if status == 500:
         log.error("unforeseen %s", type(error).__name__, exc_info=error)
-    html = render("refused.html", status=status, title=title, sentence=sentence)
-    return Response(html, status_code=status, media_type="text/html", headers=headers)
+    html = render("refused.html", say=say_in(language), language=language, title=title, sentence=sentence)
+    return Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
 
 
-def _told(error: Exception) -> tuple[int, str, str]:
+def _told(error: Exception, language: str) -> tuple[int, str, str]:
     """Status, title and sentence."""
-    if isinstance(error, Unauthorized):
-        return 401, "Who are you?", "Log in with an API client: its id is the user name, its secret the password."
+    say = say_in(language)
+    if isinstance(error, NotFound):
+        return 404, say("frame.nothing_title"), say("frame.nothing")
     if isinstance(error, Problem):
-        return error.status, "That did not work", error.detail
+        detail = "; ".join(f"{e.field}: {e.detail}" for e in error.errors) if error.errors else error.detail
+        return error.status, say("frame.refused_title"), detail
     if isinstance(error, CloudUnreachable | UnexpectedAnswer):
-        return 503, "The cloud does not answer", "The doors go on deciding by themselves. Please try again in a moment."
-    if isinstance(error, HTTPException):
-        return error.status_code, "There is nothing here", "The doors and who came are on the first page."
-    return 500, "Something went wrong", "It is not your fault. Please try again."
-
-
-# ------------------------------------------------------------------------------------------------- every answer
-
-
-def _guarded(app: ASGIApp, hosts: Collection[str] | None) -> ASGIApp:
-    """Refuses foreign Host headers, and adds to every answer what keeps browsers safe."""
-
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
-            return
-
-        async def sending(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_SECURITY]
-            await send(message)
-
-        names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        is_ours = is_allowed(names[0], hosts) if len(names) == 1 else hosts is None
-        await (app if is_ours else _misdirected)(scope, receive, sending)
-
-    return guarded
+        return 503, say("frame.away_title"), say("frame.away")
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return error.status_code, say("frame.nothing_title"), say("frame.nothing")
+    return 500, say("frame.broken_title"), say("frame.broken")
 
 
 async def _misdirected(scope: Scope, receive: Receive, send: Send) -> None:

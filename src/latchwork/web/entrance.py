@@ -1,67 +1,121 @@
-"""Who may see the website: everybody on this machine (demo), or whoever knows an API client's id and secret."""
+"""Who may come in: sessions as cookies, and the cloud in the name of whoever holds one."""
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
-from latchwork.sdk.client import Client, Credentials
+from litestar import Request, Response
+
+from latchwork.sdk.client import Client
+from latchwork.web.catalogue import chosen, say_in
+from latchwork.web.look import Look, csrf_of
 from latchwork.wire.api.problems import Unauthorized
+from latchwork.wire.api.sessions import LogIn, NewSession
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-MOST_CLIENTS: Final = 64
-"""How many pairs of credentials are remembered, each with its token."""
+MOST_CLIENTS: Final = 256
+"""How many sessions' clients are remembered."""
+
+ClientOf = Callable[[str | None, str], Client]
+"""A client of the cloud with a session's token (None: without), calling from an address."""
 
 
 class Entrance:
-    """Finds the client in whose name a page is made."""
+    """Knows sessions by their cookie. `secure`: the website is reached by https alone."""
 
-    def __init__(self, client_of: Callable[[Credentials, str], Client], open_as: Credentials | None) -> None:
+    def __init__(self, client_of: ClientOf, secure: bool, proxy_trusted: bool) -> None:
         self._client_of = client_of
-        self._host = client_of(open_as, "127.0.0.1") if open_as else None
+        self._secure = secure
+        self._proxy_trusted = proxy_trusted
+        self._cookie = "__Host-latchwork" if secure else "latchwork"
         self._known: OrderedDict[bytes, Client] = OrderedDict()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether everybody may come in."""
-        return self._host is not None
+    async def look(self, request: Request[Any, Any, Any]) -> Look:
+        """Who asks; raises Unauthorized when nobody is logged in there."""
+        session = self._session(request)
+        if session is None:
+            raise Unauthorized
+        cloud = self._client(session, self.address(request))
+        who = await cloud.whoami()
+        language = chosen(request.headers.get("accept-language", ""))
+        return Look(cloud, who, say_in(language), language, csrf_of(session), request)
 
-    async def client(self, authorization: str | None, address: str) -> Client:
-        """The client of an HTTP Basic header (RFC 7617) from an address; raises Unauthorized. Open: asks for none."""
-        if self._host is not None:
-            return self._host
-        key = sha256((authorization or "").encode()).digest()
-        if key not in self._known:
-            self._remember(key, await self._proven(basic(authorization), address))
+    def guest(self, request: Request[Any, Any, Any]) -> Client:
+        """The cloud for somebody who is not logged in."""
+        return self._client_of(None, self.address(request))
+
+    async def log_in(self, request: Request[Any, Any, Any], email: str, password: str) -> NewSession:
+        """Raises what the cloud answers."""
+        device = device_of(request.headers.get("user-agent", ""))
+        return await self.guest(request).log_in(LogIn(email, password, device))
+
+    def let_in(self, response: Response[Any], session: NewSession) -> Response[Any]:
+        """The browser is logged in from now on."""
+        seconds = max(1, session.expires_at - int(time.time()))
+        response.set_cookie(
+            self._cookie,
+            session.token,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=self._secure,
+            max_age=seconds,
+        )
+        return response
+
+    def let_out(self, request: Request[Any, Any, Any], response: Response[Any]) -> Response[Any]:
+        """The browser is logged out from now on."""
+        if session := self._session(request):
+            self._known.pop(sha256(session.encode()).digest(), None)
+        response.delete_cookie(self._cookie, path="/")
+        return response
+
+    def address(self, request: Request[Any, Any, Any]) -> str:
+        """The browser's, as the cloud takes it to be: behind a proxy that is trusted what that says."""
+        forwarded = request.headers.get("x-forwarded-for") if self._proxy_trusted else None
+        if forwarded:
+            return forwarded.rpartition(",")[2].strip()
+        return request.client.host if request.client else ""
+
+    def _session(self, request: Request[Any, Any, Any]) -> str | None:
+        return request.cookies.get(self._cookie) or None
+
+    def _client(self, session: str, address: str) -> Client:
+        """Bounded. Who is forgotten may still be reading: nothing is closed, for the transport is everybody's."""
+        key = sha256(session.encode()).digest()
+        client = self._known.get(key)
+        if client is None:
+            client = self._known[key] = self._client_of(session, address)
+            if len(self._known) > MOST_CLIENTS:
+                self._known.popitem(last=False)
         self._known.move_to_end(key)
-        return self._known[key]
-
-    async def _proven(self, credentials: Credentials, address: str) -> Client:
-        client = self._client_of(credentials, address)
-        await client.whoami()
         return client
 
-    def _remember(self, key: bytes, client: Client) -> None:
-        """Bounded. Who is forgotten may still be reading: nothing is closed, for the transport is everybody's."""
-        self._known[key] = client
-        if len(self._known) > MOST_CLIENTS:
-            self._known.popitem(last=False)
+
+_BROWSERS: Final = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
+_SYSTEMS: Final = {
+    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Mac OS": "Mac", "Windows": "Windows", "Linux": "Linux",
+}  # fmt: skip
 
 
-def basic(authorization: str | None) -> Credentials:
-    """The credentials in an HTTP Basic header; raises Unauthorized."""
-    scheme, _, value = (authorization or "").partition(" ")
-    try:
-        name, colon, secret = b64decode(value.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        raise Unauthorized from None
-    if scheme.lower() != "basic" or not (colon and name and secret):
-        raise Unauthorized
-    return Credentials(name, secret)
+def device_of(user_agent: str) -> str:
+    """A few words for the list of sessions: "Firefox on Linux"."""
+    browser = next((name for name in _BROWSERS if f"{name}/" in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
+    name = {"Edg": "Edge", "OPR": "Opera"}.get(browser, browser)
+    return " on ".join(part for part in (name, system) if part) or "Unknown device"
+
+
+def is_same_origin(headers: Any) -> bool:
+    """Whether a form came from a page of this host (Sec-Fetch-Site; older browsers: Origin); no hint at all: yes."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 def is_allowed(host: str, allowed: Collection[str] | None) -> bool:

@@ -17,6 +17,10 @@ _MEDIA_TYPES: Final = {
 }
 
 
+MENU: Final = (("now", "/", "events:read"),)
+"""Name, path, and the scope without which a page is not offered."""
+
+
 @dataclass(frozen=True, slots=True)
 class StaticFile:
     content: bytes
@@ -41,6 +45,7 @@ _templates: Final = jinja2.Environment(
     lstrip_blocks=True,
 )
 _templates.globals["static"] = {name: file.url for name, file in STATIC.items()}
+_templates.globals["menu"] = MENU
 
 
 def render(template: str, **values: Any) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import TypeVar
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from latchwork.sdk.client import Client, Listing
@@ -35,6 +35,10 @@ class Places:
         """A site's name, where there is more than one to confuse it with."""
         found = self.sites.get(site) if site is not None and len(self.sites) > 1 else None
         return found.name if found else ""
+
+
+NOWHERE: Final = Places({}, {})
+"""For somebody who may not read sites."""
 
 
 async def places(cloud: Client) -> Places:

@@ -47,7 +47,7 @@ class TokenGate:
 
     def slow_down(self, request: Request[Any, Any, Any]) -> None:
         """Raises TooManyRequests when this address has called a public endpoint too often."""
-        self._take(request, ("address", self._address(request)), ADDRESS_RATE, ADDRESS_BURST)
+        self._take(request, ("address", self.network(request)), ADDRESS_RATE, ADDRESS_BURST)
 
     def _take(self, request: Request[Any, Any, Any], key: object, rate: float, burst: int) -> None:
         """Counts the request; its answer tells the bucket, also when that is empty."""
@@ -55,7 +55,8 @@ class TokenGate:
         bucket = request.scope["state"]["rate_limit"] = self._limits.bucket(key, rate, burst, now)
         bucket.take(now)
 
-    def _address(self, request: Request[Any, Any, Any]) -> str:
+    def network(self, request: Request[Any, Any, Any]) -> str:
+        """Where a request comes from: its address, of IPv6 the /64."""
         forwarded = request.headers.get("x-forwarded-for") if self._proxy_trusted else None
         if forwarded:
             return _network(forwarded.rpartition(",")[2].strip())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Callable, Collection
-from typing import NamedTuple, TypeVar
+from collections.abc import Collection
+from typing import NamedTuple
 
-import argon2
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from latchwork.cloud.accounts import rules, store
+from latchwork.cloud.accounts import hashing, rules, store
 from latchwork.cloud.accounts.model import ClientSecret, Tenant, UserAccount
 from latchwork.cloud.events import service as events
 from latchwork.cloud.events import store as event_store
@@ -21,18 +19,10 @@ from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import is_text
 from latchwork.cloud.kernel.work import Connection, Database, Scope, Work
 from latchwork.wire.api.accounts import Client, ClientDraft, ClientPatch, Organisation, OrganisationPatch
-from latchwork.wire.api.problems import Conflict, Forbidden, TooManyRequests, Unauthorized
+from latchwork.wire.api.problems import Conflict, Forbidden, Unauthorized
 
 REVOCATIONS = "revocations"
 """The hint's topic: tokens were revoked."""
-
-_hasher = argon2.PasswordHasher()
-_hashing = asyncio.Semaphore(2)  # each takes 64 MiB for a twentieth of a second
-_NOBODY = _hasher.hash(secrets.token_hex(16))
-_MOST_WAITING = 32
-_waiting = 0
-
-T = TypeVar("T")
 
 
 class Secret(NamedTuple):
@@ -71,7 +61,7 @@ async def change_organisation(work: Work, patch: OrganisationPatch) -> Organisat
 async def new_secret() -> Secret:
     """A secret and its hash: made before a unit of work begins, for hashing takes a twentieth of a second."""
     text = secrets.token_urlsafe(32)
-    return Secret(text, await _costly(lambda: _hasher.hash(text)))
+    return Secret(text, await hashing.hashed(text))
 
 
 async def add_client(work: Work, draft: ClientDraft, secret: Secret) -> Client:
@@ -140,9 +130,7 @@ async def authenticate(database: Database, client_id: str, secret: str) -> Clien
     if is_text(client_id):
         async with database.connection() as conn:
             found = await store.find_secret(conn, client_id)
-    secret_hash = found.secret_hash if found else _NOBODY
-    is_plausible = len(secret) <= 500 and is_text(secret)
-    if not (is_plausible and await _costly(lambda: _is_right(secret_hash, secret))) or found is None:
+    if not await hashing.is_right(found.secret_hash if found else None, secret) or found is None:
         raise Unauthorized("The client's id or secret is wrong.")
     return found
 
@@ -177,23 +165,3 @@ async def forget_users(work: Work, users: Collection[int], ended: bool) -> None:
     if acting := await store.acting(work.conn, work.scope, users, work.now):
         ends = work.now + rules.LONGEST_USER_TOKEN
         await store.add_user_revocations(work.conn, work.scope, acting, work.now + 1 if ended else 0, ends)
-
-
-async def _costly(work: Callable[[], T]) -> T:
-    """Off the event loop, a few at a time; raises TooManyRequests when too many wait already."""
-    global _waiting
-    if _waiting >= _MOST_WAITING:
-        raise TooManyRequests(retry_after=2)
-    _waiting += 1
-    try:
-        async with _hashing:
-            return await asyncio.to_thread(work)
-    finally:
-        _waiting -= 1
-
-
-def _is_right(secret_hash: str, secret: str) -> bool:
-    try:
-        return _hasher.verify(secret_hash, secret)
-    except argon2.exceptions.VerificationError:
-        return False

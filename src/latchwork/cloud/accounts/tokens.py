@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import msgspec
@@ -32,15 +32,43 @@ LOOK_EVERY = 0.4
 """Seconds between two looks for revocations: a hint usually comes first."""
 _MOST_REMEMBERED = 20_000
 _LONGEST_TOKEN = 4_096
+_SEEN_EVERY = 600
+"""Seconds between two looks at a session, which note that it is used."""
+_RATE, _BURST = 50, 200
+"""Calls per second of a session, and at once."""
 _USER = "user/"
 """How the subject of a user's token begins."""
+
+
+class Session(Protocol):
+    """Somebody is logged in."""
+
+    @property
+    def organisation(self) -> int: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def user(self) -> int: ...
+    @property
+    def created_at(self) -> int: ...
+    @property
+    def expires_at(self) -> int: ...
+
+
+class Sessions(Protocol):
+    """Tokens of people who are logged in, which are no JWTs."""
+
+    def is_one(self, token: str) -> bool: ...
+
+    async def find(self, conn: Connection, token: str, now: int) -> Session | None: ...
 
 
 class Tokens:
     """Issues and checks tokens. One per process; every process forgets a revoked client within a second."""
 
-    def __init__(self, database: Database, seal: Seal, hints: Hints, issuer: str) -> None:
+    def __init__(self, database: Database, seal: Seal, hints: Hints, issuer: str, sessions: Sessions) -> None:
         self._database = database
+        self._sessions = sessions
         self._seal = seal
         self._hints = hints
         self._issuer = issuer
@@ -104,7 +132,7 @@ class Tokens:
         """Who the token belongs to; raises Unauthorized when it is forged, expired or revoked."""
         digest = sha256(token.encode("utf-8", "replace")).digest()
         identity = self._remembered.get(digest)
-        if identity is None:
+        if identity is None or now >= identity.look_again_at:
             identity = await self._first_look(token, digest)
         if now >= identity.expires_at:
             self._remembered.pop(digest, None)
@@ -112,11 +140,11 @@ class Tokens:
         return identity
 
     async def _first_look(self, token: str, digest: bytes) -> Identity:
-        claims = await self._verified(token)
+        claims = None if self._sessions.is_one(token) else await self._verified(token)
         turn = -1
         while turn != self._turn:  # a revocation that came while we read is read again
             turn = self._turn
-            identity = await self._identified(claims)
+            identity = await (self._logged_in(token) if claims is None else self._identified(claims))
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[digest] = identity
@@ -163,6 +191,32 @@ class Tokens:
             rate_burst=found.rate_burst,
             jti=claims["jti"],
             user=acting,
+        )
+
+    async def _logged_in(self, token: str) -> Identity:
+        """Whoever has this session, as they are now."""
+        now = int(time.time())
+        async with self._database.connection() as conn:
+            found = await self._sessions.find(conn, token, now)
+            user = None if found is None else await store.find_user(conn, Scope(found.organisation), found.user)
+        if found is None or user is None or not rules.may_act(user, now) or found.created_at < user.tokens_from:
+            raise Unauthorized("This session is over; please log in.")
+        acting = _acting(user)
+        ends = (found.expires_at, user.access_expires_at or found.expires_at)
+        return Identity(
+            organisation=found.organisation,
+            client=0,
+            client_id="",
+            name=user.name,
+            scopes=frozenset(acting.powers),
+            issued_at=found.created_at,
+            expires_at=min(ends),
+            rate_per_second=_RATE,
+            rate_burst=_BURST,
+            jti="",
+            user=acting,
+            session=found.id,
+            look_again_at=now + _SEEN_EVERY,
         )
 
     async def watch_revocations(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -88,6 +89,10 @@ class Identity:
     rate_burst: int
     jti: str
     user: ActingUser | None = None
+    session: int | None = None
+    """The session's id, when somebody is logged in themselves."""
+    look_again_at: float = math.inf
+    """When the database is asked anew, although nothing was revoked."""
 
     def reach(self, scope: str | None) -> Reach | None:
         """Where the token allows what a scope string names; None: in the whole organisation. No scope: everything."""

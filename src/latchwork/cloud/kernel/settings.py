@@ -23,6 +23,10 @@ class Settings:
     """`LATCHWORK_TLS_FINGERPRINT`: hex SHA-256 of the TLS key (SPKI) that controllers see; empty: plain http."""
     proxy_trusted: bool
     """`LATCHWORK_TRUST_PROXY=1`: take a caller's address from X-Forwarded-For (a proxy of yours sets it)."""
+    smtp_url: str | None
+    """`LATCHWORK_SMTP_URL`: smtp[s]://[user:password@]host[:port]; absent: links are shown, not mailed."""
+    mail_from: str
+    """`LATCHWORK_MAIL_FROM`: whom mails come from."""
     pool_size: int
     """`LATCHWORK_POOL`: database connections per process."""
 
@@ -37,6 +41,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         public_url=environment.get("LATCHWORK_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/"),
         tls_fingerprint=environment.get("LATCHWORK_TLS_FINGERPRINT", "").lower(),
         proxy_trusted=environment.get("LATCHWORK_TRUST_PROXY", "") == "1",
+        smtp_url=_secret(environment, "LATCHWORK_SMTP_URL"),
+        mail_from=environment.get("LATCHWORK_MAIL_FROM", "latchwork@localhost"),
         pool_size=_positive(environment, "LATCHWORK_POOL", 10),
     )
 

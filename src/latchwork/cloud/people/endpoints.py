@@ -13,6 +13,8 @@ from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
 from latchwork.cloud.kernel.work import Scope
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
+from latchwork.cloud.sessions import links
+from latchwork.cloud.sessions import store as session_store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
     Card,
@@ -35,6 +37,7 @@ from latchwork.wire.api.people import (
     UsersImported,
 )
 from latchwork.wire.api.problems import Invalid
+from latchwork.wire.api.sessions import Account, Invitation
 
 IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
 Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
@@ -118,6 +121,25 @@ async def change_user(
 async def remove_user(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
     """Deletes a user for good, with permissions and cards; what they did stays in the log under their name."""
     await by.change(lambda work: service.remove_users(work, [user_id]))
+
+
+@get("/v1/users/{user_id:int}/account")
+async def get_account(user_id: int, by: Annotated[Caller, may("users:read", within=True)]) -> Account:
+    """Answers the log-in of a user; 404 when they have none."""
+    await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
+    return await by.read(lambda conn, scope: session_store.get_account(conn, scope, user_id))
+
+
+@post("/v1/users/{user_id:int}/invitation", status=201)
+async def invite_user(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> Invitation:
+    """Makes the link with which a user chooses a password and logs in; an older link ends. Mailed where mail is set."""
+    return await links.invite(by, lambda work: service.invite(work, user_id))
+
+
+@delete("/v1/users/{user_id:int}/account")
+async def remove_account(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
+    """Takes a user's log-in away: their sessions end; their doors stay."""
+    await by.change(lambda work: service.remove_account(work, user_id))
 
 
 @get("/v1/users/{user_id:int}/permissions")
@@ -322,6 +344,9 @@ endpoints = [
     get_user,
     change_user,
     remove_user,
+    get_account,
+    invite_user,
+    remove_account,
     list_permissions,
     change_permissions,
     page_door_permissions,

@@ -16,6 +16,7 @@ from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.cloud.people import rules, spreadsheet, store
 from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
+from latchwork.cloud.sessions import service as sessions
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
 from latchwork.wire.api.people import (
@@ -137,10 +138,26 @@ async def _forget_tokens(work: Work, changes: Sequence[tuple[User, User]]) -> No
     for ids, end in ((ended, True), (changed, False)):
         if ids:
             await accounts.forget_users(work, ids, end)
+    if ended:
+        await sessions.end_sessions(work, ended)
 
 
 def _as_tokens_know(user: User) -> tuple[object, ...]:
     return user.name, user.roles, user.admin_of_sites, user.access_expires_at
+
+
+async def invite(work: Work, id: int) -> tuple[str, str]:
+    """(e-mail, token) of a link with which the user chooses a password, and logs in from then on."""
+    (user,) = await _lock(work, [id])
+    if not user.is_active:
+        raise Conflict("This user is switched off; activate them first.")
+    return user.email, await sessions.invite(work, id, user.email)
+
+
+async def remove_account(work: Work, id: int) -> None:
+    """The user logs in no more; what doors let them do stays as it is."""
+    await _lock(work, [id])
+    await sessions.remove_account(work, id)
 
 
 def _where(n: int, many: Sequence[object]) -> str:

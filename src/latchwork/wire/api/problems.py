@@ -134,3 +134,8 @@ class Unavailable(Problem):
 class EnrolmentRefused(Problem):
     status, code = 403, "enrolment_refused"
     sentence = "This enrolment code is wrong, used or expired; please make a new one."
+
+
+class LinkOver(Problem):
+    status, code = 410, "link_over"
+    sentence = "This link was used before or is too old; please ask for a new one."

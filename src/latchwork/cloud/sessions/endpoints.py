@@ -1,0 +1,96 @@
+"""`/v1/sessions`: logging in and out; `/v1/account`: one's own password."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from latchwork.cloud.kernel.http import Anybody, Caller, anybody, delete, get, may, post
+from latchwork.cloud.sessions import links, service, store
+from latchwork.wire.api.problems import Forbidden
+from latchwork.wire.api.sessions import (
+    Account,
+    LogIn,
+    NewSession,
+    PasswordChange,
+    PasswordChoice,
+    PasswordReset,
+    Session,
+)
+
+
+@post("/v1/sessions", status=201)
+async def log_in(draft: LogIn, by: Annotated[Anybody, anybody()]) -> NewSession:
+    """Logs a person in; wrong passwords make the next attempt from the same network wait, longer and longer."""
+    return await service.log_in(by.database, draft, by.request.app.state.gate.network(by.request), by.now)
+
+
+@get("/v1/sessions")
+async def list_sessions(by: Annotated[Caller, may(None, within=True)]) -> list[Session]:
+    """Lists where the caller is logged in."""
+    user, session = _live(by)
+    return await by.read(lambda conn, scope: store.list_sessions(conn, scope, user, session, by.now))
+
+
+@delete("/v1/sessions/current")
+async def log_out(by: Annotated[Caller, may(None, within=True)]) -> None:
+    """Ends the session that asks."""
+    user, session = _live(by)
+    await by.change(lambda work: service.end_session(work, user, session))
+
+
+@delete("/v1/sessions/{session_id:int}")
+async def end_session(session_id: int, by: Annotated[Caller, may(None, within=True)]) -> None:
+    """Ends one of the caller's sessions."""
+    user, _ = _live(by)
+    await by.change(lambda work: service.end_session(work, user, session_id))
+
+
+@get("/v1/account")
+async def get_account(by: Annotated[Caller, may(None, within=True)]) -> Account:
+    """Answers the caller's own log-in."""
+    user, _ = _live(by)
+    return await by.read(lambda conn, scope: store.get_account(conn, scope, user))
+
+
+@post("/v1/account/password", status=204)
+async def change_password(draft: PasswordChange, by: Annotated[Caller, may(None, within=True)]) -> None:
+    """Changes the caller's password; their other sessions end."""
+    await service.change_password(by.database, by.scope, by.actor, _live(by), draft, by.now)
+
+
+@post("/v1/account/password-by-link", status=204)
+async def choose_password(draft: PasswordChoice, by: Annotated[Anybody, anybody()]) -> None:
+    """Sets the password of whoever holds the link of an invitation or a reset; the link and all sessions end."""
+    await service.choose_password(by.database, draft, by.now)
+
+
+@post("/v1/account/reset", status=204)
+async def reset_password(draft: PasswordReset, by: Annotated[Anybody, anybody()]) -> None:
+    """Mails a link to whoever has an account with this e-mail; answers alike, and as fast, when nobody has."""
+    task = asyncio.create_task(links.reset(by.database, by.request.app.state, draft.email, by.now))
+    _sending.add(task)
+    task.add_done_callback(_sending.discard)
+
+
+_sending: set[asyncio.Task[None]] = set()
+"""Kept, for a task that nobody holds may vanish."""
+
+
+def _live(by: Caller) -> tuple[int, int]:
+    """User and session of the caller; raises Forbidden for a client."""
+    if by.identity.user is None or by.identity.session is None:
+        raise Forbidden("This is for people who are logged in.")
+    return by.identity.user.id, by.identity.session
+
+
+endpoints = [
+    log_in,
+    list_sessions,
+    log_out,
+    end_session,
+    get_account,
+    change_password,
+    choose_password,
+    reset_password,
+]

@@ -1,0 +1,45 @@
+"""Every text of the website, by language: `texts/<language>.toml`, a table for each page and its texts by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+_HERE: Final = Path(__file__).parent / "texts"
+DEFAULT: Final = "en"
+
+
+class NoText(KeyError):
+    """There is no text of this name."""
+
+
+def _read(path: Path) -> dict[str, str]:
+    pages: dict[str, dict[str, str]] = tomllib.loads(path.read_text())
+    return {f"{page}.{name}": text for page, texts in pages.items() for name, text in texts.items()}
+
+
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {path.stem: _read(path) for path in sorted(_HERE.glob("*.toml"))}
+
+Say = Callable[..., str]
+"""`say("doors.title")`; `say("doors.opened", name="Lab")` fills in `{name}`."""
+
+
+def say_in(language: str) -> Say:
+    """The texts of a language; what it lacks is said in the default one. Raises NoText."""
+    own, default = LANGUAGES.get(language, {}), LANGUAGES[DEFAULT]
+
+    def say(name: str, **values: Any) -> str:
+        text = own.get(name) or default.get(name)
+        if text is None:
+            raise NoText(name)
+        return text.format(**values) if values else text
+
+    return say
+
+
+def chosen(accept_language: str) -> str:
+    """The first language of an Accept-Language header (RFC 9110 §12.5.4) that there is."""
+    wanted = [part.partition(";")[0].strip().lower() for part in accept_language.split(",")]
+    return next((name for tag in wanted if (name := tag.partition("-")[0]) in LANGUAGES), DEFAULT)

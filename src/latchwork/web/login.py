@@ -1,0 +1,152 @@
+"""Logging in and out, choosing a password, one's own sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import litestar
+from litestar import Request, Response
+from litestar.params import FromPath
+
+from latchwork.web.catalogue import chosen, say_in
+from latchwork.web.entrance import Entrance, is_same_origin
+from latchwork.web.lines import moment
+from latchwork.web.look import NO_STORE, SAID, FormRefused, Look, form, page, redirect, said_in, saying
+from latchwork.web.pages import render
+from latchwork.web.places import NOWHERE, places
+from latchwork.wire.api.problems import Invalid, LinkOver, Problem, TooManyRequests, Unauthorized
+from latchwork.wire.api.sessions import PasswordChange, PasswordChoice, PasswordReset
+
+HOME = "/"
+
+
+@litestar.get("/log-in")
+async def log_in_page(request: Request[Any, Any, Any]) -> Response[str]:
+    """The form; `?next=` is where to go afterwards."""
+    return _guest_page(request, "login/log_in.html", next=_own_path(request.query_params.get("next")), email="")
+
+
+@litestar.post("/log-in", status_code=200)
+async def log_in(request: Request[Any, Any, Any]) -> Response[Any]:
+    fields = await _guest_form(request)
+    email, next = fields.get("email", ""), _own_path(fields.get("next"))
+    entrance: Entrance = request.app.state.entrance
+    try:
+        session = await entrance.log_in(request, email, fields.get("password", ""))
+    except (Unauthorized, TooManyRequests) as refused:
+        return _guest_page(request, "login/log_in.html", refused.status, next=next, email=email, wrong=refused.detail)
+    return entrance.let_in(redirect(next), session)
+
+
+@form("/log-out")
+async def log_out(look: Look) -> Response[Any]:
+    await look.cloud.log_out()
+    entrance: Entrance = look.request.app.state.entrance
+    return entrance.let_out(look.request, look.go("/log-in", said=look.say("log_in.out")))
+
+
+@litestar.get("/reset")
+async def reset_page(request: Request[Any, Any, Any]) -> Response[str]:
+    return _guest_page(request, "login/reset.html", is_sent=False)
+
+
+@litestar.post("/reset", status_code=200)
+async def reset(request: Request[Any, Any, Any]) -> Response[str]:
+    fields = await _guest_form(request)
+    await request.app.state.entrance.guest(request).reset_password(PasswordReset(fields.get("email", "")))
+    return _guest_page(request, "login/reset.html", is_sent=True)
+
+
+@litestar.get("/password/{token:str}")
+async def password_page(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
+    """Where the link of an invitation or a reset leads."""
+    return _guest_page(request, "login/password.html", token=token)
+
+
+@litestar.post("/password/{token:str}", status_code=200)
+async def choose_password(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
+    fields = await _guest_form(request)
+    try:
+        choice = PasswordChoice(token, fields.get("password", ""))
+        await request.app.state.entrance.guest(request).choose_password(choice)
+    except (Invalid, LinkOver) as refused:
+        return _guest_page(request, "login/password.html", refused.status, token=token, wrong=refused.detail)
+    say = say_in(chosen(request.headers.get("accept-language", "")))
+    return saying(redirect("/log-in"), say("password.done"))
+
+
+@page("/account")
+async def account(look: Look) -> Response[str]:
+    return await _account(look)
+
+
+@form("/account/password")
+async def change_password(look: Look) -> Response[Any]:
+    fields = await look.form()
+    try:
+        await look.cloud.change_password(PasswordChange(fields.get("current", ""), fields.get("password", "")))
+    except Invalid as refused:
+        return await _account(look, refused)
+    return look.go("/account", said=look.say("account.changed"))
+
+
+@form("/account/sessions/{session_id:int}/end")
+async def end_session(look: Look, session_id: int) -> Response[Any]:
+    await look.cloud.end_session(session_id)
+    return look.go("/account", said=look.say("account.ended"))
+
+
+async def _account(look: Look, wrong: Problem | None = None) -> Response[str]:
+    where = await places(look.cloud) if look.may("sites:read") else NOWHERE
+    sessions = await look.cloud.list_sessions()
+    return look.show(
+        "login/account.html",
+        wrong.status if wrong else 200,
+        account=await look.cloud.get_account(),
+        sessions=[(s, moment(s.created_at, where, None), moment(s.seen_at, where, None)) for s in sessions],
+        wrong=(wrong.errors[0].detail if wrong.errors else wrong.detail) if wrong else "",
+    )
+
+
+def _guest_page(request: Request[Any, Any, Any], template: str, status: int = 200, **values: Any) -> Response[str]:
+    language = chosen(request.headers.get("accept-language", ""))
+    said = said_in(request)
+    html = render(template, say=say_in(language), language=language, said=said, **{"wrong": "", **values})
+    response = Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
+    if said:
+        response.delete_cookie(SAID)
+    return response
+
+
+async def _guest_form(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The fields of a form of somebody who has no session to prove it with: it came from a page of this host."""
+    if not is_same_origin(request.headers):
+        raise FormRefused
+    return {name: str(value) for name, value in (await request.form()).multi_items()}
+
+
+def _own_path(text: str | None) -> str:
+    """A path of this website; anything else is the first page."""
+    is_own = text is not None and text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_own and text is not None else HOME
+
+
+def to_log_in(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Whoever is not logged in comes back to where they wanted to go."""
+    wanted = request.url.path if request.method == "GET" else HOME
+    return redirect("/log-in" if wanted == HOME else "/log-in?" + urlencode({"next": wanted}))
+
+
+endpoints = [
+    log_in_page,
+    log_in,
+    log_out,
+    reset_page,
+    reset,
+    password_page,
+    choose_password,
+    account,
+    change_password,
+    end_session,
+]

@@ -1,0 +1,164 @@
+"""A request of somebody who is logged in: who they are, the cloud in their name, and how a page is answered.
+
+    @page("/doors/{door_id:int}", needs="sites:read")
+    async def show(look: Look, door_id: int) -> Response[str]:
+        return look.show("doors/door.html", door=await look.cloud.get_access_point(door_id))
+
+    @form("/doors/{door_id:int}/unlock", needs="doors:unlock")
+    async def unlock(look: Look, door_id: int) -> Response[str]:
+        …
+        return look.go(f"/doors/{door_id}", said=look.say("doors.opened"))
+
+Pages and forms work without scripts: a form is answered with 303 and a sentence that the next page shows, or with the
+page again and what is wrong with it. What a page may not show, the API refuses; nothing here decides who may see what.
+"""
+
+from __future__ import annotations
+
+import hmac
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import litestar
+from litestar import Request, Response
+from litestar.datastructures import UploadFile
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from latchwork.sdk.client import Client
+from latchwork.web.catalogue import Say
+from latchwork.web.pages import render
+from latchwork.wire.api.accounts import WhoAmI
+from latchwork.wire.api.problems import Forbidden, Problem
+
+NO_STORE: Final = {"cache-control": "no-store"}
+SAID: Final = "latchwork-said"
+"""The cookie that carries a sentence to the next page."""
+Handler = Callable[..., Awaitable[Response[Any]]]
+
+
+class FormRefused(Problem):
+    status, code = 403, "form_refused"
+    sentence = "This form was not sent from this page, or is too old. Please load the page anew and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One request of somebody who is logged in."""
+
+    cloud: Client
+    who: WhoAmI
+    say: Say
+    language: str
+    csrf: str
+    request: Request[Any, Any, Any]
+
+    def may(self, scope: str) -> bool:
+        """Whether their roles allow it somewhere: for what is offered. What is allowed, the API decides."""
+        return scope in self.who.scopes
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's fields, the last of each name."""
+        return dict(self.request.query_params.items())
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the page's script asks for a part of the page only."""
+        return self.request.headers.get("x-part") is not None
+
+    async def form(self) -> dict[str, str]:
+        """The form's fields, the last of each name; a box that is not ticked is absent, a file is its text."""
+        return dict(await self.fields())
+
+    async def fields(self) -> list[tuple[str, str]]:
+        """The form's fields in their order, a name perhaps several times."""
+        given = (await self.request.form()).multi_items()
+        return [(name, await _text(value)) for name, value in given if name != "csrf"]
+
+    async def check_form(self) -> None:
+        """Raises FormRefused unless a page of this session sent it."""
+        token = (await self.request.form()).get("csrf")
+        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), self.csrf.encode()):
+            raise FormRefused
+
+    def show(self, template: str, status: int = 200, **values: Any) -> Response[str]:
+        """A page: `templates/<template>`, which knows `look` and `say` besides what it is given."""
+        said = "" if self.is_part else said_in(self.request)
+        html = render(template, look=self, say=self.say, said=said, **values)
+        response = Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
+        if said:
+            response.delete_cookie(SAID)
+        return response
+
+    def go(self, path: str, said: str = "") -> Response[Any]:
+        """To another page (303), which says a sentence."""
+        return saying(redirect(path), said)
+
+
+def redirect(path: str) -> Response[Any]:
+    """303 (RFC 9110 §15.4.4)."""
+    return Response(b"", status_code=303, media_type="text/html", headers={**NO_STORE, "location": path})
+
+
+def saying(response: Response[Any], sentence: str) -> Response[Any]:
+    """The next page says it."""
+    if sentence:
+        response.set_cookie(SAID, quote(sentence[:1_000]), max_age=60, httponly=True, samesite="lax")
+    return response
+
+
+def said_in(request: Request[Any, Any, Any]) -> str:
+    """What the page before left to be said."""
+    return unquote(request.cookies.get(SAID) or "")
+
+
+async def _text(value: Any) -> str:
+    return (await value.read()).decode("utf-8-sig", "replace") if isinstance(value, UploadFile) else str(value)
+
+
+def csrf_of(session: str) -> str:
+    """What a form of this session carries; nobody who does not know the session can make it."""
+    return hmac.new(session.encode(), b"latchwork csrf", sha256).hexdigest()
+
+
+def page(path: str, *, needs: str | None = None) -> Callable[[Handler], HTTPRouteHandler]:
+    """A GET of somebody who is logged in; `needs`: a scope without which the page is refused at once."""
+    return _route("GET", path, needs)
+
+
+def form(path: str, *, needs: str | None = None) -> Callable[[Handler], HTTPRouteHandler]:
+    """A POST of a form that a page of this session has sent: it holds `{{ parts.csrf(look) }}`."""
+    return _route("POST", path, needs)
+
+
+def _route(method: Any, path: str, needs: str | None) -> Callable[[Handler], HTTPRouteHandler]:
+    def register(function: Handler) -> HTTPRouteHandler:
+        async def handler(request: Request[Any, Any, Any], **values: Any) -> Any:
+            look: Look = await request.app.state.entrance.look(request)
+            if needs is not None and not look.may(needs):
+                raise Forbidden(look.say("frame.not_yours"))
+            if method == "POST":
+                await look.check_form()
+            return await function(look, **values)
+
+        hints = inspect.get_annotations(function, eval_str=True)
+        path_type: Any = FromPath
+        ids = {name: path_type[hint] for name, hint in hints.items() if name not in ("look", "return")}
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter("request", keyword, annotation=Request),
+                *(inspect.Parameter(name, keyword, annotation=hint) for name, hint in ids.items()),
+            ],
+            return_annotation=Response[Any],
+        )
+        handler.__annotations__ = {"request": Request, **ids, "return": Response[Any]}
+        handler.__name__, handler.__module__ = function.__name__, function.__module__
+        return litestar.route(path, http_method=method, status_code=200, opt={"needs": needs})(handler)
+
+    return register

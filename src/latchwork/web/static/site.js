@@ -1,0 +1,30 @@
+// What a page does more with scripts than without: lists that follow what is typed, and questions before what cannot be undone.
+"use strict";
+
+// <form data-into="id">: while somebody types, the part of the page with this id is fetched as the form would load it.
+for (const form of document.querySelectorAll("form[data-into]")) {
+  const into = form.dataset.into;
+  let asked = 0;
+  let timer;
+  const ask = async () => {
+    const turn = ++asked;
+    const url = form.getAttribute("action") + "?" + new URLSearchParams(new FormData(form));
+    const answer = await fetch(url, { headers: { "x-part": into } });
+    if (!answer.ok || turn !== asked) return;
+    const parts = document.createElement("template");
+    parts.innerHTML = await answer.text();
+    const part = parts.content.getElementById(into);
+    if (part) document.getElementById(into).replaceWith(part);
+    history.replaceState(null, "", url);
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 120);
+  });
+}
+
+// <form data-ask="Really?">
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.ask;
+  if (question && !window.confirm(question)) event.preventDefault();
+});

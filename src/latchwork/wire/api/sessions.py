@@ -1,0 +1,71 @@
+"""Accounts and sessions: how a person logs in to the website."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class LogIn(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """E-mail and password; `device` is shown in the list of sessions, such as the browser's name."""
+
+    email: str
+    password: str
+    device: str = ""
+
+
+class NewSession(msgspec.Struct, frozen=True, rename="camel"):
+    """A session and its token, which is shown this once: `Authorization: Bearer <token>`."""
+
+    id: int
+    token: str
+    expires_at: int
+
+
+class Session(msgspec.Struct, frozen=True, rename="camel"):
+    """Somebody is logged in somewhere."""
+
+    id: int
+    device: str
+    network: str
+    """The address it was begun from; of an IPv6 address its /64."""
+    created_at: int
+    seen_at: int
+    """Used at this instant or up to ten minutes later."""
+    expires_at: int
+    is_current: bool
+    """The session that asks."""
+
+
+class Account(msgspec.Struct, frozen=True, rename="camel"):
+    """The log-in of one user."""
+
+    user_id: int
+    email: str
+    has_password: bool
+    """Without one they were invited, or sign in through the organisation's OpenID provider."""
+    last_log_in_at: int | None
+
+
+class Invitation(msgspec.Struct, frozen=True, rename="camel"):
+    """A link with which a user chooses a password; it works once."""
+
+    url: str
+    expires_at: int
+    mailed: bool
+    """Whether it was sent to the user; otherwise somebody has to hand it over."""
+
+
+class PasswordChoice(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`token`: the last part of the link of an invitation or a reset."""
+
+    token: str
+    password: str
+
+
+class PasswordChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    current_password: str
+    password: str
+
+
+class PasswordReset(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    email: str
