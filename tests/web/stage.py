@@ -49,8 +49,7 @@ def composed(cloud: Any, web: Any) -> Any:
     """Both applications as one."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        is_web = scope["path"] in ("/", "/live") or scope["path"].startswith("/static/")
-        await (web if is_web else cloud)(scope, receive, send)
+        await (web if web.owns(scope["path"]) else cloud)(scope, receive, send)
 
     return app
 

@@ -1,4 +1,4 @@
-"""Every text of the website, by language: `texts/<language>.toml`, a table for each page and its texts by name."""
+"""Every text of the website, by language: `texts/<language>/<page>.toml` holds a page's texts by their names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class NoText(KeyError):
     """There is no text of this name."""
 
 
-def _read(path: Path) -> dict[str, str]:
-    pages: dict[str, dict[str, str]] = tomllib.loads(path.read_text())
+def _read(folder: Path) -> dict[str, str]:
+    pages = {path.stem: tomllib.loads(path.read_text()) for path in sorted(folder.glob("*.toml"))}
     return {f"{page}.{name}": text for page, texts in pages.items() for name, text in texts.items()}
 
 
-LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {path.stem: _read(path) for path in sorted(_HERE.glob("*.toml"))}
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {path.name: _read(path) for path in sorted(_HERE.iterdir())}
 
 Say = Callable[..., str]
 """`say("doors.title")`; `say("doors.opened", name="Lab")` fills in `{name}`."""
