@@ -70,6 +70,8 @@ from latchwork.wire.api.people import (
     User,
     UserDraft,
     UserPatch,
+    UsersImport,
+    UsersImported,
 )
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
@@ -385,6 +387,14 @@ class Client:
     async def add_user(self, draft: UserDraft, *, idempotency_key: str | None = None) -> User:
         """Creates a user, with the default doors and those asked for."""
         return await self._create("/v1/users", draft, User, idempotency_key)
+
+    async def import_users(self, sheet: UsersImport, *, idempotency_key: str | None = None) -> UsersImported:
+        """Takes in people from CSV: all lines or none. With `dry_run` nothing changes, and every bad line is listed."""
+        return await self._create("/v1/users/import", sheet, UsersImported, idempotency_key)
+
+    async def export_users(self) -> str:
+        """Everybody as CSV, which can be imported again."""
+        return (await self._answer(Call("GET", "/v1/users/export"))).decode()
 
     async def get_user(self, user_id: int) -> User:
         """One user."""
