@@ -223,7 +223,7 @@ class Client:
         return await self._patch(f"/v1/sites/{site_id}", patch, Site)
 
     async def remove_site(self, site_id: int) -> None:
-        """Deletes a site that has no doors."""
+        """Deletes a site that has no doors, is nobody's home and that nobody administers."""
         await self._delete(f"/v1/sites/{site_id}")
 
     def page_access_points(

@@ -178,11 +178,35 @@ async def test_two_clients_who_change_a_user_at_once_lose_nothing(alice: Client)
     assert (await alice.call("PATCH", path, json={}, headers={"if-match": "W/x"})).status_code == 400
 
 
-async def test_a_site_that_has_gone_does_not_hold_a_user_fast(alice: Client) -> None:
+async def test_a_site_that_is_still_needed_is_not_deleted_and_it_says_why(alice: Client) -> None:
     site = (await alice.post("/v1/sites", {"name": "Annex"}))["id"]
-    id = await user(alice, roles=["site_admin"], adminOfSites=[1, site])
+    door = (await alice.post("/v1/access-points", {"siteId": site, "name": "Gate"}))["id"]
+    id = await user(alice, homeSiteId=site, roles=["site_admin"], adminOfSites=[1, site])
+
+    async def why() -> str:
+        response = await alice.call("DELETE", f"/v1/sites/{site}")
+        assert response.status_code == 409
+        return str(problem(response)["detail"])
+
+    assert await why() == "Doors still belong to this site; delete them first."
+    await alice.delete(f"/v1/access-points/{door}")
+    assert await why() == "This is still the home site of users; give them another one first."
+    await alice.patch(f"/v1/users/{id}", {"homeSiteId": 1})
+    assert await why() == "Users still administer this site; take it from them first."
+    await alice.patch(f"/v1/users/{id}", {"adminOfSites": [1]})
     await alice.delete(f"/v1/sites/{site}")
-    assert (await alice.patch(f"/v1/users/{id}", {"name": "Robert"}))["name"] == "Robert"
+
+
+async def test_nobody_becomes_admin_of_a_site_that_is_being_deleted(alice: Client, db: Conn) -> None:
+    for _ in range(5):
+        site = (await alice.post("/v1/sites", {"name": "Annex"}))["id"]
+        id = await user(alice)
+        await asyncio.gather(
+            alice.call("DELETE", f"/v1/sites/{site}"),
+            alice.call("PATCH", f"/v1/users/{id}", json={"adminOfSites": [site]}),
+        )
+    dangling = "SELECT count(*) FROM users, unnest(admin_of_sites) a WHERE a NOT IN (SELECT id FROM sites)"
+    assert await db.value(dangling) == 0
 
 
 async def test_the_number_of_users_is_kept(alice: Client, db: Conn) -> None:

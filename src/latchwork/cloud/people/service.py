@@ -184,7 +184,8 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
     if rules.needs_module(new.roles):
         rules.raise_any(rules.role_errors(new.roles, await store.modules(work.conn, work.scope)))
     if new.sites:
-        rules.check_known("site", new.sites, await store.timezones(work.conn, work.scope))
+        rules.check_known("site", new.sites)
+        rules.check_known("site", new.sites, await sites.hold_sites(work.conn, work.scope, new.sites))
     if new.chiefs:
         rules.check_known("user", new.chiefs)
     if new.terms:

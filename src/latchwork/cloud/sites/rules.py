@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from functools import cache
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
@@ -11,6 +12,13 @@ from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import name_errors, text_errors
 from latchwork.wire.api.problems import FieldError, Invalid, NotFound
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
+
+STILL_NEEDED: Final = {
+    "doors": "Doors still belong to this site; delete them first.",
+    "users": "This is still the home site of users; give them another one first.",
+    "admins": "Users still administer this site; take it from them first.",
+}
+"""Why a site cannot be deleted, by what belongs to it."""
 
 
 def check_site(site: SiteDraft | SitePatch) -> None:
