@@ -1,4 +1,4 @@
-"""Where things are: the organisation's sites and controllers, as the website needs them."""
+"""Where things are: the organisation's sites, doors and controllers, as the website needs them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from latchwork.sdk.client import Client, Listing
 from latchwork.wire.api.controllers import Controller
-from latchwork.wire.api.sites import Site
+from latchwork.wire.api.sites import AccessPoint, Site
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Sites and controllers by id."""
+    """Sites, doors and controllers by id."""
 
     sites: Mapping[int, Site]
+    doors: Mapping[int, AccessPoint]
     controllers: Mapping[int, Controller]
 
     def zone(self, site: int | None) -> tzinfo:
@@ -39,8 +40,10 @@ class Places:
 
 async def places(cloud: Client) -> Places:
     """As they are now."""
-    sites, controllers = await asyncio.gather(everything(cloud.page_sites()), everything(cloud.page_controllers()))
-    return Places({site.id: site for site in sites}, {controller.id: controller for controller in controllers})
+    sites, doors, controllers = await asyncio.gather(
+        everything(cloud.page_sites()), everything(cloud.page_access_points()), everything(cloud.page_controllers())
+    )
+    return Places({s.id: s for s in sites}, {d.id: d for d in doors}, {c.id: c for c in controllers})
 
 
 async def everything(listing: Listing[T]) -> list[T]:

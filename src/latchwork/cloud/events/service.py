@@ -10,7 +10,7 @@ import msgspec
 from latchwork.cloud.events import store
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Scope, Work
-from latchwork.wire.api.events import EventPage
+from latchwork.wire.api.events import EventPage, EventType
 
 NEWS_EVERY = 2.0
 """Seconds after which a waiting reader looks by itself: a hint may be lost."""
@@ -18,7 +18,7 @@ NEWS_EVERY = 2.0
 
 def record(
     work: Work,
-    fact: str,
+    fact: EventType,
     subject: str,
     *,
     data: Any = None,
