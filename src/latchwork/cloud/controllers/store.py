@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import asyncpg
 import msgspec
 
-from latchwork.cloud.controllers.model import Batch, Code, Computed, Held, PassKeyRow
+from latchwork.cloud.controllers.model import (
+    Batch,
+    Code,
+    CommandDraft,
+    CommandRow,
+    Computed,
+    Held,
+    PassKeyRow,
+)
 from latchwork.cloud.controllers.rules import Course
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.controllers import Controller
@@ -412,34 +418,6 @@ async def thaw(conn: Connection, scope: Scope, controller: int) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------- commands
-
-
-@dataclass(frozen=True, slots=True)
-class CommandDraft:
-    """Something that a controller should do now or never."""
-
-    door: int
-    controller: int
-    verb: Literal["unlock", "enrol_card"]
-    seconds: float
-    user: int | None
-    outcome: str | None = None
-    """Given when it is settled without being sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRow:
-    """A command, and what has become of it: a reason's code, `no_link`, `unknown` …; None: not known yet."""
-
-    id: int
-    door: int
-    controller: int
-    verb: Literal["unlock", "enrol_card"]
-    seconds: float
-    user: int | None
-    actor: Actor
-    outcome: str | None
-    card: int | None
 
 
 async def add_command(conn: Connection, scope: Scope, draft: CommandDraft, actor: Actor) -> int:

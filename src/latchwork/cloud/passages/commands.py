@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 
 from latchwork.cloud.controllers import link, store
 from latchwork.cloud.controllers.facts import Witness
-from latchwork.cloud.controllers.model import Held
-from latchwork.cloud.controllers.store import CommandDraft, CommandRow
+from latchwork.cloud.controllers.model import CommandDraft, CommandRow, Held
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.http import Caller
