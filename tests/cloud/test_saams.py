@@ -421,7 +421,7 @@ async def test_a_deleted_meeting_is_gone(vendor: Integrator, db: Conn) -> None:
     assert await db.value("SELECT count(*) FROM meeting_revocations") == 1
 
 
-KEYS = ["vic", "4711", "vic@host.test", "a b", "ä€😀", "x" * 128, "a/b", "a/b/", "100%", "a?b#c"]
+KEYS = ["vic", "4711", "vic@host.test", "a b", "ä€😀", "x" * 128, "a/b", "a/b/", "/", "//", "/a//b", "visitor/", "100%", "a?b#c"]
 
 
 @pytest.mark.parametrize("key", KEYS)
