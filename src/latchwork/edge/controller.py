@@ -130,7 +130,7 @@ class Controller:
             return await self._present_in_turn(door, direction, shown)
         except Exception as error:
             log.error("an attempt at door %d failed: %s", door, _where(error))
-            return Answer(Decision(Reason.UNKNOWN_DOOR), self._clock.read().at)
+            return Answer(Decision(Reason.READER_FAULT), self._clock.read().at)
 
     async def _present_in_turn(self, door: int, direction: Direction, shown: Shown) -> Answer:
         live = self.doors.get(door)
@@ -144,8 +144,8 @@ class Controller:
         if live is not None:
             self._follow_mode(door, live)
         reading = self._clock.read()
-        if shown.card is not None and await self._commands.take_card(door, shown.card, reading):
-            return Answer(Decision(Reason.UNKNOWN_CREDENTIAL), reading.at)
+        if shown.card is not None and (taken := await self._commands.take_card(door, shown.card, reading)):
+            return Answer(Decision(taken), reading.at)
         attempt = Attempt(door, direction, self._evidence(shown), reading.at, reading.trusted)
         return Answer(await self._attempts.decide(live, attempt, reading), reading.at)
 
@@ -158,14 +158,14 @@ class Controller:
             return verify(shown.qr, self._store.key)
         except sqlite3.Error as error:
             log.error("the keys cannot be read: %s", error)
-            return BrokenPass(Reason.PASS_UNKNOWN_KEY)
+            return BrokenPass(Reason.READER_FAULT)
 
     async def _obey_safely(self, command: Command, arrived: float) -> str:
         try:
             return await self._commands.obey(command, arrived)
         except Exception as error:
             log.error("command %d failed: %s", command.id, _where(error))
-            return Reason.UNKNOWN_DOOR.value
+            return Reason.READER_FAULT.value
 
     def _report_unreadable(self, records: list[Record]) -> None:
         at = self._clock.read().at
