@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from concurrent.futures import Future
 from typing import Final, NamedTuple
@@ -120,7 +121,7 @@ class Controller:
         for door, live in self.doors.items():
             self._follow_mode(door, live)
         reading = self._clock.read()
-        if any(is_running_out(live.set_mode, reading) for live in self.doors.values()):
+        if any(is_running_out(live.set_mode, reading, self._cut_off_at(live)) for live in self.doors.values()):
             self._next_look = asyncio.get_running_loop().call_later(_MODE_SECONDS, self.follow_modes)
 
     # Attempts and commands
@@ -205,7 +206,15 @@ class Controller:
             live.set_mode = self._store.mode(door)
         except sqlite3.Error as error:
             log.error("the mode of door %d cannot be read: %s", door, error)
-        live.follow(effective(live.set_mode, self._clock.read()))
+        reading = self._clock.read()
+        live.follow(effective(live.set_mode, reading, self._cut_off_at(live)))
+
+    def _cut_off_at(self, live: LiveDoor) -> float | None:
+        """When this door has been offline for as long as it may, should it hear nothing more; None: for ever."""
+        limit, heard_at = live.record.offline_limit, self._clock.heard_at
+        if limit is None:
+            return None
+        return -math.inf if heard_at is None else heard_at + limit
 
     def _stop_looking(self) -> None:
         if self._next_look is not None:
