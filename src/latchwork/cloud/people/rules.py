@@ -42,7 +42,8 @@ EARLIEST, LATEST = 0, 4_102_444_800
 MODULE_OF: Final[dict[str, str]] = {"front_desk": "visitor", "manager": "attendance"}
 """Roles that only an organisation with this module has."""
 ROLES: Final[tuple[RoleName, ...]] = ("end_user", "site_admin", "super_admin", "front_desk", "manager")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_NOT_IN_EMAIL = r"""@\s<>()\[\],;:\\"\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"""
+_EMAIL = re.compile(rf"[^{_NOT_IN_EMAIL}]+@[^.{_NOT_IN_EMAIL}]+(\.[^.{_NOT_IN_EMAIL}]+)+")
 _PHONE = re.compile(r"(?=(.*[0-9]){3})[+0-9() ./-]{3,40}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
