@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from latchwork.policy.schedule import find_zone
 from latchwork.sdk.client import Client, Listing
 from latchwork.wire.api.controllers import Controller
 from latchwork.wire.api.sites import AccessPoint, Site
@@ -27,10 +27,7 @@ class Places:
     def zone(self, site: int | None) -> tzinfo:
         """A site's time zone; where there is no site the first one's, and without any UTC."""
         found = self.sites.get(site) if site is not None else next(iter(self.sites.values()), None)
-        try:
-            return ZoneInfo(found.timezone) if found else UTC
-        except (ZoneInfoNotFoundError, ValueError):
-            return UTC
+        return (find_zone(found.timezone) if found else None) or UTC
 
     def site_name(self, site: int | None) -> str:
         """A site's name, where there is more than one to confuse it with."""

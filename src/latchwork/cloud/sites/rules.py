@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import name_errors, text_errors
+from latchwork.policy.schedule import is_timezone
 from latchwork.wire.api.problems import FieldError, Invalid, NotFound
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 
@@ -50,15 +51,9 @@ def check_ids(**ids: int | UnsetType | None) -> None:
 
 
 def _zone_errors(timezone: str | UnsetType) -> list[FieldError]:
-    if timezone is UNSET or timezone in _zones():
+    if isinstance(timezone, UnsetType) or is_timezone(timezone):
         return []
     return [FieldError("timezone", "An IANA time zone is needed, such as Europe/Berlin.")]
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Reads hundreds of files, and so only once."""
-    return frozenset(zoneinfo.available_timezones())
 
 
 def _reader_errors(reader: str | UnsetType | None, field: str) -> list[FieldError]:
