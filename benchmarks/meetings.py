@@ -46,7 +46,7 @@ async def _measure() -> Figures:
     async with ground() as here:
         with here.serving("cloud") as cloud, here.serving("floor") as floor:
             async with (
-                connected(cloud.url, here.token, _AT_ONCE) as to_cloud,
+                connected(cloud.url, here.house.token, _AT_ONCE) as to_cloud,
                 connected(floor.url, "", _AT_ONCE) as to_floor,
             ):
                 ours, bare = _Side(cloud, to_cloud), _Side(floor, to_floor)
@@ -66,7 +66,7 @@ async def _creating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _R
             "email": f"vic{number}@example.org",
             "company": "Vic & Co",
         }
-        return {"visitor": visitor, "startTime": now, "endTime": now + 3600, "accessPoints": here.doors[:2]}
+        return {"visitor": visitor, "startTime": now, "endTime": now + 3600, "accessPoints": here.house.doors[:2]}
 
     return await _side_by_side(
         ours,
