@@ -68,7 +68,11 @@ async def _grant(fleet: _Fleet, to: Connection, number: int) -> float:
     fleet.confirmed.clear()
     began = time.monotonic()
     answer = asyncio.ensure_future(
-        to.send("PATCH", f"/v1/users/{user}/permissions", {"add": [{"accessPointId": door, "endsAt": 2_000_000_000 + number}]})
+        to.send(
+            "PATCH",
+            f"/v1/users/{user}/permissions",
+            {"add": [{"accessPointId": door, "endsAt": 2_000_000_000 + number}]},
+        )
     )
     at = await fleet.next_of(controller)
     await answer
@@ -109,7 +113,13 @@ class _Fleet:
         every, started = list(self.doors.values()), []
         for number in range(_PROCESSES):
             ours, theirs = multiprocessing.Pipe(duplex=False)
-            values = (url, self.here.house.organisation, every[number::_PROCESSES], p256.private_bytes(self.key), theirs)
+            values = (
+                url,
+                self.here.house.organisation,
+                every[number::_PROCESSES],
+                p256.private_bytes(self.key),
+                theirs,
+            )
             started.append((multiprocessing.get_context("spawn").Process(target=peers.run, args=values), ours))
         loop = asyncio.get_running_loop()
         try:

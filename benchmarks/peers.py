@@ -53,9 +53,7 @@ async def _run(
             group.create_task(keep(controller))
 
 
-async def _introduce(
-    socket: client.ClientConnection, organisation: int, controller: int, key: p256.PrivateKey
-) -> None:
+async def _introduce(socket: client.ClientConnection, organisation: int, controller: int, key: p256.PrivateKey) -> None:
     challenge = link.from_cloud.decode(await socket.recv(decode=False))
     assert isinstance(challenge, Challenge)
     unsigned = Hello(
