@@ -316,10 +316,7 @@ async def _hold(work: Work, users: Collection[int], doors: Collection[int]) -> N
     """Holds the users until commit; raises NotFound unless all users and doors are the organisation's."""
     rules.check_known("user", users)
     rules.check_known("access point", doors)
-    if users:
-        await store.hold_users(work.conn, work.scope, users)
-    if doors:
-        rules.check_known("access point", doors, await sites.name_doors(work.conn, work.scope, list(doors)))
+    await store.hold(work.conn, work.scope, users, doors)
 
 
 async def _give_and_take(
