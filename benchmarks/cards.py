@@ -1,4 +1,4 @@
-"""A controller that holds 250,000 cards and a million permissions: its first sync, its start, its decisions, its memory."""
+"""A controller that holds 250,000 cards and a million permissions: first sync, start, decisions, memory."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _forget(file: Path) -> None:
 
 
 async def _decide(people: Crowd, folder: Path) -> tuple[list[float], float]:
-    """Microseconds of each decision about somebody's card at one of their doors, and the megabytes resident after all."""
+    """Microseconds of each decision about a card at one of its holder's doors, and the megabytes resident after all."""
     users = random.Random(1).choices(range(people.first, people.first + people.count), k=_WARM_UP + _CARDS)
     shown = [(people.door(user, number % _EACH), people.card(user)) for number, user in enumerate(users)]
     async with _controller(folder) as controller:

@@ -1,8 +1,8 @@
 """The pure decision about a card, and the same question asked of Cedar, an engine that others would take for it.
 
-Both get everything ready: we the snapshot, Cedar its policies, entities and context parsed or encoded beforehand, as far
-as its Python API can take them so. Cedar knows no time zones and cannot look through a list of intervals, so it is given
-more than we are: the weekday and the minute in local time, and the schedule as a policy of its own.
+Both get everything ready: we the snapshot, Cedar its policies, entities and context, parsed or encoded beforehand as
+far as its Python API takes them so. Cedar knows no time zones and cannot look through a list of intervals, so it is
+given more than we are: the weekday and the minute in local time, and the schedule as a policy of its own.
 """
 
 from __future__ import annotations

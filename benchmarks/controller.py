@@ -1,4 +1,4 @@
-"""A controller's program under measurement, with nothing else in its process: `python -m benchmarks.controller EDGE_TOML`.
+"""A controller's program with nothing else in its process: `python -m benchmarks.controller EDGE_TOML`.
 
 Each line it reads is an order, each line it writes an answer, both JSON. It says first that it has started.
 

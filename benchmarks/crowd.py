@@ -1,7 +1,7 @@
 """Many people at once: the rows that the application would have left, made inside PostgreSQL.
 
-Users with a name, a card and permissions for neighbouring doors; and what the house's controller should hold of them. The
-log is the one thing that is left out. `is_as_computed` compares the controller's records with what the application computes.
+Users with a name, a card and permissions for neighbouring doors; and what the house's controller should hold of them.
+Only the log is left out. `is_as_computed` compares the controller's records with what the application computes.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ async def _add_users(conn: asyncpg.Connection[asyncpg.Record], house: House, cou
     await conn.execute(
         """
         INSERT INTO users (organisation_id, name, email, phone, employee_code, home_site_id, roles, admin_of_sites,
-            terms, joining_date, probation_period, gender, access, pin_salt, pin_hash, created_at, updated_at, reporting_to)
+            terms, joining_date, probation_period, gender, access, pin_salt, pin_hash, created_at, updated_at)
         SELECT $1, CASE WHEN n = $2 / 3 THEN $8 ELSE ($6::text[])[1 + n * 7919 % cardinality($6::text[])] END || ' '
                 || ($7::text[])[1 + n * 104729 % cardinality($7::text[])],
             'user' || n || '@example.org', '+49 30 ' || n, 'E' || n, $3, '{end_user}', '{}', ARRAY[1 + n % $9],
-            '', '', '', $4::jsonb, '', '', $5, $5, NULL
+            '', '', '', $4::jsonb, '', '', $5, $5
         FROM generate_series(1::bigint, $2) AS n ORDER BY n
         """,
         house.organisation,

@@ -1,6 +1,7 @@
 """A thousand linked controllers: how soon a permission arrives at one, and how soon one person's leave all.
 
-Cloud, PostgreSQL and controllers are processes of their own. The controllers are light (`benchmarks.peers`), the links real.
+Cloud, PostgreSQL and controllers are processes of their own. The controllers are light (`benchmarks.peers`), the
+links real.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the lists of people grow: a million users with five million permissions, beside a thousand users with five thousand.
+"""How the lists of people grow: a million users with five million permissions, beside a thousand with five thousand.
 
 Both are organisations of one database (`crowd`), asked over HTTP on one kept-alive connection, in turns.
 """
@@ -34,7 +34,7 @@ _SEARCHES = (
     f"{crowd.GIVEN[200]} {crowd.FAMILY[100][:4]}",
     crowd.RARE,
 )
-"""Beginnings that one in ten, a hundred, some hundreds, twenty thousand, … and one of a million has; and one that nobody has."""
+"""From beginnings that one in ten has to the one of a single person, and two together that nobody has."""
 _FILTERS: tuple[dict[str, Any], ...] = (
     {"s": {"name": "kawo va"}},
     {"terms": [3]},

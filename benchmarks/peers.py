@@ -1,4 +1,4 @@
-"""Many controllers in one process, as light as a controller can be: they hold nothing but say that they have applied it."""
+"""Many controllers in one process, as light as they can be: they hold nothing, but say that they have applied it."""
 
 from __future__ import annotations
 
