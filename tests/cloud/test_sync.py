@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -302,6 +303,30 @@ async def test_a_removed_controllers_link_ends(alice: Client, dora: Script) -> N
     async with dora.connected() as line:
         await line.say_hello()
         assert await line.until_closed() == Close.NOT_AUTHENTIC
+
+
+async def test_a_link_that_opens_while_the_others_are_looked_at_stays(alice: Client, dora: Script, db: Conn) -> None:
+    added = (await alice.post("/v1/controllers", {"name": "Eve", "accessPoints": [3]}))["id"]
+    eve = Script(dora.url, dora.organisation, added, dora.cloud_id)
+    answer = await alice.cloud.http.post("/v1/enrol", json=eve.enrolment(await code_for(alice, added)))
+    assert answer.status_code == 200
+    holding = await asyncpg.connect(alice.cloud.dsn)
+    try:
+        async with dora.linked() as line:
+            await line.take_state()
+            await alice.until_confirmed(1)
+            await holding.execute("BEGIN; LOCK TABLE commands IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(5):
+                while not await db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.02)
+            async with eve.linked() as late:
+                await holding.execute("COMMIT")
+                await late.take_state()
+                await alice.until_confirmed(added)
+                await alice.patch("/v1/access-points/3", {"name": "Cellar"})
+                await late.take_state()
+    finally:
+        await holding.close()
 
 
 # ------------------------------------------------------------------------------------------------- facts

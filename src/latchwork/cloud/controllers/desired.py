@@ -61,13 +61,7 @@ async def _settle(work: Work, registry: Sequence[Compute], touched: Touched) -> 
     computed = [part for compute in registry for part in await compute(work.conn, work.scope, touched)]
     if touched.controllers:
         computed = [await _with_all_held(work, part, touched.controllers) for part in computed]
-    concerned = touched.controllers or await _concerned(work, computed)
-    return await store.put(work.conn, work.scope, computed, concerned, work.now) if concerned else []
-
-
-async def _concerned(work: Work, computed: Sequence[Computed]) -> set[int]:
-    wanted = {record.controller for part in computed for record in part.records}
-    return wanted | await store.holders(work.conn, work.scope, computed)
+    return await store.put(work.conn, work.scope, computed, touched.controllers or None, work.now)
 
 
 async def _with_all_held(work: Work, part: Computed, controllers: Iterable[int]) -> Computed:

@@ -95,6 +95,26 @@ async def hold_users(conn: Connection, scope: Scope, ids: Collection[int]) -> di
     return found
 
 
+async def hold(conn: Connection, scope: Scope, users: Collection[int], doors: Collection[int]) -> None:
+    """Locks users, ascending; raises NotFound unless all users and doors are the organisation's."""
+    row = await conn.fetchrow(
+        """
+        WITH held AS MATERIALIZED (
+            SELECT id FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE
+        )
+        SELECT ARRAY(SELECT id FROM held) AS users,
+            ARRAY(SELECT id FROM access_points WHERE organisation_id = $1 AND id = ANY($3)) AS doors
+        """,
+        scope.organisation,
+        list(users),
+        list(doors),
+    )
+    assert row is not None
+    for kind, asked, found in (("user", users, row["users"]), ("access point", doors, row["doors"])):
+        if missing := sorted(set(asked) - set(found)):
+            raise NotFound(f"There is no {kind} with the id {missing[0]}.")
+
+
 async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
     """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
     await hold_users(conn, scope, ids)
@@ -745,36 +765,23 @@ async def set_holidays(conn: Connection, scope: Scope, site: int, days: Sequence
 async def person_records(
     conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
 ) -> list[asyncpg.Record]:
-    """Each user at each controller where they have a grant."""
+    """Each user with their cards at each controller where they have a grant; at None who has none anywhere.
+
+    None: all users, or at all controllers; who is at none of the given ones is left out.
+    """
     rows: list[asyncpg.Record] = await conn.fetch(
         """
-        SELECT DISTINCT ON (u.id, a.controller_id) a.controller_id, u.id, u.deactivated_at IS NULL AS is_active,
-            u.access, u.access_expires_at, u.pin_salt, u.pin_hash
-        FROM users u JOIN grants g ON g.organisation_id = u.organisation_id AND g.user_id = u.id
-        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-        WHERE u.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR u.id = ANY($2))
-            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
-        """,
-        scope.organisation,
-        None if users is None else list(users),
-        None if controllers is None else list(controllers),
-    )
-    return rows
-
-
-async def card_records(
-    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
-) -> list[asyncpg.Record]:
-    """Each card at each controller where its holder has a grant; without `controllers` also, at none, all others."""
-    rows: list[asyncpg.Record] = await conn.fetch(
-        """
-        SELECT DISTINCT c.id, c.number, c.user_id, a.controller_id
-        FROM cards c LEFT JOIN (grants g
+        SELECT h.controller_id, u.id, u.deactivated_at IS NULL AS is_active, u.access, u.access_expires_at, u.pin_salt,
+            u.pin_hash, ARRAY(SELECT (c.id, c.number) FROM cards c
+                              WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards
+        FROM users u LEFT JOIN (
+            SELECT DISTINCT g.user_id, a.controller_id FROM grants g
             JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-                AND a.controller_id IS NOT NULL
-        ) ON g.organisation_id = c.organisation_id AND g.user_id = c.user_id
-        WHERE c.organisation_id = $1 AND ($2::bigint[] IS NULL OR c.user_id = ANY($2))
-            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+            WHERE g.organisation_id = $1 AND ($2::bigint[] IS NULL OR g.user_id = ANY($2))
+                AND a.controller_id IS NOT NULL AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        ) AS h ON h.user_id = u.id
+        WHERE u.organisation_id = $1 AND ($2::bigint[] IS NULL OR u.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR h.controller_id IS NOT NULL)
         """,
         scope.organisation,
         None if users is None else list(users),
