@@ -81,7 +81,10 @@ async def test_the_metadata_names_every_endpoint(alice: Client) -> None:
     assert found["issuer"] == PUBLIC_URL
     assert found["token_endpoint"] == f"{PUBLIC_URL}/oauth2/token"
     assert found["revocation_endpoint"] == f"{PUBLIC_URL}/oauth2/revoke"
-    assert found["grant_types_supported"] == ["client_credentials"]
+    assert found["grant_types_supported"] == [
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ]
     assert (await alice.cloud.http.get(found["jwks_uri"].removeprefix(PUBLIC_URL))).status_code == 200
 
 

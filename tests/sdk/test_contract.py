@@ -37,7 +37,7 @@ from latchwork.wire.api.problems import Outdated
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch
 
-BEYOND = {"aclose", "follow"}
+BEYOND = {"aclose", "follow", "acting_for"}
 """What the client offers beside the operations."""
 CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),

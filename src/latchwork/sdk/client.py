@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
+from copy import copy
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
@@ -127,6 +128,17 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def acting_for(self, user_id: int) -> Client:
+        """Calls for one of the organisation's users, who may do there what their roles allow and this client may too.
+
+        It shares this client's connections: close only one of the two. The client needs the scope `users:act`; a user
+        for whom nobody may act now is refused with `Invalid`, by the first call.
+        """
+        acting = copy(self)
+        acting._name = f"{self._name}.acting_for({user_id})"
+        acting._tokens = self._tokens.for_user(user_id)
+        return acting
 
     async def aclose(self) -> None:
         """Ends the connections, and the transport that was handed in."""

@@ -1,14 +1,14 @@
-"""Access tokens by client credentials (RFC 6749 §4.4): fetched once for all who wait, kept almost to its end."""
+"""Access tokens by client credentials (RFC 6749 §4.4) or for a user (RFC 8693): fetched once for all who wait."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -16,6 +16,7 @@ from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
 from latchwork.sdk.exchange import Call, Exchange
 
 PATH: Final = "/oauth2/token"
+CLIENT_CREDENTIALS: Final = {"grant_type": "client_credentials"}
 EARLY: Final = 30.0
 """Seconds before its end in which a token is no longer begun with (a tenth of its life when that is less)."""
 
@@ -44,21 +45,39 @@ class _Answer(msgspec.Struct):
 _answer: Final = msgspec.json.Decoder(_Answer)
 
 
+def exchanged_for(user: int) -> dict[str, str]:
+    """What asks for a user's token (RFC 8693 §2.1)."""
+    return {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": str(user),
+        "subject_token_type": "urn:latchwork:params:oauth:token-type:user",
+    }
+
+
 class Tokens:
-    """One client's token. `clock` is monotonic seconds."""
+    """The token of a client, or of a user for whom it acts. `clock` is monotonic seconds."""
 
     def __init__(
-        self, exchange: Exchange, credentials: Credentials, clock: Callable[[], float] = time.monotonic
+        self,
+        exchange: Exchange,
+        credentials: Credentials,
+        clock: Callable[[], float] = time.monotonic,
+        form: Mapping[str, str] = CLIENT_CREDENTIALS,
     ) -> None:
         self._exchange = exchange
         self._credentials = credentials
         self._clock = clock
+        self._form = urlencode(form).encode()
         self._bearer = ""
         self._good_until = float("-inf")
         self._fetching: asyncio.Task[str] | None = None
 
+    def for_user(self, user: int) -> Tokens:
+        """A user's, by the same client on the same way."""
+        return Tokens(self._exchange, self._credentials, self._clock, exchanged_for(user))
+
     async def bearer(self) -> str:
-        """The Authorization header; raises Unauthorized for a wrong id or secret."""
+        """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
         if self._clock() < self._good_until:
             return self._bearer
         return await self._fetched()
@@ -85,7 +104,7 @@ class Tokens:
     async def _fetch(self) -> str:
         began = self._clock()
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        call = Call("POST", PATH, content=b"grant_type=client_credentials", headers=headers)
+        call = Call("POST", PATH, content=self._form, headers=headers)
         response = await self._exchange.answer(call, self._credentials.basic)
         if response.status_code != 200:
             raise token_problem_of(response)

@@ -19,7 +19,7 @@ from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 
 
 @get("/v1/whoami")
-async def whoami(by: Annotated[Caller, may(None)]) -> WhoAmI:
+async def whoami(by: Annotated[Caller, may(None, within=True)]) -> WhoAmI:
     """Answers whose token this is and what it may do: the call to test a key with."""
     tenant = await by.read(store.get_tenant)
     who = by.identity
@@ -30,6 +30,10 @@ async def whoami(by: Annotated[Caller, may(None)]) -> WhoAmI:
         client_name=who.name,
         scopes=sorted(who.scopes),
         expires_at=who.expires_at,
+        user_id=who.user.id if who.user else None,
+        user_name=who.user.name if who.user else None,
+        roles=list(who.user.roles) if who.user else [],
+        sites=list(who.user.sites) if who.user else [],
     )
 
 

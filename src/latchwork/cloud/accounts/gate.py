@@ -1,4 +1,4 @@
-"""The gate: no request passes without a token that allows it, nor faster than its client may."""
+"""The gate: no request passes without a token that allows it, faster than its client may, or further than its user."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ class TokenGate:
             self.slow_down(request)
             return Anybody(self._database, int(now), request)
         identity = await self._tokens.check(bearer(request.headers.get("authorization"), bare_token), now)
-        self._take(request, identity.client, identity.rate_per_second, identity.rate_burst)
+        key = (identity.client, identity.user.id) if identity.user else identity.client
+        self._take(request, key, identity.rate_per_second, identity.rate_burst)
         if needs.scope is not None and needs.scope not in identity.scopes:
             raise Forbidden(f"This client may not do that: its token lacks the scope {needs.scope}.")
-        return Caller(identity, self._database, self._idempotency, int(now), request)
+        reach = identity.reach(needs.scope)
+        if reach is not None and not needs.within:
+            raise Forbidden("This concerns the whole organisation; this user's roles reach a part of it only.")
+        return Caller(identity, self._database, self._idempotency, int(now), request, reach)
 
     def slow_down(self, request: Request[Any, Any, Any]) -> None:
         """Raises TooManyRequests when this address has called a public endpoint too often."""

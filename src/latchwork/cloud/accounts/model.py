@@ -30,9 +30,26 @@ class ClientSecret:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Tokens to be forgotten: one (`jti`), or all of a client issued before `not_before`."""
+    """Tokens to be looked up anew: one (`jti`) or all of a client; of a user, or of all users of an organisation."""
 
     number: int
-    client_id: str
+    client_id: str | None
     jti: str | None
-    not_before: int
+    organisation: int | None
+    user: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserAccount:
+    """A user as the token endpoint sees them."""
+
+    id: int
+    name: str
+    roles: tuple[str, ...]
+    sites: tuple[int, ...]
+    modules: frozenset[str]
+    """Those of the organisation that are switched on."""
+    is_active: bool
+    access_expires_at: int | None
+    tokens_from: int
+    """Tokens issued before this were revoked."""

@@ -1,10 +1,12 @@
-"""OAuth2: tokens by client credentials (RFC 6749 §4.4), revocation (RFC 7009), metadata (RFC 8414), JWKS (RFC 7517)."""
+"""OAuth2: tokens by client credentials (RFC 6749 §4.4) and for users by token exchange (RFC 8693), revocation
+(RFC 7009), metadata (RFC 8414), JWKS (RFC 7517)."""
 
 from __future__ import annotations
 
 import binascii
 import time
 from base64 import b64decode
+from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -13,19 +15,38 @@ import msgspec
 from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
 
-from latchwork.cloud.accounts import service
+from latchwork.cloud.accounts import roles, rules, service
 from latchwork.cloud.accounts.model import ClientSecret
 from latchwork.cloud.accounts.rules import ALL_SCOPES
 from latchwork.cloud.kernel.work import SYSTEM, Scope
 from latchwork.wire.api.problems import Unauthorized
 
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+USER = "urn:latchwork:params:oauth:token-type:user"
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+
+
+class Grant(StrEnum):
+    """What `grant_type` may be."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):
     """RFC 6749 §5.1."""
 
     access_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+
+
+class ExchangeAnswer(msgspec.Struct, frozen=True):
+    """RFC 8693 §2.2.1."""
+
+    access_token: str
+    issued_token_type: str
     token_type: str
     expires_in: int
     scope: str
@@ -52,21 +73,76 @@ def answer_oauth_error(request: Request[Any, Any, Any], error: OAuthError) -> Re
     status_code=200,
     operation_id="oauth_token",
     tags=["oauth2"],
-    summary="Issues an access token for client credentials.",
+    summary="Issues an access token for client credentials, or for a user for whom the client acts.",
     responses={200: ResponseSpec(TokenAnswer, description="The token", generate_examples=False)},
 )
-async def token(request: Request[Any, Any, Any]) -> Response[TokenAnswer]:
-    """Form body `grant_type=client_credentials`, optionally `scope`; the client by HTTP Basic or in the body."""
+async def token(request: Request[Any, Any, Any]) -> Response[TokenAnswer | ExchangeAnswer]:
+    """Form body `grant_type=client_credentials`, optionally `scope`; the client by HTTP Basic or in the body.
+
+    For a user: `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`, `subject_token` their id,
+    `subject_token_type=urn:latchwork:params:oauth:token-type:user`, optionally `scope`.
+    """
     request.app.state.gate.slow_down(request)
     form = await _form(request)
     now = int(time.time())  # before the secret is looked up: a rotation in between ends this token too
     found = await _client(request, form)
-    if form.get("grant_type") != "client_credentials":
-        raise OAuthError("unsupported_grant_type", "The only grant type is client_credentials.")
+    match form.get("grant_type"):
+        case Grant.CLIENT_CREDENTIALS:
+            answer: TokenAnswer | ExchangeAnswer = _own(request, found, form, now)
+        case Grant.TOKEN_EXCHANGE:
+            answer = await _users(request, found, form, now)
+        case _:
+            raise OAuthError("unsupported_grant_type", f"The grant types are {' and '.join(Grant)}.")
+    return Response(answer, status_code=200, headers=_NO_STORE)
+
+
+def _own(request: Request[Any, Any, Any], found: ClientSecret, form: dict[str, str], now: int) -> TokenAnswer:
     scopes = _scopes(form.get("scope"), found.client.scopes)
     text = request.app.state.tokens.issue(found, scopes, now)
-    answer = TokenAnswer(text, "Bearer", found.client.token_seconds, " ".join(scopes))
-    return Response(answer, status_code=200, headers=_NO_STORE)
+    return TokenAnswer(text, "Bearer", found.client.token_seconds, " ".join(scopes))
+
+
+async def _users(
+    request: Request[Any, Any, Any], found: ClientSecret, form: dict[str, str], now: int
+) -> ExchangeAnswer:
+    """A token for the user that the form names (RFC 8693 §2): what they, the client and the form all allow."""
+    if rules.ACT not in found.client.scopes:
+        raise OAuthError("unauthorized_client", f"This client may not act for users: it lacks the scope {rules.ACT}.")
+    wanted = _wanted(form)
+    user = await service.act_for(request.app.state.database, found.organisation, _subject(form), now)
+    if user is None:
+        raise OAuthError("invalid_request", "There is no user with this id.")
+    if not rules.may_act(user, now):
+        raise OAuthError("invalid_request", "This user is deactivated, or their access has expired.")
+    may = roles.powers(user.id, user.roles, user.sites, user.modules)
+    scopes = [scope for scope in found.client.scopes if scope in may and (wanted is None or scope in wanted)]
+    expires_at = rules.user_token_expires(user, found.client.token_seconds, now)
+    text = request.app.state.tokens.issue_for(user, found, scopes, now, expires_at)
+    return ExchangeAnswer(text, ACCESS_TOKEN, "Bearer", expires_at - now, " ".join(scopes))
+
+
+def _subject(form: dict[str, str]) -> int:
+    """The user's id (RFC 8693 §2.1); raises OAuthError for what this endpoint does not exchange."""
+    if form.get("subject_token_type") != USER:
+        raise OAuthError("invalid_request", f"subject_token_type is {USER}.")
+    if "actor_token" in form or "actor_token_type" in form:
+        raise OAuthError("invalid_request", "There is no actor_token: who acts is the client.")
+    if form.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+        raise OAuthError("invalid_request", f"requested_token_type is {ACCESS_TOKEN}, or left out.")
+    if "audience" in form or "resource" in form:
+        raise OAuthError("invalid_target", "The token is for this cloud; leave audience and resource out.")
+    text = form.get("subject_token", "")
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise OAuthError("invalid_request", "subject_token is the user's id.")
+    return int(text)
+
+
+def _wanted(form: dict[str, str]) -> set[str] | None:
+    """The scopes asked for; None: all that there are."""
+    wanted = set(form.get("scope", "").split())
+    if not wanted <= set(ALL_SCOPES):
+        raise OAuthError("invalid_scope", "There is no such scope.")
+    return wanted or None
 
 
 @litestar.post(
@@ -106,7 +182,7 @@ async def metadata(request: Request[Any, Any, Any]) -> dict[str, Any]:
         "token_endpoint": f"{url}/oauth2/token",
         "revocation_endpoint": f"{url}/oauth2/revoke",
         "jwks_uri": f"{url}/.well-known/jwks.json",
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": list(Grant),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,

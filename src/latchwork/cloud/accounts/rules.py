@@ -6,12 +6,16 @@ from typing import get_args
 
 from msgspec import UNSET
 
+from latchwork.cloud.accounts.model import UserAccount
 from latchwork.cloud.kernel.texts import name_errors
 from latchwork.wire.api.accounts import ClientDraft, ClientPatch, OrganisationPatch, Scope
 from latchwork.wire.api.problems import FieldError, Invalid
 
 ALL_SCOPES: tuple[str, ...] = get_args(Scope)
 LONGEST_TOKEN = 90 * 86_400
+LONGEST_USER_TOKEN = 15 * 60
+ACT = "users:act"
+"""The scope of clients that may act for users."""
 
 
 def check_organisation(patch: OrganisationPatch) -> None:
@@ -36,6 +40,17 @@ def check_client(draft: ClientDraft | ClientPatch) -> None:
         errors.append(FieldError("scopes", "The same scope stands here twice."))
     if errors:
         raise Invalid(errors=errors)
+
+
+def may_act(user: UserAccount, now: float) -> bool:
+    """Whether a client may act for the user."""
+    return user.is_active and (user.access_expires_at is None or now < user.access_expires_at)
+
+
+def user_token_expires(user: UserAccount, token_seconds: int, now: int) -> int:
+    """The instant at which a token of the user ends: never later than their access does."""
+    ends = now + min(token_seconds, LONGEST_USER_TOKEN)
+    return ends if user.access_expires_at is None else min(ends, user.access_expires_at)
 
 
 def passes_get_shorter(before: int | None, after: int | None) -> bool:

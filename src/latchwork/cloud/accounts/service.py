@@ -12,13 +12,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from latchwork.cloud.accounts import rules, store
-from latchwork.cloud.accounts.model import ClientSecret, Tenant
+from latchwork.cloud.accounts.model import ClientSecret, Tenant, UserAccount
 from latchwork.cloud.events import service as events
 from latchwork.cloud.events import store as event_store
 from latchwork.cloud.kernel.bodies import given
 from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import is_text
-from latchwork.cloud.kernel.work import Connection, Database, Work
+from latchwork.cloud.kernel.work import Connection, Database, Scope, Work
 from latchwork.wire.api.accounts import Client, ClientDraft, ClientPatch, Organisation, OrganisationPatch
 from latchwork.wire.api.problems import Conflict, Forbidden, TooManyRequests, Unauthorized
 
@@ -60,6 +61,8 @@ async def change_organisation(work: Work, patch: OrganisationPatch) -> Organisat
     await store.change_organisation(
         work.conn, work.scope, Tenant(after, work.now if shortened else tenant.passes_shortened_at)
     )
+    if (after.visitor_module, after.attendance_module) != (before.visitor_module, before.attendance_module):
+        await store.add_user_revocations(work.conn, work.scope, None, 0, work.now + rules.LONGEST_USER_TOKEN)
     work.touched.every_door = True
     events.record(work, "organisation_changed", f"organisation/{after.id}", before=before, after=after)
     return after
@@ -154,6 +157,26 @@ async def _forget_tokens(work: Work, hints: Hints, client: Client, not_before: i
     longest = max(client.token_seconds, rules.LONGEST_TOKEN)
     await store.add_revocation(work.conn, client.client_id, None, not_before, work.now + longest)
     work.after_commit.append(lambda: hints.give(REVOCATIONS))
+
+
+async def act_for(database: Database, organisation: int, user: int, now: int) -> UserAccount | None:
+    """The user for whom a token may be issued now; every later change of theirs reaches it. None: there is none."""
+    if not is_id(user):
+        return None
+    scope = Scope(organisation)
+    async with database.transaction() as conn:
+        await store.hold_acting(conn, scope, user, now + rules.LONGEST_USER_TOKEN)
+        return await store.find_user(conn, scope, user)
+
+
+async def forget_users(work: Work, users: Collection[int], ended: bool) -> None:
+    """Every process looks up anew within a second what these users may; `ended`: none of their tokens is good any more.
+
+    The users are held by this unit of work.
+    """
+    if acting := await store.acting(work.conn, work.scope, users, work.now):
+        ends = work.now + rules.LONGEST_USER_TOKEN
+        await store.add_user_revocations(work.conn, work.scope, acting, work.now + 1 if ended else 0, ends)
 
 
 async def _costly(work: Callable[[], T]) -> T:

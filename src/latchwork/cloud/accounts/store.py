@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import asyncpg
 
-from latchwork.cloud.accounts.model import ClientSecret, Revocation, Tenant
+from latchwork.cloud.accounts.model import ClientSecret, Revocation, Tenant, UserAccount
 from latchwork.cloud.kernel.http import Stored
 from latchwork.cloud.kernel.work import Connection, Retry, Scope, Work
 from latchwork.wire.api.accounts import Client, ClientDraft, Organisation
@@ -184,12 +186,65 @@ def _client(row: asyncpg.Record | None) -> Client:
     )
 
 
+# ------------------------------------------------------------------------------------------------- users
+
+
+async def hold_acting(conn: Connection, scope: Scope, user: int, until: int) -> None:
+    """Notes that a token of the user may live until then. Until commit nobody changes the user."""
+    await conn.execute(
+        """
+        WITH held AS (SELECT id FROM users WHERE organisation_id = $1 AND id = $2 FOR SHARE)
+        INSERT INTO acting_users AS a (organisation_id, user_id, until) SELECT $1, id, $3 FROM held
+        ON CONFLICT (organisation_id, user_id) DO UPDATE SET until = greatest(a.until, EXCLUDED.until)
+        """,
+        scope.organisation,
+        user,
+        until,
+    )
+
+
+async def acting(conn: Connection, scope: Scope, users: Collection[int], now: int) -> list[int]:
+    """Those of these users who may have a token."""
+    rows = await conn.fetch(
+        "SELECT user_id FROM acting_users WHERE organisation_id = $1 AND user_id = ANY($2) AND until > $3",
+        scope.organisation,
+        list(users),
+        now,
+    )
+    return [row["user_id"] for row in rows]
+
+
+async def find_user(conn: Connection, scope: Scope, id: int) -> UserAccount | None:
+    row = await conn.fetchrow(
+        """
+        SELECT u.name, u.roles, u.admin_of_sites, u.deactivated_at, u.access_expires_at, o.visitor_module,
+            o.attendance_module, (SELECT coalesce(max(r.not_before), 0) FROM token_revocations r
+                                  WHERE r.organisation_id = u.organisation_id AND r.user_id = u.id) AS tokens_from
+        FROM users u JOIN organisations o ON o.id = u.organisation_id WHERE u.organisation_id = $1 AND u.id = $2
+        """,
+        scope.organisation,
+        id,
+    )
+    if row is None:
+        return None
+    modules = {"visitor": row["visitor_module"], "attendance": row["attendance_module"]}
+    return UserAccount(
+        id=id,
+        name=row["name"],
+        roles=tuple(row["roles"]),
+        sites=tuple(row["admin_of_sites"]),
+        modules=frozenset(name for name, is_on in modules.items() if is_on),
+        is_active=row["deactivated_at"] is None,
+        access_expires_at=row["access_expires_at"],
+        tokens_from=row["tokens_from"],
+    )
+
+
 # ------------------------------------------------------------------------------------------------- tokens
 
 
 async def add_revocation(conn: Connection, client_id: str, jti: str | None, not_before: int, expires_at: int) -> None:
-    """One at a time until commit, so that numbers become visible in order."""
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('latchwork token revocations'))")
+    await _in_order(conn)
     await conn.execute(
         "INSERT INTO token_revocations (client_id, jti, not_before, expires_at) VALUES ($1, $2, $3, $4)",
         client_id,
@@ -197,6 +252,28 @@ async def add_revocation(conn: Connection, client_id: str, jti: str | None, not_
         not_before,
         expires_at,
     )
+
+
+async def add_user_revocations(
+    conn: Connection, scope: Scope, users: Collection[int] | None, not_before: int, expires_at: int
+) -> None:
+    """The tokens of these users, or (None) of all: looked up anew, and refused when issued before `not_before`."""
+    await _in_order(conn)
+    await conn.execute(
+        """
+        INSERT INTO token_revocations (organisation_id, user_id, not_before, expires_at)
+        SELECT $1, id, $3, $4 FROM unnest($2::bigint[]) AS id
+        """,
+        scope.organisation,
+        [None] if users is None else list(users),
+        not_before,
+        expires_at,
+    )
+
+
+async def _in_order(conn: Connection) -> None:
+    """One at a time until commit, so that numbers become visible in order."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('latchwork token revocations'))")
 
 
 async def is_revoked(conn: Connection, client_id: str, jti: str, issued_at: int) -> bool:
@@ -214,7 +291,11 @@ async def is_revoked(conn: Connection, client_id: str, jti: str, issued_at: int)
 
 async def revocations_after(conn: Connection, number: int) -> list[Revocation]:
     rows = await conn.fetch(
-        "SELECT number, client_id, jti, not_before FROM token_revocations WHERE number > $1 ORDER BY number", number
+        """
+        SELECT number, client_id, jti, organisation_id, user_id FROM token_revocations
+        WHERE number > $1 ORDER BY number
+        """,
+        number,
     )
     return [Revocation(*row) for row in rows]
 
@@ -222,6 +303,7 @@ async def revocations_after(conn: Connection, number: int) -> list[Revocation]:
 async def forget_expired(conn: Connection, now: int) -> None:
     """Drops revocations whose tokens have all expired, and idempotency keys older than a day."""
     await conn.execute("DELETE FROM token_revocations WHERE expires_at < $1", now - 3600)
+    await conn.execute("DELETE FROM acting_users WHERE until < $1", now - 3600)
     await conn.execute("DELETE FROM idempotency_keys WHERE created_at < $1", now - 86_400)
 
 

@@ -15,22 +15,25 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
-from latchwork.cloud.accounts import store
-from latchwork.cloud.accounts.model import ClientSecret, Revocation
+from latchwork.cloud.accounts import roles, rules, store
+from latchwork.cloud.accounts.model import ClientSecret, Revocation, UserAccount
 from latchwork.cloud.accounts.service import REVOCATIONS
 from latchwork.cloud.kernel.hints import Hints
-from latchwork.cloud.kernel.http import Identity
+from latchwork.cloud.kernel.http import ActingUser, Identity
 from latchwork.cloud.kernel.seal import Seal
-from latchwork.cloud.kernel.work import Database
+from latchwork.cloud.kernel.work import Connection, Database, Scope
 from latchwork.wire import p256
 from latchwork.wire.api.problems import Unauthorized, Unavailable
 
 log = logging.getLogger(__name__)
 
+_REVOKED = "This access token was revoked."
 LOOK_EVERY = 0.4
 """Seconds between two looks for revocations: a hint usually comes first."""
 _MOST_REMEMBERED = 20_000
 _LONGEST_TOKEN = 4_096
+_USER = "user/"
+"""How the subject of a user's token begins."""
 
 
 class Tokens:
@@ -67,17 +70,33 @@ class Tokens:
 
     def issue(self, found: ClientSecret, scopes: list[str], now: int) -> str:
         """A token for the client; its life is the client's `token_seconds`."""
+        own = {
+            "sub": found.client.client_id,
+            "iat": max(now, found.tokens_from),
+            "exp": now + found.client.token_seconds,
+        }
+        return self._signed(found, scopes, own)
+
+    def issue_for(self, user: UserAccount, found: ClientSecret, scopes: list[str], now: int, expires_at: int) -> str:
+        """A token for a user, with the client as its actor (RFC 8693 §4.1)."""
+        own = {
+            "sub": f"{_USER}{user.id}",
+            "act": {"sub": found.client.client_id},
+            "iat": max(now, found.tokens_from, user.tokens_from),
+            "exp": expires_at,
+        }
+        return self._signed(found, scopes, own)
+
+    def _signed(self, found: ClientSecret, scopes: list[str], own: dict[str, Any]) -> str:
         if self._private is None:
             raise RuntimeError("no signing key is loaded")
         claims = {
             "iss": self._issuer,
             "aud": self._issuer,
-            "sub": found.client.client_id,
             "client_id": found.client.client_id,
             "scope": " ".join(scopes),
-            "iat": max(now, found.tokens_from),
-            "exp": now + found.client.token_seconds,
             "jti": secrets.token_hex(12),
+            **own,
         }
         return jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": self._private.kid}, claims, self._private)
 
@@ -117,28 +136,33 @@ class Tokens:
         claims = decoded.claims
         if decoded.header.get("typ") != "at+jwt" or claims["iss"] != self._issuer or claims["aud"] != self._issuer:
             raise ValueError("a token for something else")
-        for name, kind in (("client_id", str), ("scope", str), ("jti", str), ("iat", int), ("exp", int)):
+        for name, kind in (("sub", str), ("client_id", str), ("scope", str), ("jti", str), ("iat", int), ("exp", int)):
             if not isinstance(claims[name], kind):
                 raise TypeError(name)
         return dict(claims)
 
     async def _identified(self, claims: dict[str, Any]) -> Identity:
-        """The client as it is now: scopes taken away since the token was issued are gone."""
+        """The client and the user as they are now: what was taken away since the token was issued is gone."""
         async with self._database.connection() as conn:
             found = await store.find_secret(conn, claims["client_id"])
             if found is None or await store.is_revoked(conn, claims["client_id"], claims["jti"], claims["iat"]):
-                raise Unauthorized("This access token was revoked.")
+                raise Unauthorized(_REVOKED)
+            user = await _user(conn, found, claims)
+        scopes = frozenset(claims["scope"].split()) & frozenset(found.client.scopes)
+        acting = None if user is None else _acting(user)
+        ends = None if user is None else user.access_expires_at
         return Identity(
             organisation=found.organisation,
             client=found.client.id,
             client_id=found.client.client_id,
             name=found.client.name,
-            scopes=frozenset(claims["scope"].split()) & frozenset(found.client.scopes),
+            scopes=scopes if acting is None else scopes & acting.powers.keys(),
             issued_at=claims["iat"],
-            expires_at=claims["exp"],
+            expires_at=claims["exp"] if ends is None else min(claims["exp"], ends),
             rate_per_second=found.rate_per_second,
             rate_burst=found.rate_burst,
             jti=claims["jti"],
+            user=acting,
         )
 
     async def watch_revocations(self) -> None:
@@ -171,6 +195,22 @@ class Tokens:
             self._remembered = {d: i for d, i in self._remembered.items() if not any(_concerns(r, i) for r in news)}
 
 
+async def _user(conn: Connection, found: ClientSecret, claims: dict[str, Any]) -> UserAccount | None:
+    """For whom the client acts; None: for itself. Raises Unauthorized when it may do so no more."""
+    if not claims["sub"].startswith(_USER):
+        return None
+    user = await store.find_user(conn, Scope(found.organisation), int(claims["sub"].removeprefix(_USER)))
+    is_good = user is not None and rules.may_act(user, time.time()) and claims["iat"] >= user.tokens_from
+    if user is None or not is_good or rules.ACT not in found.client.scopes:
+        raise Unauthorized(_REVOKED)
+    return user
+
+
+def _acting(user: UserAccount) -> ActingUser:
+    powers = roles.powers(user.id, user.roles, user.sites, user.modules)
+    return ActingUser(user.id, user.name, user.roles, user.sites, powers)
+
+
 async def add_key(conn: Any, seal: Seal, now: int) -> None:
     """A new key for signing tokens; the newest signs, all that are not retired verify."""
     key = p256.new_key()
@@ -188,6 +228,9 @@ def _kid(token: str) -> str:
 
 
 def _concerns(revocation: Revocation, identity: Identity) -> bool:
+    if revocation.client_id is None:
+        is_theirs = identity.user is not None and revocation.user in (None, identity.user.id)
+        return is_theirs and revocation.organisation == identity.organisation
     if revocation.client_id != identity.client_id:
         return False
     return revocation.jti in (None, identity.jti)

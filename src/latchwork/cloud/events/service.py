@@ -12,6 +12,8 @@ from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Scope, Work
 from latchwork.wire.api.events import EventPage, EventType
 
+MOST_LOOKED_AT = 5_000
+"""Events that are looked at in one go for somebody who may see only some of them."""
 NEWS_EVERY = 2.0
 """Seconds after which a waiting reader looks by itself: a hint may be lost."""
 
@@ -57,8 +59,13 @@ def news(scope: Scope) -> str:
 
 
 async def page(conn: Connection, scope: Scope, after: int, limit: int) -> EventPage:
-    events = await store.page(conn, scope, after, limit)
-    return EventPage(events, events[-1].number if events else after)
+    """Events within reach. `last` is how far was looked, which may be further than the last of them."""
+    if scope.reach is None:
+        events = await store.page(conn, scope, after, limit)
+        return EventPage(events, events[-1].number if events else after)
+    until = min(await store.last_number(conn, scope), after + MOST_LOOKED_AT)
+    events = await store.page_within(conn, scope, after, until, limit)
+    return EventPage(events, events[-1].number if len(events) == limit else max(after, until))
 
 
 async def sleep_until_news(hints: Hints, scope: Scope, seconds: float) -> None:

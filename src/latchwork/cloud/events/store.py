@@ -56,6 +56,39 @@ async def page(conn: Connection, scope: Scope, after: int, limit: int) -> list[E
     return [_event(row) for row in rows]
 
 
+async def page_within(conn: Connection, scope: Scope, after: int, until: int, limit: int) -> list[Event]:
+    """As `page`, up to a number, of those within reach: what happened at doors and sites, and to people at home there.
+
+    Of who reports to somebody: their entries and refusals. What names a door is judged by that door alone; a meeting
+    by all of its doors.
+    """
+    rows = await conn.fetch(_WITHIN, scope.organisation, after, until, limit, scope.sites, scope.chief)
+    return [_event(row) for row in rows]
+
+
+_WITHIN = """
+    SELECT e.* FROM events e, LATERAL (
+        SELECT split_part(e.subject, '/', 1) AS kind, split_part(e.subject, '/', 2) AS id,
+            coalesce(e.before -> 'accessPoints', '[]') || coalesce(e.after -> 'accessPoints', '[]') AS doors
+    ) AS s
+    WHERE e.organisation_id = $1 AND e.number > $2 AND e.number <= $3 AND (CASE
+        WHEN e.data ->> 'siteId' IS NOT NULL THEN (e.data ->> 'siteId')::bigint = ANY($5::integer[])
+        WHEN e.data ->> 'accessPointId' IS NOT NULL OR s.kind = 'access_point' THEN EXISTS (
+            SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.site_id = ANY($5)
+                AND a.id = coalesce(e.data ->> 'accessPointId', s.id)::bigint)
+        WHEN s.kind = 'site' THEN s.id::bigint = ANY($5)
+        WHEN s.kind = 'user' THEN EXISTS (
+            SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = s.id::bigint AND u.home_site_id = ANY($5))
+        WHEN s.kind = 'meeting' THEN (
+            SELECT bool_and(a.site_id = ANY($5)) FROM jsonb_array_elements_text(s.doors) AS d (id)
+            JOIN access_points a ON a.organisation_id = $1 AND a.id = d.id::bigint)
+        END OR (e.type IN ('access_granted', 'access_refused') AND EXISTS (
+            SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = (e.data ->> 'userId')::bigint
+                AND u.reporting_to = $6::bigint)))
+    ORDER BY e.number LIMIT $4
+"""
+
+
 async def last_number(conn: Connection, scope: Scope) -> int:
     """The number of the newest event; 0: none yet."""
     last: int | None = await conn.fetchval(

@@ -3,8 +3,8 @@
     @post("/v1/meetings", status=201)
     async def create(draft: MeetingDraft, by: Annotated[Caller, may("visitors:write")]) -> Meeting: ...
 
-`by` is admitted before anything else happens (token, scope, rate limit), `draft` is the JSON body (every field error at
-once), the rest are path and query parameters. A public endpoint says `by: Annotated[Anybody, anybody()]`.
+`by` is admitted before anything else happens (token, rate limit, scope, reach), `draft` is the JSON body (every field
+error at once), the rest are path and query parameters. A public endpoint says `by: Annotated[Anybody, anybody()]`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from litestar.types import Scope as ASGIScope
 
 from latchwork.cloud.kernel import bodies
 from latchwork.cloud.kernel.ids import is_id
-from latchwork.cloud.kernel.work import Connection, Database, Retry, Scope, UseCase, Work
+from latchwork.cloud.kernel.work import Connection, Database, Powers, Reach, Retry, Scope, UseCase, Work
 from latchwork.wire.api import problems
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.problems import FieldError, Invalid, Problem
@@ -50,10 +50,12 @@ class May:
 
     scope: str | None
     needs_token: bool = True
+    within: bool = False
+    """Also callers whose reach is a part of the organisation: all that the endpoint calls honours `Scope.reach`."""
 
 
-def may(scope: str | None) -> May:
-    return May(scope)
+def may(scope: str | None, *, within: bool = False) -> May:
+    return May(scope, within=within)
 
 
 def anybody() -> May:
@@ -62,8 +64,19 @@ def anybody() -> May:
 
 
 @dataclass(frozen=True, slots=True)
+class ActingUser:
+    """The user for whom a client acts, as they are now."""
+
+    id: int
+    name: str
+    roles: tuple[str, ...]
+    sites: tuple[int, ...]
+    powers: Powers
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token belongs to."""
+    """Who a token belongs to: a client, or a user for whom a client acts."""
 
     organisation: int
     client: int
@@ -75,6 +88,16 @@ class Identity:
     rate_per_second: int
     rate_burst: int
     jti: str
+    user: ActingUser | None = None
+
+    def reach(self, scope: str | None) -> Reach | None:
+        """Where the token allows what a scope string names; None: in the whole organisation. No scope: everything."""
+        if self.user is None:
+            return None
+        if scope is not None:
+            return self.user.powers.get(scope, Reach())
+        powers = self.user.powers
+        return None if powers and not any(reach is not None for reach in powers.values()) else Reach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +127,29 @@ class Caller:
     idempotency: IdempotencyStore
     now: int
     request: Request[Any, Any, Any]
+    reach: Reach | None = None
+    """Where the caller may do what the endpoint does."""
 
     @property
     def scope(self) -> Scope:
-        return Scope(self.identity.organisation)
+        return Scope(self.identity.organisation, self.reach)
+
+    def scope_of(self, name: str) -> Scope | None:
+        """Where the caller may do something beside what the endpoint is for; None: nowhere."""
+        if name not in self.identity.scopes:
+            return None
+        return Scope(self.identity.organisation, self.identity.reach(name))
 
     @property
     def actor(self) -> Actor:
+        if user := self.identity.user:
+            return Actor("user", str(user.id), user.name)
         return Actor("client", self.identity.client_id, self.identity.name)
 
     async def change(self, use_case: UseCase[T]) -> T:
         """Runs a use case in one transaction."""
-        return await self.database.run(self.scope, self.actor, self.now, use_case)
+        powers = self.identity.user.powers if self.identity.user else None
+        return await self.database.run(self.scope, self.actor, self.now, use_case, powers)
 
     async def read(self, query: Callable[[Connection, Scope], Awaitable[T]]) -> T:
         """Runs a query of single statements."""
@@ -135,8 +169,13 @@ class Caller:
         request = self.request.url.path.encode() + b"\0" + await self.request.body()
         request_hash = hmac.digest(key.encode(), request, "sha256")
         return await self.change(
-            lambda work: self._once(work, sha256(key.encode()).digest(), request_hash, use_case, again, id_of)
+            lambda work: self._once(work, self._key_hash(key), request_hash, use_case, again, id_of)
         )
+
+    def _key_hash(self, key: str) -> bytes:
+        """A user's keys are their own; no header holds a NUL."""
+        mine = f"user/{self.identity.user.id}\0{key}" if self.identity.user else key
+        return sha256(mine.encode()).digest()
 
     async def _once(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -34,10 +34,41 @@ _LOST_RACES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """A part of an organisation: sites with their doors and the people at home there, and who reports to somebody."""
+
+    sites: frozenset[int] = frozenset()
+    chief: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.sites) or self.chief is not None
+
+
+Powers: TypeAlias = Mapping[str, Reach | None]
+"""What a user may do, and where: the reach of each scope string; None: the whole organisation."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """Whose rows a statement may see."""
 
     organisation: int
+    reach: Reach | None = None
+    """Only these of the organisation's rows; None: all. Honoured by what endpoints with `within=True` call."""
+
+    @property
+    def whole(self) -> Scope:
+        """The same organisation without limits."""
+        return self if self.reach is None else Scope(self.organisation)
+
+    @property
+    def sites(self) -> list[int] | None:
+        """The sites within reach, for SQL: ascending; None: all."""
+        return None if self.reach is None else sorted(self.reach.sites)
+
+    @property
+    def chief(self) -> int | None:
+        return None if self.reach is None else self.reach.chief
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +106,8 @@ class Work:
     scope: Scope
     actor: Actor
     now: int
+    powers: Powers | None = None
+    """What the user may for whom this is done; None: it is no user."""
     touched: Touched = field(default_factory=Touched)
     events: list[EventDraft] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
@@ -104,19 +137,20 @@ class Database:
         self.pool = pool
         self._closing = tuple(closing)
 
-    async def run(self, scope: Scope, actor: Actor, now: int, use_case: UseCase[T]) -> T:
+    async def run(self, scope: Scope, actor: Actor, now: int, use_case: UseCase[T], powers: Powers | None = None) -> T:
         """The use case's answer, committed; a deadlock or a lost race starts it anew. Raises Unavailable after that."""
         for attempt in range(_TRIES):
             try:
-                return await self._once(scope, actor, now, use_case)
+                return await self._once(scope, actor, now, use_case, powers)
             except _LOST_RACES:
                 await asyncio.sleep(random.uniform(0, 0.01) * 2**attempt)  # noqa: S311 - spreads contenders, no secret
         raise Unavailable("Too many changes at once; please try again.")
 
-    async def _once(self, scope: Scope, actor: Actor, now: int, use_case: UseCase[T]) -> T:
+    async def _once(self, scope: Scope, actor: Actor, now: int, use_case: UseCase[T], powers: Powers | None) -> T:
         async with self.transaction() as conn:
-            work = Work(conn, scope, actor, now)
+            work = Work(conn, scope, actor, now, powers)
             result = await use_case(work)
+            work.scope = scope.whole  # what follows from a change does not end at its author's reach
             for step in self._closing:
                 await step(work)
         for hint in work.after_commit:

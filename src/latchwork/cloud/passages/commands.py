@@ -22,12 +22,13 @@ from latchwork.cloud.passages import rules, snapshot
 from latchwork.cloud.passages import store as passages
 from latchwork.cloud.people import service as people
 from latchwork.cloud.people import store as people_store
+from latchwork.cloud.people.rules import check_reaches_no_further
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.model import Attempt, Direction, RemoteUnlock
 from latchwork.wire import facts
 from latchwork.wire.api.events import EventType
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Unlocked
-from latchwork.wire.api.people import Card
+from latchwork.wire.api.people import Card, User
 from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Problem
 
 UNLOCK_SECONDS = link.COMMANDS_WITHIN
@@ -65,16 +66,17 @@ async def unlock(work: Work, hints: Hints, door: int, user: int | None) -> Comma
 async def enrol_card(work: Work, hints: Hints, door: int, draft: CardEnrolmentDraft) -> CommandRow:
     """Asks a door's reader to wait for the card that will be the user's. Raises DoorOffline when it cannot be told."""
     rules.check_enrolment(draft)
-    await _check_user(work, draft.user_id)
+    user = await _check_user(work, draft.user_id)
+    check_reaches_no_further(work.powers, user, None)
     found = await sites.get_door(work.conn, work.scope, door)
     controller = await _reachable(work, found.controller_id)
     return await _send(work, hints, CommandDraft(door, controller, "enrol_card", draft.seconds, draft.user_id))
 
 
-async def _check_user(work: Work, user: int) -> None:
+async def _check_user(work: Work, user: int) -> User:
     if not is_id(user):
         raise NotFound("There is no user with this id.")
-    await people_store.get_user(work.conn, work.scope, user)
+    return await people_store.get_user(work.conn, work.scope, user)
 
 
 async def _reachable(work: Work, controller: int | None) -> int:

@@ -33,7 +33,7 @@ Shown = Literal["granted", "refused", "both"]
 
 @get("/v1/passages")
 async def page_passages(
-    by: Annotated[Caller, may("events:read")],
+    by: Annotated[Caller, may("events:read", within=True)],
     door: Filter = None,
     site: Filter = None,
     user: Filter = None,
@@ -71,20 +71,24 @@ async def page_passages(
 
 
 @get("/v1/access-points/{access_point_id:int}/mode")
-async def get_mode(access_point_id: int, by: Annotated[Caller, may("sites:read")]) -> DoorMode:
+async def get_mode(access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> DoorMode:
     """Answers how a door stands, and whether its controller has confirmed it."""
     return await by.read(lambda conn, scope: service.get_mode(conn, scope, access_point_id, by.now))
 
 
 @post("/v1/access-points/{access_point_id:int}/mode")
-async def set_mode(access_point_id: int, draft: DoorModeDraft, by: Annotated[Caller, may("doors:unlock")]) -> DoorMode:
+async def set_mode(
+    access_point_id: int, draft: DoorModeDraft, by: Annotated[Caller, may("doors:unlock", within=True)]
+) -> DoorMode:
     """Lets a door decide, stand open or stay locked, until it is changed or for a time; also while it is offline."""
     await by.change(lambda work: service.set_mode(work, access_point_id, draft))
     return await by.read(lambda conn, scope: service.get_mode(conn, scope, access_point_id, by.now))
 
 
 @post("/v1/access-points/{access_point_id:int}/unlock")
-async def unlock(access_point_id: int, draft: UnlockDraft, by: Annotated[Caller, may("doors:unlock")]) -> Unlocked:
+async def unlock(
+    access_point_id: int, draft: UnlockDraft, by: Annotated[Caller, may("doors:unlock", within=True)]
+) -> Unlocked:
     """Opens a door once, now, and answers what became of it: `done`, `refused` with a reason, or `unknown`.
 
     409 `door_offline`: it could not be told, and never will be. `unknown`: it was told and the link was lost; the door
@@ -100,7 +104,7 @@ async def unlock(access_point_id: int, draft: UnlockDraft, by: Annotated[Caller,
 
 @post("/v1/access-points/{access_point_id:int}/enrol-card")
 async def enrol_card(
-    access_point_id: int, draft: CardEnrolmentDraft, by: Annotated[Caller, may("users:write")]
+    access_point_id: int, draft: CardEnrolmentDraft, by: Annotated[Caller, may("users:write", within=True)]
 ) -> Card:
     """Waits until a card is presented at the door's reader, and assigns it to the user; it opens nothing meanwhile."""
     hints = by.request.app.state.hints
@@ -112,7 +116,9 @@ async def enrol_card(
 
 
 @post("/v1/decisions/explain")
-async def explain_decision(question: Question, by: Annotated[Caller, may("decisions:explain")]) -> Explanation:
+async def explain_decision(
+    question: Question, by: Annotated[Caller, may("decisions:explain", within=True)]
+) -> Explanation:
     """Answers what a door would decide and why; of a past event, what it decided then and what it would now.
 
     It is the door's own decision, on the cloud's records; `controllerHasIt` says whether the door has them too.

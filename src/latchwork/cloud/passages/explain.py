@@ -77,7 +77,7 @@ async def _shown_again(conn: Connection, scope: Scope, row: asyncpg.Record, now:
     """The same means once more: the same card, a fresh code of the same visit. None: nobody knows what it was."""
     match row["credential"]:
         case "qr" if row["meeting_id"] is not None:
-            return await _fresh_pass(conn, scope, row["meeting_id"], int(now))
+            return await _fresh_pass(conn, scope.whole, row["meeting_id"], int(now))
         case "card" if row["card_id"] is not None and row["user_id"] is not None:
             cards = await people.cards_of(conn, scope, [row["user_id"]], whole=True)
             number = next((card.number for card in cards if str(card.id) == row["card_id"]), None)

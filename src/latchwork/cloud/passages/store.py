@@ -36,12 +36,14 @@ _CONDITIONS = {
         AND strpos(lower(concat_ws(E'\\n', name, location)), lower({}::text)) > 0)""",
 }
 """What each field of a search demands. Only what is asked stands in the statement, so that the plan uses its index."""
+_WITHIN = f"(site_id = ANY({{}}::bigint[]) OR {_OF_USERS.format('u.reporting_to = {}::bigint')})"
+"""At doors within reach, or of who reports to somebody."""
 _SENTENCES = {reason.value: reason.sentence for reason in Reason}
 
 
 async def page(conn: Connection, scope: Scope, search: Search, before: int | None, limit: int) -> list[Passage]:
     """Passages with a number below `before`, the newest first."""
-    where, values = _where(search)
+    where, values = _where(scope, search)
     if before is not None:
         values.append(before)
         where += f" AND number < ${len(values) + 1}"
@@ -56,7 +58,7 @@ async def page(conn: Connection, scope: Scope, search: Search, before: int | Non
 
 async def search(conn: Connection, scope: Scope, search: Search, skip: int, limit: int) -> tuple[list[Passage], int]:
     """Passages, the newest first; and how many there are in all."""
-    where, values = _where(search)
+    where, values = _where(scope, search)
     last = len(values) + 1
     rows = await conn.fetch(
         f"SELECT * FROM passages WHERE {where} ORDER BY number DESC OFFSET ${last + 1} LIMIT ${last + 2}",  # noqa: S608
@@ -75,7 +77,13 @@ async def search(conn: Connection, scope: Scope, search: Search, skip: int, limi
 
 async def get_passage(conn: Connection, scope: Scope, number: int) -> asyncpg.Record:
     row = await conn.fetchrow(
-        "SELECT * FROM passages WHERE organisation_id = $1 AND number = $2", scope.organisation, number
+        """
+        SELECT * FROM passages
+        WHERE organisation_id = $1 AND number = $2 AND ($3::bigint[] IS NULL OR site_id = ANY($3))
+        """,
+        scope.organisation,
+        number,
+        scope.sites,
     )
     if row is None:
         raise NotFound("There is no entry or refusal with this number.")
@@ -100,12 +108,16 @@ async def first_used_at(
     return at
 
 
-def _where(search: Search) -> tuple[str, list[Any]]:
+def _where(scope: Scope, search: Search) -> tuple[str, list[Any]]:
     """The conditions from $2 on; $1 is the organisation."""
     given = [*_given_ids(search)]
     given += [(text, value) for name, text in _CONDITIONS.items() if (value := getattr(search, name)) is not None]
     texts = [text.format(f"${number}") for number, (text, _) in enumerate(given, 2)]
-    return " AND ".join(["organisation_id = $1", *texts]), [value for _, value in given]
+    values = [value for _, value in given]
+    if scope.reach is not None:
+        texts.append(_WITHIN.format(f"${len(values) + 2}", f"${len(values) + 3}"))
+        values += [scope.sites, scope.chief]
+    return " AND ".join(["organisation_id = $1", *texts]), values
 
 
 def _given_ids(search: Search) -> Iterator[tuple[str, Any]]:
@@ -239,10 +251,11 @@ async def get_door(conn: Connection, scope: Scope, door: int) -> asyncpg.Record:
         FROM access_points a JOIN organisations o ON o.id = a.organisation_id
         JOIN sites s ON s.organisation_id = a.organisation_id AND s.id = a.site_id
         LEFT JOIN door_modes m ON m.organisation_id = a.organisation_id AND m.access_point_id = a.id
-        WHERE a.organisation_id = $1 AND a.id = $2
+        WHERE a.organisation_id = $1 AND a.id = $2 AND ($3::integer[] IS NULL OR a.site_id = ANY($3))
         """,
         scope.organisation,
         door,
+        scope.sites,
     )
     if row is None:
         raise NotFound("There is no access point with this id.")

@@ -11,7 +11,7 @@ from litestar.response import Stream
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
-from latchwork.cloud.kernel.work import Work
+from latchwork.cloud.kernel.work import Scope, Work
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
@@ -46,7 +46,7 @@ Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to w
 
 @get("/v1/users")
 async def page_users(
-    by: Annotated[Caller, may("users:read")],
+    by: Annotated[Caller, may("users:read", within=True)],
     search: Search = None,
     active: Annotated[bool | None, QueryParameter(description="Only active ones, or only deactivated ones.")] = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -64,7 +64,7 @@ async def page_users(
 
 
 @post("/v1/users", status=201)
-async def add_user(draft: UserDraft, by: Annotated[Caller, may("users:write")]) -> User:
+async def add_user(draft: UserDraft, by: Annotated[Caller, may("users:write", within=True)]) -> User:
     """Creates a user, with the default doors and those asked for (these need the scope `permissions:write`)."""
     if draft.access_points:
         rules.check_may_grant(by.identity.scopes)
@@ -92,32 +92,32 @@ async def _imported_before(work: Work, counts: str) -> UsersImported:
 
 
 @get("/v1/users/export")
-async def export_users(by: Annotated[Caller, may("users:read")]) -> Stream:
+async def export_users(by: Annotated[Caller, may("users:read", within=True)]) -> Stream:
     """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`."""
-    with_doors = "permissions:read" in by.identity.scopes
+    doors_in = by.scope_of("permissions:read")
     headers = {"content-disposition": 'attachment; filename="people.csv"'}
-    return Stream(_exported(by, with_doors), media_type="text/csv; charset=utf-8", headers=headers)
+    return Stream(_exported(by, doors_in), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _exported(by: Caller, with_doors: bool) -> AsyncIterator[str]:
+async def _exported(by: Caller, doors_in: Scope | None) -> AsyncIterator[str]:
     """A page of people at a time, each from a connection of its own."""
-    yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if with_doors or c != "accessPoints"]])
+    yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
     after, text = 0, "…"
     while text:
         last = after
-        text, after = await by.read(lambda c, s, last=last: service.export_users(c, s, last, AT_ONCE, with_doors))  # type: ignore[misc]
+        text, after = await by.read(lambda c, s, last=last: service.export_users(c, s, last, AT_ONCE, doors_in))  # type: ignore[misc]
         yield text
 
 
 @get("/v1/users/{user_id:int}")
-async def get_user(user_id: int, by: Annotated[Caller, may("users:read")]) -> Response[User]:
+async def get_user(user_id: int, by: Annotated[Caller, may("users:read", within=True)]) -> Response[User]:
     """Answers one user, with an ETag."""
     return _tagged(await by.read(lambda conn, scope: store.get_user(conn, scope, user_id)))
 
 
 @patch("/v1/users/{user_id:int}")
 async def change_user(
-    user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write")], if_match: IfMatch = None
+    user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write", within=True)], if_match: IfMatch = None
 ) -> Response[User]:
     """Changes, deactivates or activates a user; with If-Match only the version that you know (412 otherwise)."""
     version = _version(if_match)
@@ -125,13 +125,15 @@ async def change_user(
 
 
 @delete("/v1/users/{user_id:int}")
-async def remove_user(user_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+async def remove_user(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
     """Deletes a user for good, with permissions and cards; what they did stays in the log under their name."""
     await by.change(lambda work: service.remove_users(work, [user_id]))
 
 
 @get("/v1/users/{user_id:int}/permissions")
-async def list_permissions(user_id: int, by: Annotated[Caller, may("permissions:read")]) -> list[Permission]:
+async def list_permissions(
+    user_id: int, by: Annotated[Caller, may("permissions:read", within=True)]
+) -> list[Permission]:
     """Lists a user's permissions, and where each has arrived: assigned, pending, or being removed."""
     await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
     return await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
@@ -141,7 +143,7 @@ async def list_permissions(user_id: int, by: Annotated[Caller, may("permissions:
 async def change_permissions(
     user_id: int,
     draft: PermissionsPatch,
-    by: Annotated[Caller, may("permissions:write")],
+    by: Annotated[Caller, may("permissions:write", within=True)],
     wait: Wait = None,
     timeout: Timeout = 5,
 ) -> PermissionsChanged:
@@ -162,7 +164,7 @@ async def change_permissions(
 @get("/v1/access-points/{access_point_id:int}/permissions")
 async def page_door_permissions(
     access_point_id: int,
-    by: Annotated[Caller, may("permissions:read")],
+    by: Annotated[Caller, may("permissions:read", within=True)],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Permission]:
@@ -180,7 +182,7 @@ async def page_door_permissions(
 async def change_door_permissions(
     access_point_id: int,
     draft: DoorPermissionsPatch,
-    by: Annotated[Caller, may("permissions:write")],
+    by: Annotated[Caller, may("permissions:write", within=True)],
     wait: Wait = None,
     timeout: Timeout = 5,
 ) -> PermissionsChanged:
@@ -197,14 +199,14 @@ async def change_door_permissions(
 
 
 @get("/v1/users/{user_id:int}/cards")
-async def list_cards(user_id: int, by: Annotated[Caller, may("users:read")]) -> list[Card]:
+async def list_cards(user_id: int, by: Annotated[Caller, may("users:read", within=True)]) -> list[Card]:
     """Lists a user's cards, by their last four digits."""
     await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
     return await by.read(lambda conn, scope: store.cards_of(conn, scope, [user_id]))
 
 
 @post("/v1/users/{user_id:int}/cards", status=201)
-async def add_card(user_id: int, draft: CardDraft, by: Annotated[Caller, may("users:write")]) -> Card:
+async def add_card(user_id: int, draft: CardDraft, by: Annotated[Caller, may("users:write", within=True)]) -> Card:
     """Assigns a card; 409 when it belongs to somebody else."""
     return await by.create(
         lambda work: service.add_card(work, user_id, draft.number),
@@ -213,25 +215,25 @@ async def add_card(user_id: int, draft: CardDraft, by: Annotated[Caller, may("us
 
 
 @get("/v1/users/{user_id:int}/cards/{card_id:int}")
-async def get_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> Card:
+async def get_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> Card:
     """Answers one card with its whole number."""
     return await by.read(lambda conn, scope: store.get_card(conn, scope, user_id, card_id))
 
 
 @delete("/v1/users/{user_id:int}/cards/{card_id:int}")
-async def remove_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write")]) -> None:
+async def remove_card(user_id: int, card_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
     """Takes a card away; the doors forget its number."""
     await by.change(lambda work: service.remove_card(work, user_id, card_id))
 
 
 @get("/v1/roles")
-async def list_roles(by: Annotated[Caller, may("users:read")]) -> list[Role]:
+async def list_roles(by: Annotated[Caller, may("users:read", within=True)]) -> list[Role]:
     """Lists the roles that users may have here; `front_desk` and `manager` come with their modules."""
     return await by.read(service.roles)
 
 
 @get("/v1/terms")
-async def list_terms(by: Annotated[Caller, may("users:read")]) -> list[Term]:
+async def list_terms(by: Annotated[Caller, may("users:read", within=True)]) -> list[Term]:
     """Lists the organisation's terms: labels for users."""
     return await by.read(store.list_terms)
 
@@ -252,7 +254,7 @@ async def remove_term(term_id: int, by: Annotated[Caller, may("users:write")]) -
 
 @get("/v1/schedules")
 async def page_schedules(
-    by: Annotated[Caller, may("permissions:read")], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    by: Annotated[Caller, may("permissions:read", within=True)], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[Schedule]:
     """Lists weekly schedules."""
     return await paged(limit, cursor, lambda after, n: by.read(lambda c, s: store.page_schedules(c, s, after, n)))
@@ -268,7 +270,7 @@ async def add_schedule(draft: ScheduleDraft, by: Annotated[Caller, may("permissi
 
 
 @get("/v1/schedules/{schedule_id:int}")
-async def get_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:read")]) -> Schedule:
+async def get_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:read", within=True)]) -> Schedule:
     """Answers one schedule."""
     return await by.read(lambda conn, scope: store.get_schedule(conn, scope, schedule_id))
 
@@ -288,13 +290,15 @@ async def remove_schedule(schedule_id: int, by: Annotated[Caller, may("permissio
 
 
 @get("/v1/sites/{site_id:int}/holidays")
-async def get_holidays(site_id: int, by: Annotated[Caller, may("permissions:read")]) -> Holidays:
+async def get_holidays(site_id: int, by: Annotated[Caller, may("permissions:read", within=True)]) -> Holidays:
     """Answers a site's holidays."""
     return await by.read(lambda conn, scope: service.holidays(conn, scope, site_id))
 
 
 @post("/v1/sites/{site_id:int}/holidays")
-async def set_holidays(site_id: int, draft: Holidays, by: Annotated[Caller, may("permissions:write")]) -> Holidays:
+async def set_holidays(
+    site_id: int, draft: Holidays, by: Annotated[Caller, may("permissions:write", within=True)]
+) -> Holidays:
     """Replaces a site's list of holidays."""
     return await by.change(lambda work: service.set_holidays(work, site_id, draft))
 

@@ -6,14 +6,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UnsetType
 
+from latchwork.cloud.accounts.roles import ROLES, covers, has_module
+from latchwork.cloud.accounts.roles import powers as role_powers
 from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import is_text, name_errors, text_errors
+from latchwork.cloud.kernel.work import Powers, Scope
 from latchwork.cloud.people.model import Pair
 from latchwork.policy.model import Schedule as PolicySchedule
 from latchwork.policy.schedule import find_zone, problems
@@ -39,9 +41,6 @@ MOST_OF_A_USER = 1_000
 """Roles, terms or sites of one user: more is a mistake."""
 LARGEST_CARD = 2**63 - 1
 EARLIEST, LATEST = 0, 4_102_444_800
-MODULE_OF: Final[dict[str, str]] = {"front_desk": "visitor", "manager": "attendance"}
-"""Roles that only an organisation with this module has."""
-ROLES: Final[tuple[RoleName, ...]] = ("end_user", "site_admin", "super_admin", "front_desk", "manager")
 _NOT_IN_EMAIL = r"""@\s<>()\[\],;:\\"\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"""
 _EMAIL = re.compile(rf"[^{_NOT_IN_EMAIL}]+@[^.{_NOT_IN_EMAIL}]+(\.[^.{_NOT_IN_EMAIL}]+)+")
 _PHONE = re.compile(r"(?=(.*[0-9]){3})[+0-9() ./-]{3,40}")
@@ -74,7 +73,7 @@ def user_errors(user: UserDraft | UserPatch, where: str = "") -> list[FieldError
 class References:
     """What users refer to."""
 
-    roles: frozenset[str]
+    roles: frozenset[RoleName]
     sites: frozenset[int]
     terms: frozenset[int]
     chiefs: frozenset[int]
@@ -111,14 +110,46 @@ def _one(id: int | None) -> frozenset[int]:
     return frozenset() if id is None else frozenset((id,))
 
 
-def role_errors(roles: Collection[str], modules: Collection[str]) -> list[FieldError]:
+def role_errors(roles: Collection[RoleName], modules: Collection[str]) -> list[FieldError]:
     """A role whose module is switched off is none."""
-    missing = [(role, MODULE_OF[role]) for role in roles if MODULE_OF.get(role, "") not in ("", *modules)]
-    return [FieldError("roles", f"There is no {role} without the {module} module.") for role, module in missing]
+    missing = [role for role in roles if not has_module(role, modules)]
+    return [FieldError("roles", f"There is no {role} without the {ROLES[role].module} module.") for role in missing]
 
 
-def needs_module(roles: Collection[str]) -> bool:
-    return not MODULE_OF.keys().isdisjoint(roles)
+def needs_module(roles: Collection[RoleName]) -> bool:
+    return any(ROLES[role].module for role in roles)
+
+
+def check_reaches_no_further(powers: Powers | None, before: User | None, after: User | None) -> None:
+    """Raises Forbidden when a user (their powers) would touch somebody of more powers, or make them so.
+
+    Sites count as given even to somebody who is no site admin yet. `powers` None: no user, and nothing to compare.
+    """
+    if powers is None:
+        return
+    if before is not None and not covers(powers, _powers(before)):
+        raise Forbidden("This user's roles reach further than yours: only somebody whose roles do may change them.")
+    if after is not None and not covers(powers, _powers(after)):
+        raise Forbidden("You cannot give roles or sites that reach further than your own.")
+
+
+def _powers(user: User) -> Powers:
+    """What their roles could give, whatever modules are switched on now."""
+    roles = [*user.roles, "site_admin"] if user.admin_of_sites else user.roles
+    return role_powers(user.id, roles, user.admin_of_sites)
+
+
+def check_within(scope: Scope, own_id: str, before: User | None, after: User) -> None:
+    """Raises NotFound or Forbidden when a user would be at home, or report to somebody, out of reach."""
+    if scope.reach is None:
+        return
+    if after.home_site_id is None:
+        raise Forbidden("Name one of your own sites as the home site.")
+    if after.home_site_id not in scope.reach.sites:
+        raise NotFound(f"There is no site with the id {after.home_site_id}.")
+    is_new = before is None or before.reporting_to != after.reporting_to
+    if is_new and after.reporting_to is not None and str(after.reporting_to) == own_id:
+        raise Forbidden("Nobody makes themselves somebody's manager; let somebody else do it.")
 
 
 def check_search(text: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from latchwork.cloud.accounts import service as accounts
+from latchwork.cloud.accounts.roles import ROLES, has_module
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.bodies import given
 from latchwork.cloud.kernel.ids import is_id
@@ -56,8 +58,12 @@ async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
     for draft in drafts:
         rules.check_number(draft.access_points)
         rules.check_known("access point", draft.access_points)
-    new = [NewUser(_drafted(draft, work.now), _pin(draft.pin), tuple(draft.access_points)) for draft in drafts]
+    home = min(work.scope.sites, default=None) if work.scope.sites else None
+    new = [NewUser(_drafted(draft, work.now, home), _pin(draft.pin), tuple(draft.access_points)) for draft in drafts]
+    _check_reach(work, [(None, one.user) for one in new])
     await _check_references(work, [(None, one.user) for one in new])
+    if work.scope.reach is not None:
+        await _check_doors(work, {door for one in new for door in one.doors})
     added = await store.add_users(work.conn, work.scope, new)
     for user, doors in added:
         events.record(work, "user_created", f"user/{user.id}", after=user)
@@ -82,12 +88,14 @@ async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], ver
     if version is not None and any(user.version != version for user in before.values()):
         raise Outdated
     after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
+    _check_reach(work, [(before[id], after[id]) for id in ids])
     await _check_references(work, [(before[id], after[id]) for id in ids])
     changed = [(id, patch) for id, patch in patches if after[id] != before[id] or patch.pin is not UNSET]
     pins = {id: None if isinstance(patch.pin, UnsetType) else _pin(patch.pin) for id, patch in changed}
     for id, pin in pins.items():
         after[id] = _next_version(before[id], after[id], pin, work.now)
     await store.change_users(work.conn, work.scope, [(after[id], pin) for id, pin in pins.items()])
+    await _forget_tokens(work, [(before[id], after[id]) for id in pins])
     for id, pin in pins.items():
         _note_user(work, before[id], after[id], pin)
     return [after[id] for id in ids]
@@ -97,14 +105,43 @@ async def remove_users(work: Work, ids: Collection[int]) -> None:
     """For good: credentials, permissions, cards. What they did stays in the log under their name."""
     rules.check_number(ids)
     rules.check_known("user", ids)
-    names = await store.hold_users(work.conn, work.scope, ids)
+    gone = await _lock(work, ids)
+    await accounts.forget_users(work, ids, ended=True)
     work.touch("person", *ids)
-    work.touch("grant", *(f"{user}.{door}" for user, door in await store.doors_of(work.conn, work.scope, ids)))
+    work.touch("grant", *(f"{user}.{door}" for user, door in await store.doors_of(work.conn, work.scope.whole, ids)))
     work.touch("card", *(card.id for card in await store.cards_of(work.conn, work.scope, ids)))
     work.touch("schedule", *(await store.schedules_of(work.conn, work.scope, ids)))
     await store.remove_users(work.conn, work.scope, ids)
-    for id, name in names.items():
-        events.record(work, "user_deleted", f"user/{id}", data={"name": name})
+    for user in gone:
+        events.record(work, "user_deleted", f"user/{user.id}", data={"name": user.name})
+
+
+async def _lock(work: Work, ids: Collection[int]) -> list[User]:
+    """The users, ascending, who may be changed by whoever asks; raises NotFound or Forbidden."""
+    users = await store.lock_users(work.conn, work.scope, ids)
+    for user in users:
+        rules.check_reaches_no_further(work.powers, user, None)
+    return users
+
+
+def _check_reach(work: Work, changes: Sequence[tuple[User | None, User]]) -> None:
+    """Raises Forbidden or NotFound for changes that go further than whoever asks for them."""
+    for before, after in changes:
+        rules.check_reaches_no_further(work.powers, before, after)
+        rules.check_within(work.scope, work.actor.id, before, after)
+
+
+async def _forget_tokens(work: Work, changes: Sequence[tuple[User, User]]) -> None:
+    """What decides what a user's token may, reaches every process within a second."""
+    ended = [after.id for before, after in changes if before.is_active and not after.is_active]
+    changed = [after.id for before, after in changes if _as_tokens_know(before) != _as_tokens_know(after)]
+    for ids, end in ((ended, True), (changed, False)):
+        if ids:
+            await accounts.forget_users(work, ids, end)
+
+
+def _as_tokens_know(user: User) -> tuple[object, ...]:
+    return user.name, user.roles, user.admin_of_sites, user.access_expires_at
 
 
 def _where(n: int, many: Sequence[object]) -> str:
@@ -143,15 +180,15 @@ def _user_event(before: User, after: User) -> EventType:
     return "user_activated" if after.is_active else "user_deactivated"
 
 
-def _drafted(draft: UserDraft, now: int) -> User:
-    """The user before the database gave them an id."""
+def _drafted(draft: UserDraft, now: int, home: int | None) -> User:
+    """The user before the database gave them an id; `home`: where they are at home when the draft does not say."""
     return User(
         id=0,
         name=draft.name,
         email=draft.email,
         phone=draft.phone,
         employee_code=draft.employee_code,
-        home_site_id=draft.home_site_id,
+        home_site_id=home if draft.home_site_id is None else draft.home_site_id,
         roles=draft.roles or ["end_user"],
         admin_of_sites=draft.admin_of_sites,
         terms=draft.terms,
@@ -189,6 +226,9 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
         rules.check_known("site", new.sites, await sites.hold_sites(work.conn, work.scope, new.sites))
     if new.chiefs:
         rules.check_known("user", new.chiefs)
+        if work.scope.reach is not None:
+            chiefs = await store.get_users(work.conn, work.scope, new.chiefs)
+            rules.check_known("user", new.chiefs, {user.id for user in chiefs})
     if new.terms:
         rules.check_known("term", new.terms)
         rules.check_known("term", new.terms, await store.hold_terms(work.conn, work.scope, new.terms))
@@ -230,14 +270,16 @@ async def _take_in(work: Work, rows: Sequence[spreadsheet.Row]) -> None:
     await set_doors(work, {row.id: row.doors for row in rows if row.id is not None and row.doors is not None})
 
 
-async def export_users(conn: Connection, scope: Scope, after: int, limit: int, with_doors: bool) -> tuple[str, int]:
-    """(lines of CSV, the last user's id) for users above an id; empty after the last."""
+async def export_users(
+    conn: Connection, scope: Scope, after: int, limit: int, doors_in: Scope | None
+) -> tuple[str, int]:
+    """(lines of CSV, the last user's id) for users above an id; empty after the last. `doors_in`: the doors shown."""
     users = await store.page_users(conn, scope, None, after, limit)
     doors: dict[int, list[int]] = {user.id: [] for user in users}
-    if with_doors:
-        for user, door in sorted(await store.doors_of(conn, scope, doors)):
+    if doors_in is not None:
+        for user, door in sorted(await store.doors_of(conn, doors_in, doors)):
             doors[user].append(door)
-    rows = [spreadsheet.cells(user, doors[user.id] if with_doors else None) for user in users]
+    rows = [spreadsheet.cells(user, None if doors_in is None else doors[user.id]) for user in users]
     return spreadsheet.write(rows), users[-1].id if users else after
 
 
@@ -246,14 +288,14 @@ async def export_users(conn: Connection, scope: Scope, after: int, limit: int, w
 
 async def found(work: Work) -> None:
     """What a new organisation has of people from its first day: its roles."""
-    await store.add_roles(work.conn, work.scope, rules.ROLES)
+    await store.add_roles(work.conn, work.scope, list(ROLES))
 
 
 async def roles(conn: Connection, scope: Scope) -> list[Role]:
     """The roles that users may be given here: some belong to a module."""
     modules = await store.modules(conn, scope)
     found = await store.list_roles(conn, scope)
-    return [role for role in found if rules.MODULE_OF.get(role.name, "") in ("", *modules)]
+    return [role for role in found if has_module(role.name, modules)]
 
 
 async def add_term(work: Work, draft: TermDraft) -> Term:
@@ -289,7 +331,7 @@ async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsP
     """The same from the door's side; the answer has the permissions of the users in the call."""
     add, remove, withdraw = rules.door_wishes(door, patch)
     pairs = {*add, *remove, *withdraw}
-    names = await _hold(work, {user for user, _ in pairs}, [door])
+    names = await _hold(work, {user for user, _ in pairs}, [door], at=door)
     await _try(work, patch.dry_run)
     changes = await _give_and_take(work, names, add, remove, withdraw)
     permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
@@ -314,17 +356,19 @@ async def set_doors(work: Work, doors: Mapping[int, Collection[int]]) -> None:
     await _give_and_take(work, names, dict.fromkeys(sorted(wanted - held), Limits()), sorted(held - wanted), ())
 
 
-async def _hold(work: Work, users: Collection[int], doors: Collection[int]) -> dict[int, str]:
-    """Holds the users until commit and answers their names.
+async def _hold(work: Work, users: Collection[int], doors: Collection[int], at: int | None = None) -> dict[int, str]:
+    """Holds the users until commit and answers their names; raises NotFound unless users and doors are within reach.
 
-    Raises NotFound unless all users and doors are the organisation's.
+    `at`: also who has a permission at this door is within reach.
     """
     rules.check_known("user", users)
     rules.check_known("access point", doors)
-    names = await store.hold_users(work.conn, work.scope, users) if users else {}
-    if doors:
-        rules.check_known("access point", doors, await sites.name_doors(work.conn, work.scope, list(doors)))
-    return names
+    return await store.hold(work.conn, work.scope, users, doors, at)
+
+
+async def _check_doors(work: Work, doors: Collection[int]) -> None:
+    """Raises NotFound unless all are within reach."""
+    rules.check_known("access point", doors, await sites.name_doors(work.conn, work.scope, list(doors)))
 
 
 async def _give_and_take(
@@ -400,7 +444,7 @@ async def _tried(
 async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -> Card:
     """Raises Conflict when the card belongs to somebody else; the user's own again is no change."""
     rules.check_card(number)
-    names = await store.hold_users(work.conn, work.scope, [user])
+    (holder,) = await _lock(work, [user])
     card = await store.add_card(work.conn, work.scope, user, number, is_saams, work.now)
     if card is None:
         held = await store.find_card(work.conn, work.scope, number)
@@ -408,16 +452,16 @@ async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -
             raise Conflict("This card belongs to somebody else.")
         return held
     work.touch("person", user)
-    events.record(work, "card_assigned", f"user/{user}", data=_card_data(card, names[user]))
+    events.record(work, "card_assigned", f"user/{user}", data=_card_data(card, holder.name))
     return card
 
 
 async def remove_card(work: Work, user: int, id: int) -> None:
-    names = await store.hold_users(work.conn, work.scope, [user])
+    (holder,) = await _lock(work, [user])
     card = await store.get_card(work.conn, work.scope, user, id)
     await store.remove_card(work.conn, work.scope, id)
     work.touch("card", id)
-    events.record(work, "card_unassigned", f"user/{user}", data=_card_data(card, names[user]))
+    events.record(work, "card_unassigned", f"user/{user}", data=_card_data(card, holder.name))
 
 
 def _card_data(card: Card, name: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
+from latchwork.cloud.accounts.roles import ROLES
 from latchwork.cloud.people import rules
 from latchwork.wire.api.people import BadLine, User, UserDraft, UserPatch
 from latchwork.wire.api.problems import FieldError
@@ -70,8 +71,8 @@ def _numbers(cell: str) -> list[int]:
 
 def _names(cell: str) -> list[str]:
     names = [name for part in cell.split(";") if (name := part.strip())]
-    if unknown := [name for name in names if name not in rules.ROLES]:
-        raise ValueError(f"There is no role {unknown[0][:50]}; there are {', '.join(rules.ROLES)}.")
+    if unknown := [name for name in names if name not in ROLES]:
+        raise ValueError(f"There is no role {unknown[0][:50]}; there are {', '.join(ROLES)}.")
     return names
 
 

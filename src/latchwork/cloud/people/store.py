@@ -76,18 +76,40 @@ def _added(scope: Scope, new: NewUser, counted: int) -> tuple[Any, ...]:
 
 
 async def get_user(conn: Connection, scope: Scope, id: int) -> User:
-    row = await conn.fetchrow(_USER + " WHERE u.organisation_id = $1 AND u.id = $2", scope.organisation, id)
+    row = await conn.fetchrow(
+        _USER
+        + """
+        WHERE u.organisation_id = $1 AND u.id = $2
+            AND ($3::integer[] IS NULL OR u.home_site_id = ANY($3) OR u.reporting_to = $4)
+        """,
+        scope.organisation,
+        id,
+        scope.sites,
+        scope.chief,
+    )
     if row is None:
         raise NotFound
     return _user(row)
 
 
-async def hold_users(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
-    """Locks users, ascending, and answers their names; raises NotFound unless all are the organisation's."""
+async def hold_users(conn: Connection, scope: Scope, ids: Collection[int], at: int | None = None) -> dict[int, str]:
+    """Locks users, ascending, and answers their names; raises NotFound unless all are within reach.
+
+    `at`: also who has a permission at this door is within reach.
+    """
     rows = await conn.fetch(
-        "SELECT id, name FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE",
+        """
+        SELECT u.id, u.name FROM users u WHERE u.organisation_id = $1 AND u.id = ANY($2)
+            AND ($3::integer[] IS NULL OR u.home_site_id = ANY($3) OR u.reporting_to = $4
+                OR EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = u.id
+                           AND g.access_point_id = $5))
+        ORDER BY u.id FOR UPDATE
+        """,
         scope.organisation,
         list(ids),
+        scope.sites,
+        scope.chief,
+        at,
     )
     found = {row["id"]: row["name"] for row in rows}
     if missing := sorted(set(ids) - found.keys()):
@@ -95,24 +117,35 @@ async def hold_users(conn: Connection, scope: Scope, ids: Collection[int]) -> di
     return found
 
 
-async def hold(conn: Connection, scope: Scope, users: Collection[int], doors: Collection[int]) -> None:
-    """Locks users, ascending; raises NotFound unless all users and doors are the organisation's."""
+async def hold(
+    conn: Connection, scope: Scope, users: Collection[int], doors: Collection[int], at: int | None = None
+) -> dict[int, str]:
+    """As `hold_users`; raises NotFound also unless all of the doors are within reach."""
     row = await conn.fetchrow(
         """
         WITH held AS MATERIALIZED (
-            SELECT id FROM users WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE
+            SELECT u.id, u.name FROM users u WHERE u.organisation_id = $1 AND u.id = ANY($2)
+                AND ($4::integer[] IS NULL OR u.home_site_id = ANY($4) OR u.reporting_to = $5
+                    OR EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = u.id
+                               AND g.access_point_id = $6))
+            ORDER BY u.id FOR UPDATE
         )
-        SELECT ARRAY(SELECT id FROM held) AS users,
-            ARRAY(SELECT id FROM access_points WHERE organisation_id = $1 AND id = ANY($3)) AS doors
+        SELECT ARRAY(SELECT id FROM held) AS users, ARRAY(SELECT name FROM held) AS names,
+            ARRAY(SELECT id FROM access_points WHERE organisation_id = $1 AND id = ANY($3)
+                  AND ($4::integer[] IS NULL OR site_id = ANY($4))) AS doors
         """,
         scope.organisation,
         list(users),
         list(doors),
+        scope.sites,
+        scope.chief,
+        at,
     )
     assert row is not None
     for kind, asked, found in (("user", users, row["users"]), ("access point", doors, row["doors"])):
         if missing := sorted(set(asked) - set(found)):
             raise NotFound(f"There is no {kind} with the id {missing[0]}.")
+    return dict(zip(row["users"], row["names"], strict=True))
 
 
 async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
@@ -124,7 +157,16 @@ async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> li
 async def get_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
     """Those of these users that exist, ascending."""
     rows = await conn.fetch(
-        _USER + " WHERE u.organisation_id = $1 AND u.id = ANY($2) ORDER BY u.id", scope.organisation, list(ids)
+        _USER
+        + """
+        WHERE u.organisation_id = $1 AND u.id = ANY($2)
+            AND ($3::integer[] IS NULL OR u.home_site_id = ANY($3) OR u.reporting_to = $4)
+        ORDER BY u.id
+        """,
+        scope.organisation,
+        list(ids),
+        scope.sites,
+        scope.chief,
     )
     return [_user(row) for row in rows]
 
@@ -144,12 +186,15 @@ async def page_users(conn: Connection, scope: Scope, is_active: bool | None, aft
         _USER
         + """
         WHERE u.organisation_id = $1 AND u.id > $2 AND ($3::boolean IS NULL OR (u.deactivated_at IS NULL) = $3)
+            AND ($5::integer[] IS NULL OR u.home_site_id = ANY($5) OR u.reporting_to = $6)
         ORDER BY u.id LIMIT $4
         """,
         scope.organisation,
         after,
         is_active,
         limit,
+        scope.sites,
+        scope.chief,
     )
     return [_user(row) for row in rows]
 
@@ -163,6 +208,7 @@ async def find_users(
         + """
         WHERE u.organisation_id = $1 AND u.id > $2 AND u.words @@ to_tsquery('simple', $3)
             AND ($4::boolean IS NULL OR (u.deactivated_at IS NULL) = $4)
+            AND ($6::integer[] IS NULL OR u.home_site_id = ANY($6) OR u.reporting_to = $7)
         ORDER BY u.id LIMIT $5
         """,
         scope.organisation,
@@ -170,6 +216,8 @@ async def find_users(
         _prefixes(search),
         is_active,
         limit,
+        scope.sites,
+        scope.chief,
     )
     return [_user(row) for row in rows]
 
@@ -464,6 +512,7 @@ _REMOVING = """
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
     WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
         AND split_part(d.key, '.', 1) = $2::bigint::text AND (d.revision > l.confirmed_revision OR l.frozen)
+        AND ($3::integer[] IS NULL OR a.site_id = ANY($3))
         AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
                         AND g.access_point_id = a.id)
     GROUP BY a.id
@@ -471,11 +520,17 @@ _REMOVING = """
 
 
 async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Permission]:
-    """All doors of a user, by ascending door; also what is taken away and not yet confirmed."""
+    """A user's doors within reach, by ascending door; also what is taken away and not yet confirmed."""
     rows = await conn.fetch(
-        _PERMISSION + " WHERE g.organisation_id = $1 AND g.user_id = $2 UNION ALL" + _REMOVING + "ORDER BY 2",
+        _PERMISSION
+        + """
+        WHERE g.organisation_id = $1 AND g.user_id = $2 AND ($3::integer[] IS NULL OR a.site_id = ANY($3)) UNION ALL
+        """
+        + _REMOVING
+        + "ORDER BY 2",
         scope.organisation,
         user,
+        scope.sites,
     )
     return [Permission(*row) for row in rows]
 
@@ -596,11 +651,16 @@ def _columns(pairs: Collection[Pair]) -> tuple[list[int], list[int]]:
 
 
 async def doors_of(conn: Connection, scope: Scope, users: Collection[int]) -> list[tuple[int, int]]:
-    """(user, door) of all grants of these users."""
+    """(user, door) of all grants of these users at doors within reach."""
     rows = await conn.fetch(
-        "SELECT user_id, access_point_id FROM grants WHERE organisation_id = $1 AND user_id = ANY($2)",
+        """
+        SELECT user_id, access_point_id FROM grants WHERE organisation_id = $1 AND user_id = ANY($2)
+            AND ($3::integer[] IS NULL OR access_point_id IN (
+                SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.site_id = ANY($3)))
+        """,
         scope.organisation,
         list(users),
+        scope.sites,
     )
     return [(row["user_id"], row["access_point_id"]) for row in rows]
 
@@ -659,7 +719,16 @@ async def make_saams(conn: Connection, scope: Scope, id: int) -> None:
 
 async def get_card(conn: Connection, scope: Scope, user: int, id: int) -> Card:
     row = await conn.fetchrow(
-        "SELECT * FROM cards WHERE organisation_id = $1 AND user_id = $2 AND id = $3", scope.organisation, user, id
+        """
+        SELECT c.* FROM cards c JOIN users u ON u.organisation_id = c.organisation_id AND u.id = c.user_id
+        WHERE c.organisation_id = $1 AND c.user_id = $2 AND c.id = $3
+            AND ($4::integer[] IS NULL OR u.home_site_id = ANY($4) OR u.reporting_to = $5)
+        """,
+        scope.organisation,
+        user,
+        id,
+        scope.sites,
+        scope.chief,
     )
     if row is None:
         raise NotFound

@@ -13,7 +13,7 @@ from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointP
 
 @get("/v1/sites")
 async def page_sites(
-    by: Annotated[Caller, may("sites:read")], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    by: Annotated[Caller, may("sites:read", within=True)], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[Site]:
     """Lists sites."""
     return await paged(limit, cursor, lambda after, n: by.read(lambda c, s: store.page_sites(c, s, after, n)))
@@ -28,7 +28,7 @@ async def add_site(draft: SiteDraft, by: Annotated[Caller, may("sites:write")]) 
 
 
 @get("/v1/sites/{site_id:int}")
-async def get_site(site_id: int, by: Annotated[Caller, may("sites:read")]) -> Site:
+async def get_site(site_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> Site:
     """Answers one site."""
     return await by.read(lambda conn, scope: store.get_site(conn, scope, site_id))
 
@@ -47,7 +47,7 @@ async def remove_site(site_id: int, by: Annotated[Caller, may("sites:write")]) -
 
 @get("/v1/access-points")
 async def page_access_points(
-    by: Annotated[Caller, may("sites:read")],
+    by: Annotated[Caller, may("sites:read", within=True)],
     site: Filter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -65,14 +65,14 @@ async def add_access_point(draft: AccessPointDraft, by: Annotated[Caller, may("s
 
 
 @get("/v1/access-points/{access_point_id:int}")
-async def get_access_point(access_point_id: int, by: Annotated[Caller, may("sites:read")]) -> AccessPoint:
+async def get_access_point(access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> AccessPoint:
     """Answers one door."""
     return await by.read(lambda conn, scope: store.get_door(conn, scope, access_point_id))
 
 
 @patch("/v1/access-points/{access_point_id:int}")
 async def change_access_point(
-    access_point_id: int, draft: AccessPointPatch, by: Annotated[Caller, may("sites:write")]
+    access_point_id: int, draft: AccessPointPatch, by: Annotated[Caller, may("sites:write", within=True)]
 ) -> AccessPoint:
     """Changes a door, or moves it to another controller."""
     return await by.change(lambda work: service.change_door(work, access_point_id, draft))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import zoneinfo
-from functools import cache
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import name_errors, text_errors
+from latchwork.cloud.kernel.work import Scope
 from latchwork.policy.schedule import is_timezone
-from latchwork.wire.api.problems import FieldError, Invalid, NotFound
+from latchwork.wire.api.problems import FieldError, Forbidden, Invalid, NotFound
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 
 STILL_NEEDED: Final = {
@@ -41,6 +40,12 @@ def check_door(door: AccessPointDraft | AccessPointPatch) -> None:
     ]
     if errors:
         raise Invalid(errors=errors)
+
+
+def check_may_rewire(scope: Scope) -> None:
+    """Raises Forbidden: controllers belong to no site, and run doors of several."""
+    if scope.reach is not None:
+        raise Forbidden("Which controller runs a door concerns the whole organisation; leave controllerId out.")
 
 
 def check_ids(**ids: int | UnsetType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.bodies import given
@@ -60,6 +61,8 @@ async def add_door(work: Work, draft: AccessPointDraft) -> AccessPoint:
 async def change_door(work: Work, id: int, patch: AccessPointPatch) -> AccessPoint:
     rules.check_door(patch)
     rules.check_ids(controller=patch.controller_id)
+    if patch.controller_id is not UNSET:
+        rules.check_may_rewire(work.scope)
     before = await store.lock_door(work.conn, work.scope, id)
     after = msgspec.structs.replace(before, **given(patch))
     if after == before:

@@ -37,23 +37,40 @@ async def add_site(conn: Connection, scope: Scope, draft: SiteDraft, now: int) -
 
 
 async def get_site(conn: Connection, scope: Scope, id: int) -> Site:
-    row = await conn.fetchrow("SELECT * FROM sites WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    row = await conn.fetchrow(
+        """
+        SELECT * FROM sites WHERE organisation_id = $1 AND id = $2 AND ($3::integer[] IS NULL OR id = ANY($3))
+        """,
+        scope.organisation,
+        id,
+        scope.sites,
+    )
     return _site(row)
 
 
 async def lock_site(conn: Connection, scope: Scope, id: int) -> Site:
     row = await conn.fetchrow(
-        "SELECT * FROM sites WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+        """
+        SELECT * FROM sites WHERE organisation_id = $1 AND id = $2 AND ($3::integer[] IS NULL OR id = ANY($3))
+        FOR UPDATE
+        """,
+        scope.organisation,
+        id,
+        scope.sites,
     )
     return _site(row)
 
 
 async def page_sites(conn: Connection, scope: Scope, after: int, limit: int) -> list[Site]:
     rows = await conn.fetch(
-        "SELECT * FROM sites WHERE organisation_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        """
+        SELECT * FROM sites WHERE organisation_id = $1 AND id > $2 AND ($4::integer[] IS NULL OR id = ANY($4))
+        ORDER BY id LIMIT $3
+        """,
         scope.organisation,
         after,
         limit,
+        scope.sites,
     )
     return [_site(row) for row in rows]
 
@@ -174,14 +191,26 @@ async def add_door(conn: Connection, scope: Scope, draft: AccessPointDraft, now:
 
 async def get_door(conn: Connection, scope: Scope, id: int) -> AccessPoint:
     row = await conn.fetchrow(
-        "SELECT * FROM access_points WHERE organisation_id = $1 AND id = $2", scope.organisation, id
+        """
+        SELECT * FROM access_points
+        WHERE organisation_id = $1 AND id = $2 AND ($3::integer[] IS NULL OR site_id = ANY($3))
+        """,
+        scope.organisation,
+        id,
+        scope.sites,
     )
     return _door(row)
 
 
 async def lock_door(conn: Connection, scope: Scope, id: int) -> AccessPoint:
     row = await conn.fetchrow(
-        "SELECT * FROM access_points WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+        """
+        SELECT * FROM access_points
+        WHERE organisation_id = $1 AND id = $2 AND ($3::integer[] IS NULL OR site_id = ANY($3)) FOR UPDATE
+        """,
+        scope.organisation,
+        id,
+        scope.sites,
     )
     return _door(row)
 
@@ -204,12 +233,14 @@ async def page_doors(conn: Connection, scope: Scope, site: int | None, after: in
     rows = await conn.fetch(
         """
         SELECT * FROM access_points WHERE organisation_id = $1 AND id > $2 AND ($3::integer IS NULL OR site_id = $3)
+            AND ($5::integer[] IS NULL OR site_id = ANY($5))
         ORDER BY id LIMIT $4
         """,
         scope.organisation,
         after,
         site,
         limit,
+        scope.sites,
     )
     return [_door(row) for row in rows]
 
@@ -302,9 +333,13 @@ async def remove_door(conn: Connection, scope: Scope, id: int) -> None:
 async def name_doors(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, tuple[str, int]]:
     """(name, site) of those of these doors that still exist."""
     rows = await conn.fetch(
-        "SELECT id, name, site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)",
+        """
+        SELECT id, name, site_id FROM access_points
+        WHERE organisation_id = $1 AND id = ANY($2) AND ($3::integer[] IS NULL OR site_id = ANY($3))
+        """,
         scope.organisation,
         ids,
+        scope.sites,
     )
     return {row["id"]: (row["name"], row["site_id"]) for row in rows}
 

@@ -31,7 +31,7 @@ _NO_STORE = {"cache-control": "no-store"}
 
 @get("/v1/visitors")
 async def page_visitors(
-    by: Annotated[Caller, may("visitors:read")],
+    by: Annotated[Caller, may("visitors:read", within=True)],
     key: str | None = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -43,7 +43,7 @@ async def page_visitors(
 
 
 @post("/v1/visitors", status=201)
-async def add_visitor(draft: VisitorDraft, by: Annotated[Caller, may("visitors:write")]) -> Visitor:
+async def add_visitor(draft: VisitorDraft, by: Annotated[Caller, may("visitors:write", within=True)]) -> Visitor:
     """Creates a visitor; a meeting does it by itself when it names a new key."""
     return await by.create(
         lambda work: service.add_visitor(work, draft),
@@ -52,13 +52,15 @@ async def add_visitor(draft: VisitorDraft, by: Annotated[Caller, may("visitors:w
 
 
 @get("/v1/visitors/{visitor_id:int}")
-async def get_visitor(visitor_id: int, by: Annotated[Caller, may("visitors:read")]) -> Visitor:
+async def get_visitor(visitor_id: int, by: Annotated[Caller, may("visitors:read", within=True)]) -> Visitor:
     """Answers one visitor."""
     return await by.read(lambda conn, scope: store.get_visitor(conn, scope, visitor_id))
 
 
 @patch("/v1/visitors/{visitor_id:int}")
-async def change_visitor(visitor_id: int, draft: VisitorPatch, by: Annotated[Caller, may("visitors:write")]) -> Visitor:
+async def change_visitor(
+    visitor_id: int, draft: VisitorPatch, by: Annotated[Caller, may("visitors:write", within=True)]
+) -> Visitor:
     """Changes what is known of a visitor."""
     return await by.change(lambda work: service.change_visitor(work, visitor_id, draft))
 
@@ -71,7 +73,7 @@ async def remove_visitor(visitor_id: int, by: Annotated[Caller, may("visitors:wr
 
 @get("/v1/meetings")
 async def page_meetings(
-    by: Annotated[Caller, may("visitors:read")],
+    by: Annotated[Caller, may("visitors:read", within=True)],
     visitor: Filter = None,
     ends_after: Annotated[int | None, QueryParameter(name="endsAfter", ge=0, le=2**62)] = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -86,7 +88,9 @@ async def page_meetings(
 
 
 @post("/v1/meetings", status=201)
-async def add_meeting(draft: MeetingDraft, by: Annotated[Caller, may("visitors:write")]) -> MeetingWithPass:
+async def add_meeting(
+    draft: MeetingDraft, by: Annotated[Caller, may("visitors:write", within=True)]
+) -> MeetingWithPass:
     """Books a visit; `pass.qrData` is the text of its QR code."""
     signer = by.request.app.state.signer
     return await by.create(
@@ -95,14 +99,14 @@ async def add_meeting(draft: MeetingDraft, by: Annotated[Caller, may("visitors:w
 
 
 @get("/v1/meetings/{meeting_id:int}")
-async def get_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:read")]) -> Meeting:
+async def get_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:read", within=True)]) -> Meeting:
     """Answers one meeting, without its code."""
     return (await by.read(lambda conn, scope: store.get_visit(conn, scope, meeting_id))).meeting
 
 
 @patch("/v1/meetings/{meeting_id:int}")
 async def change_meeting(
-    meeting_id: int, draft: MeetingPatch, by: Annotated[Caller, may("visitors:write")]
+    meeting_id: int, draft: MeetingPatch, by: Annotated[Caller, may("visitors:write", within=True)]
 ) -> MeetingWithPass:
     """Changes times or doors; a change revokes every earlier QR of the meeting, and the answer holds a new one."""
     signer = by.request.app.state.signer
@@ -110,19 +114,19 @@ async def change_meeting(
 
 
 @delete("/v1/meetings/{meeting_id:int}")
-async def remove_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:write")]) -> None:
+async def remove_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> None:
     """Deletes a meeting; its QR codes stop."""
     await by.change(lambda work: service.remove_meeting(work, meeting_id))
 
 
 @post("/v1/meetings/{meeting_id:int}/pass")
-async def issue_pass(meeting_id: int, by: Annotated[Caller, may("visitors:write")]) -> Pass:
+async def issue_pass(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Pass:
     """Regenerates the QR text, good for the organisation's seconds from now on. Earlier texts end by themselves."""
     return (await _current(by, meeting_id)).current_pass
 
 
 @get("/v1/meetings/{meeting_id:int}/pass.svg", media_type="image/svg+xml")
-async def draw_svg(meeting_id: int, by: Annotated[Caller, may("visitors:write")]) -> Response[bytes]:
+async def draw_svg(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Response[bytes]:
     """Draws a fresh QR code as SVG."""
     drawing = io.BytesIO()
     _drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="svg", xmldecl=False, scale=4)
@@ -130,7 +134,9 @@ async def draw_svg(meeting_id: int, by: Annotated[Caller, may("visitors:write")]
 
 
 @get("/v1/meetings/{meeting_id:int}/pass.png", media_type="image/png")
-async def draw_png(meeting_id: int, by: Annotated[Caller, may("visitors:write")], scale: Scale = 8) -> Response[bytes]:
+async def draw_png(
+    meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)], scale: Scale = 8
+) -> Response[bytes]:
     """Draws a fresh QR code as PNG."""
     drawing = io.BytesIO()
     _drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="png", scale=scale)

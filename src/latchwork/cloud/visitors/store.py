@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.cloud.visitors.model import House, Revocation, Visit
-from latchwork.wire.api.problems import NotFound
+from latchwork.wire.api.problems import Conflict, NotFound
 from latchwork.wire.api.visitors import Meeting, MeetingVisitor, Visitor, VisitorDraft
 
 # ------------------------------------------------------------------------------------------------- the house
@@ -26,11 +26,13 @@ async def get_house(conn: Connection, scope: Scope, doors: Collection[int] = ())
     row = await conn.fetchrow(
         f"""
         SELECT {_HOUSE},
-            ARRAY(SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.id = ANY($2)) AS doors
+            ARRAY(SELECT a.id FROM access_points a WHERE a.organisation_id = $1 AND a.id = ANY($2)
+                AND ($3::integer[] IS NULL OR a.site_id = ANY($3))) AS doors
         FROM organisations o {_ACTIVE_KEY} WHERE o.id = $1
         """,  # noqa: S608 - constants
         scope.organisation,
         [door for door in doors if 0 < door < 2**31],
+        scope.sites,
     )
     if row is None:
         raise NotFound
@@ -47,6 +49,24 @@ def _house(row: asyncpg.Record, doors: Collection[int] = ()) -> House:
         sealed_private_key=row["sealed_private_key"],
         doors=frozenset(doors),
     )
+
+
+# ------------------------------------------------------------------------------------------------- reach
+
+
+def _meeting_within(parameter: int) -> str:
+    """Meeting `m` is within reach of the sites in a parameter: all of its doors are theirs."""
+    return f"""(${parameter}::integer[] IS NULL OR (
+        SELECT bool_and(a.site_id = ANY(${parameter})) FROM meeting_doors d
+        JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = d.access_point_id
+        WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id))"""  # noqa: S608 - a number of our own
+
+
+def _visitor_within(parameter: int) -> str:
+    """Visitor `v` is within reach of the sites in a parameter: a meeting of theirs is, or they have none at all."""
+    visits = "SELECT FROM meetings m WHERE m.organisation_id = v.organisation_id AND m.visitor_id = v.id"
+    return f"""(${parameter}::integer[] IS NULL OR NOT EXISTS ({visits})
+        OR EXISTS ({visits} AND {_meeting_within(parameter)}))"""
 
 
 # ------------------------------------------------------------------------------------------------- visitors
@@ -72,13 +92,21 @@ async def add_visitor(conn: Connection, scope: Scope, draft: VisitorDraft, now: 
 
 
 async def get_visitor(conn: Connection, scope: Scope, id: int) -> Visitor:
-    row = await conn.fetchrow("SELECT * FROM visitors WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+    row = await conn.fetchrow(
+        f"SELECT * FROM visitors v WHERE v.organisation_id = $1 AND v.id = $2 AND {_visitor_within(3)}",  # noqa: S608
+        scope.organisation,
+        id,
+        scope.sites,
+    )
     return _visitor(row)
 
 
 async def lock_visitor(conn: Connection, scope: Scope, id: int) -> Visitor:
     row = await conn.fetchrow(
-        "SELECT * FROM visitors WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+        f"SELECT * FROM visitors v WHERE v.organisation_id = $1 AND v.id = $2 AND {_visitor_within(3)} FOR UPDATE",  # noqa: S608
+        scope.organisation,
+        id,
+        scope.sites,
     )
     return _visitor(row)
 
@@ -90,14 +118,16 @@ async def find_visitor(conn: Connection, scope: Scope, key: str) -> Visitor | No
 
 async def page_visitors(conn: Connection, scope: Scope, key: str | None, after: int, limit: int) -> list[Visitor]:
     rows = await conn.fetch(
-        """
-        SELECT * FROM visitors WHERE organisation_id = $1 AND id > $2 AND ($3::text IS NULL OR key = $3)
-        ORDER BY id LIMIT $4
-        """,
+        f"""
+        SELECT * FROM visitors v WHERE v.organisation_id = $1 AND v.id > $2 AND ($3::text IS NULL OR v.key = $3)
+            AND {_visitor_within(5)}
+        ORDER BY v.id LIMIT $4
+        """,  # noqa: S608 - constants
         scope.organisation,
         after,
         key,
         limit,
+        scope.sites,
     )
     return [_visitor(row) for row in rows]
 
@@ -147,11 +177,12 @@ async def invite(
 
     The same key is the same visitor.
 
-    Of `meeting` the times, doors and pass's life are stored. Raises NotFound when a door was deleted a moment ago.
+    Of `meeting` the times, doors and pass's life are stored. Raises NotFound when a door was deleted a moment ago,
+    Conflict when the visitor of this key is out of reach.
     """
     try:
         row = await conn.fetchrow(
-            """
+            f"""
             WITH before AS (
                 SELECT id, key, name, email, phone, company, host, created_at, updated_at
                 FROM visitors WHERE organisation_id = $1 AND key = $2
@@ -167,6 +198,7 @@ async def invite(
                             coalesce($6, v.company), coalesce($7, v.host))
                         IS DISTINCT FROM (v.name, v.email, v.phone, v.company, v.host)
                         THEN $8 ELSE v.updated_at END
+                WHERE {_visitor_within(14)}
                 RETURNING *, xmax = 0 AS is_new
             ), meeting AS (
                 INSERT INTO meetings (organisation_id, visitor_id, start_time, end_time, own_pass, pass_seconds,
@@ -176,7 +208,7 @@ async def invite(
                 INSERT INTO meeting_doors SELECT $1, meeting.id, door FROM meeting, unnest($13::integer[]) AS door
             )
             SELECT visitor.*, meeting.id AS meeting_id, (SELECT before FROM before) FROM visitor, meeting
-            """,
+            """,  # noqa: S608 - constants
             scope.organisation,
             visitor.key,
             _given(visitor.name),
@@ -190,9 +222,12 @@ async def invite(
             own_pass,
             meeting.pass_seconds if own_pass else None,
             meeting.access_points,
+            scope.sites,
         )
     except asyncpg.ForeignKeyViolationError:
         raise NotFound("There is no access point with one of these ids.") from None
+    if row is None:
+        raise Conflict("The visitor with this key visits other sites only; ask somebody who receives visitors there.")
     added = msgspec.structs.replace(meeting, id=row["meeting_id"], visitor=_visitor(row))
     return added, Visitor(*row["before"]) if row["before"] else None, row["is_new"]
 
@@ -208,23 +243,35 @@ _MEETING = f"SELECT {_VISIT} FROM {_VISITS}"  # noqa: S608 - constants
 
 
 async def get_visit(conn: Connection, scope: Scope, id: int) -> Visit:
-    row = await conn.fetchrow(_MEETING + " WHERE m.organisation_id = $1 AND m.id = $2", scope.organisation, id)
+    row = await conn.fetchrow(
+        f"{_MEETING} WHERE m.organisation_id = $1 AND m.id = $2 AND {_meeting_within(3)}",
+        scope.organisation,
+        id,
+        scope.sites,
+    )
     return _visit(row)
 
 
 async def get_visit_in_house(conn: Connection, scope: Scope, id: int) -> tuple[Visit, House]:
     """The visit and what its passes depend on, read in one statement."""
     row = await conn.fetchrow(
-        f"SELECT {_VISIT}, {_HOUSE} FROM {_VISITS} {_ACTIVE_KEY} WHERE m.organisation_id = $1 AND m.id = $2",  # noqa: S608
+        f"""
+        SELECT {_VISIT}, {_HOUSE} FROM {_VISITS} {_ACTIVE_KEY}
+        WHERE m.organisation_id = $1 AND m.id = $2 AND {_meeting_within(3)}
+        """,  # noqa: S608 - constants
         scope.organisation,
         id,
+        scope.sites,
     )
     return _visit(row), _house(row)
 
 
 async def lock_visit(conn: Connection, scope: Scope, id: int) -> Visit:
     row = await conn.fetchrow(
-        _MEETING + " WHERE m.organisation_id = $1 AND m.id = $2 FOR UPDATE OF m", scope.organisation, id
+        f"{_MEETING} WHERE m.organisation_id = $1 AND m.id = $2 AND {_meeting_within(3)} FOR UPDATE OF m",
+        scope.organisation,
+        id,
+        scope.sites,
     )
     return _visit(row)
 
@@ -242,10 +289,10 @@ async def page_meetings(
     conn: Connection, scope: Scope, visitor: int | None, ends_after: int | None, after: int, limit: int
 ) -> list[Meeting]:
     rows = await conn.fetch(
-        _MEETING
-        + """
+        f"""
+        {_MEETING}
         WHERE m.organisation_id = $1 AND m.id > $2 AND ($3::bigint IS NULL OR m.visitor_id = $3)
-            AND ($4::bigint IS NULL OR m.end_time > $4)
+            AND ($4::bigint IS NULL OR m.end_time > $4) AND {_meeting_within(6)}
         ORDER BY m.id LIMIT $5
         """,
         scope.organisation,
@@ -253,6 +300,7 @@ async def page_meetings(
         visitor,
         ends_after,
         limit,
+        scope.sites,
     )
     return [_visit(row).meeting for row in rows]
 

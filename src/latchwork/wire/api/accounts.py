@@ -25,11 +25,12 @@ Scope = Literal[
     "events:read",
     "doors:unlock",
     "decisions:explain",
+    "users:act",
 ]
 
 
 class WhoAmI(msgspec.Struct, frozen=True, rename="camel"):
-    """Whose token this is."""
+    """Whose token this is: a client's, or a user's for whom that client acts."""
 
     organisation_id: int
     organisation_name: str
@@ -37,6 +38,11 @@ class WhoAmI(msgspec.Struct, frozen=True, rename="camel"):
     client_name: str
     scopes: list[str]
     expires_at: int
+    user_id: int | None = None
+    user_name: str | None = None
+    roles: list[str] = []
+    sites: list[int] = []
+    """Of a user: the sites whose admin they are."""
 
 
 class Organisation(msgspec.Struct, frozen=True, rename="camel"):

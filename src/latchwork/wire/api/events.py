@@ -87,7 +87,7 @@ EventType: TypeAlias = Literal[
 class Actor(msgspec.Struct, frozen=True):
     """Who did it, by id and by the name they had then."""
 
-    kind: Literal["client", "controller", "admin", "system"]
+    kind: Literal["client", "user", "controller", "admin", "system"]
     id: str
     name: str
 
