@@ -112,7 +112,7 @@ async def _creating_users(ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
 
 
 async def _patching(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
-    """On each connection somebody with a card and a door is given a second one of the same controller, then loses it."""
+    """On each connection somebody with a card and a door is given, and loses, a second door of the same controller."""
     users = {}
     for to in (*ours.connections, *bare.connections):
         users[to] = [await _add_user(ours.connections[0], here.house.doors[0], len(users) + 1), 0]
