@@ -513,6 +513,14 @@ async def test_a_replacement_ends_the_old_key_and_its_link(alice: Client, dora: 
 # ----------------------------------------------------------------------------------------- incremental = rebuilt
 
 
+async def test_a_controller_that_is_made_with_its_doors_begins_with_one_revision(alice: Client) -> None:
+    others = (await alice.controller(1))["revision"]
+    made = await alice.post("/v1/controllers", {"name": "Eve", "accessPoints": [1, 3]})
+    assert (await alice.controller(made["id"]))["revision"] == 1
+    assert (await alice.controller(1))["revision"] == others + 1, "it has lost a door"
+    assert await alice.rebuilt(made["id"]) == await alice.rebuilt(1) == 0
+
+
 async def test_incremental_state_is_the_rebuilt_state_after_any_steps(alice: Client) -> None:
     """A state machine over everything that controllers must know."""
     loop = asyncio.get_running_loop()

@@ -115,15 +115,21 @@ async def held_keys(conn: Connection, scope: Scope, controller: int, kind: str) 
 
 
 async def put(
-    conn: Connection, scope: Scope, computed: Sequence[Computed], only: Collection[int] | None, now: int
+    conn: Connection,
+    scope: Scope,
+    computed: Sequence[Computed],
+    only: Collection[int] | None,
+    later: Collection[int],
+    now: int,
 ) -> list[tuple[int, int]]:
-    """Makes the records of all controllers, or of some only, equal to what was computed.
+    """Makes the records of all controllers (but not those `later`), or of some only, equal to what was computed.
 
     Answers (controller, records changed). Identical is no change; gone is a tombstone. Each controller that changes is
     raised by one revision, with a random mark.
     """
     kinds, keys = _flat_keys(computed)
-    wanted = [record for part in computed for record in part.records if only is None or record.controller in only]
+    now_too = [record for part in computed for record in part.records if record.controller not in later]
+    wanted = [record for record in now_too if only is None or record.controller in only]
     rows = await conn.fetch(
         """
         WITH wanted AS (
@@ -138,6 +144,7 @@ async def put(
             SELECT d.controller_id, d.kind, d.key, NULL FROM unnest($6::text[], $7::text[]) AS t (kind, key)
             JOIN desired_records d ON d.organisation_id = $1 AND d.kind = t.kind AND d.key = t.key
                 AND d.body IS NOT NULL AND ($8::bigint[] IS NULL OR d.controller_id = ANY($8))
+                AND d.controller_id <> ALL($10::bigint[])
             LEFT JOIN wanted w ON w.controller_id = d.controller_id AND w.kind = d.kind AND w.key = d.key
             WHERE w.controller_id IS NULL
         ), raised AS (
@@ -167,6 +174,7 @@ async def put(
         keys,
         None if only is None else list(only),
         now,
+        list(later),
     )
     return [(row["controller_id"], row["records"]) for row in rows]
 
