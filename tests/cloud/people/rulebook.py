@@ -34,7 +34,7 @@ class Allowed:
 class Worker:
     is_active: bool = True
     expires: int | None = None
-    may_use_cards: bool = True
+    ways: set[str] = field(default_factory=lambda: {"card"})
     pin: str | None = None
     cards: set[int] = field(default_factory=set)
     doors: dict[int, Allowed] = field(default_factory=dict)
@@ -63,35 +63,36 @@ class House:
         return next((worker for worker in self.workers.values() if card in worker.cards), None)
 
     def refusals(self, door: int, direction: str, card: int, pin: str | None, at: float) -> set[str]:
-        """Everything that speaks against it; nothing does: the door opens."""
-        entrance, worker = self.entrances[door], self.holder(card)
-        found = set()
+        """Everything that speaks against a card; nothing does: the door opens."""
+        worker, entrance = self.holder(card), self.entrances[door]
+        found = self._against(worker, "card", door, at)
         if direction == "exit" and not entrance.has_exit_reader:
             found.add("no_reader")
-        if entrance.locked_until is not None and at < entrance.locked_until:
-            found.add("lockdown")
-        if worker is None or not self._is_known_at(worker, entrance.controller):
-            return found | {"unknown_credential"}
-        return found | self._against(worker, door, pin, at)
+        if entrance.needs_pin and worker is not None and (pin is None or pin != worker.pin):
+            found.add("pin_needed" if pin is None else "pin_wrong")
+        return found
+
+    def refusals_from_afar(self, door: int, user: int, at: float) -> set[str]:
+        """Everything that speaks against opening a door because this user asks for it."""
+        return self._against(self.workers.get(user), "remote", door, at)
 
     def _is_known_at(self, worker: Worker, controller: int | None) -> bool:
         """A controller knows those who may open one of its doors, if only at another time, and nobody else."""
         return controller is None or any(self.entrances[door].controller == controller for door in worker.doors)
 
-    def _against(self, worker: Worker, door: int, pin: str | None, at: float) -> set[str]:
-        found = set()
+    def _against(self, worker: Worker | None, way: str, door: int, at: float) -> set[str]:
+        entrance = self.entrances[door]
+        found = {"lockdown"} if entrance.locked_until is not None and at < entrance.locked_until else set()
+        if worker is None or not self._is_known_at(worker, entrance.controller):
+            return found | {"unknown_credential"}
         if not worker.is_active:
             found.add("deactivated")
         if worker.expires is not None and at >= worker.expires:
             found.add("access_expired")
-        if not worker.may_use_cards:
+        if way not in worker.ways:
             found.add("way_off")
-        if self.entrances[door].needs_pin and (pin is None or pin != worker.pin):
-            found.add("pin_needed" if pin is None else "pin_wrong")
         allowed = worker.doors.get(door)
-        return found | (
-            {"no_permission"} if allowed is None else self._untimely(allowed, self.entrances[door].site, at)
-        )
+        return found | ({"no_permission"} if allowed is None else self._untimely(allowed, entrance.site, at))
 
     def _untimely(self, allowed: Allowed, site: int, at: float) -> set[str]:
         found = set()

@@ -979,8 +979,15 @@ async def holiday_records(
 
 
 async def sites_of(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
+    """The sites of these doors, and those whose holidays a controller holds without a door there any more."""
     rows = await conn.fetch(
-        "SELECT DISTINCT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)",
+        """
+        SELECT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)
+        UNION SELECT d.key::integer FROM desired_records d
+            WHERE d.organisation_id = $1 AND d.kind = 'holidays' AND d.body IS NOT NULL AND NOT EXISTS (
+                SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.controller_id = d.controller_id
+                    AND a.site_id = d.key::integer)
+        """,
         scope.organisation,
         list(doors),
     )
