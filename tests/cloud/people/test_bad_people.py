@@ -114,9 +114,9 @@ async def test_a_role_of_another_organisation_is_none_here(
     id = await vendor.create()
     async with nothing_changes(db):
         for roles in ([theirs], [1, theirs], [str(theirs)]):
-            assert "role" in await vendor.bad(400, "POST", f"{vendor.users}/create", {"name": "Eve", "roles": roles})
-            await vendor.bad(400, "POST", vendor.legacy, {"users": [{"name": "Eve", "roles": roles}]})
-            await vendor.refused(400, id=id, roles=roles)
+            assert "role" in await vendor.bad(404, "POST", f"{vendor.users}/create", {"name": "Eve", "roles": roles})
+            await vendor.bad(404, "POST", vendor.legacy, {"users": [{"name": "Eve", "roles": roles}]})
+            await vendor.refused(404, id=id, roles=roles)
         for roles in (["manager"], ["end_user", "manager"], [theirs], ["their_own"]):
             await refused(alice, 400, "POST", "/v1/users", {"name": "Eve", "roles": roles})
             await refused(alice, 400, "PATCH", f"/v1/users/{id}", {"roles": roles})

@@ -26,6 +26,7 @@ from litestar import Request, Response
 from litestar.dto import AbstractDTO
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import HTTPResponseStartEvent, Receive, Send
 from litestar.types import Scope as ASGIScope
@@ -296,6 +297,7 @@ def _route(
             tags=[endpoint.__module__.split(".")[-2]],
             summary=(inspect.getdoc(endpoint) or "").split("\n")[0],
             description=inspect.getdoc(endpoint),
+            operation_class=_WithinReach if needs.within else Operation,
             security=[{"oauth2": [needs.scope] if needs.scope else []}] if needs.needs_token else None,
             response_class=Answer,
             dto=Json.of(hints[body]) if body else None,
@@ -305,6 +307,14 @@ def _route(
         )(handler)
 
     return register
+
+
+@dataclass
+class _WithinReach(Operation):
+    """An operation that says in the document that it is also for callers whose reach is limited."""
+
+    def to_schema(self) -> dict[str, Any]:
+        return {**super().to_schema(), "x-within-reach": True}
 
 
 def _handler(
