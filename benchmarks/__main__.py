@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import change, decision, meetings, strike, tokens
+from benchmarks import calls, cards, cedar, change, decision, fleet, lists, strike, tokens
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -26,12 +26,18 @@ class Benchmark:
 
 QUICK = (
     Benchmark(decision.run, decision.NAMES),
+    Benchmark(cedar.run, cedar.NAMES),
     Benchmark(strike.run, strike.NAMES),
-    Benchmark(meetings.run, meetings.NAMES),
+    Benchmark(calls.run, calls.NAMES),
     Benchmark(tokens.run, tokens.NAMES),
     Benchmark(change.run, change.NAMES),
 )
-SCALE = (Benchmark(strike.run_at_scale, strike.SCALE_NAMES),)
+SCALE = (
+    Benchmark(strike.run_at_scale, strike.SCALE_NAMES),
+    Benchmark(fleet.run, fleet.NAMES),
+    Benchmark(cards.run, cards.NAMES),
+    Benchmark(lists.run, lists.NAMES),
+)
 
 
 def main() -> None:
@@ -47,8 +53,9 @@ def main() -> None:
     figures: dict[str, Figure] = {}
     for benchmark in chosen:
         print(f"measuring {', '.join(benchmark.names)} …", file=sys.stderr)
-        figures |= _alone(benchmark)
-    keep(figures)
+        measured = _alone(benchmark)
+        keep(measured)
+        figures |= measured
     show(figures)
 
 

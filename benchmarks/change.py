@@ -36,8 +36,8 @@ def run() -> Figures:
 async def _measure() -> Figures:
     async with ground() as here:
         with here.serving() as cloud:
-            async with connected(cloud.url, here.token, 1) as [to], _controller(here, cloud.url) as applied:
-                meeting = await _book(to, here.doors[:1])
+            async with connected(cloud.url, here.house.token, 1) as [to], _controller(here, cloud.url) as applied:
+                meeting = await _book(to, here.house.doors[:1])
                 delays = [await _change(to, meeting, number, applied) for number in range(1, 1 + _WARM_UP + _CHANGES)]
     measured = delays[_WARM_UP:]
     return {
@@ -78,7 +78,7 @@ async def _controller(here: Ground, url: str) -> AsyncIterator[multiprocessing.c
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = await asyncio.to_thread(
-            enrol.enrol, await here.enrolment_code(), url, folder / "edge.toml", folder / "data"
+            enrol.enrol, await here.enrolment_code(here.house), url, folder / "edge.toml", folder / "data"
         )
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(target=_run_controller, args=(config, theirs))

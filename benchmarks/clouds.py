@@ -1,4 +1,4 @@
-"""A cloud of its own for one measurement: PostgreSQL, an organisation with four doors, and a client that may hurry."""
+"""A cloud of its own for one measurement: PostgreSQL, organisations with doors, and clients that may hurry."""
 
 from __future__ import annotations
 
@@ -31,24 +31,38 @@ _HURRY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class House:
+    """An organisation with a site, doors, a controller that runs them, and its client's token."""
+
+    organisation: int
+    token: str
+    site: int
+    doors: list[int]
+    controller: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
-    """A migrated database with one organisation (number 1) and its client; no server runs yet."""
+    """A migrated database with one house of four doors; no server runs yet."""
 
     settings: Settings
     dsn: str
     office: Office
     tokens: Tokens
-    token: str
-    doors: list[int]
-    controller: int
+    house: House
 
     @contextmanager
     def serving(self, kind: str = "cloud") -> Iterator[Server]:
         with serving(kind, self.settings, self.dsn) as server:
             yield server
 
-    async def enrolment_code(self) -> str:
-        code = await self.office.run(1, lambda work: enrolment.make_code(work, self.controller, ""))
+    async def found(self, name: str, doors: int) -> House:
+        """Another house."""
+        return await _found(self.office, self.tokens, name, [f"Door {number}" for number in range(1, doors + 1)])
+
+    async def enrolment_code(self, house: House) -> str:
+        """For the house's controller."""
+        code = await self.office.run(house.organisation, lambda work: enrolment.make_code(work, house.controller, ""))
         return code.code
 
 
@@ -59,31 +73,30 @@ async def ground() -> AsyncIterator[Ground]:
         url = f"http://127.0.0.1:{servers.free_port()}"
         settings = read_settings({"LATCHWORK_DATA": str(data), "LATCHWORK_PUBLIC_URL": url})
         async with admin.open_office(settings, dsn) as office:
-            organisation = await admin.found(office, "Harbour House")
-            client = await admin.add_client(office, organisation.id, "Bench", [], days=1)
-            await admin.set_rate(office, organisation.id, client.id, _HURRY, _HURRY)
-            doors, controller = await _furnish(office)
-            tokens, token = await _token(office, settings, client)
-            yield Ground(settings, dsn, office, tokens, token, doors, controller)
+            tokens = Tokens(office.database, office.seal, office.hints, settings.public_url, Sessions())
+            await tokens.load_keys(int(time.time()))
+            doors = ["Front door", "Office", "Meeting room", "Garage"]
+            yield Ground(settings, dsn, office, tokens, await _found(office, tokens, "Harbour House", doors))
 
 
-async def _furnish(office: Office) -> tuple[list[int], int]:
-    site = await office.run(1, lambda work: sites.add_site(work, SiteDraft("Harbour House")))
-    drafts = [AccessPointDraft(site.id, name) for name in ("Front door", "Office", "Meeting room", "Garage")]
-    doors = [(await office.run(1, lambda work, d=draft: sites.add_door(work, d))).id for draft in drafts]
-    draft = ControllerDraft("Dora", doors)
-    return doors, (await office.run(1, lambda work: admin.CONTROLLERS.add(work, draft))).id
+async def _found(office: Office, tokens: Tokens, name: str, doors: list[str]) -> House:
+    organisation = (await admin.found(office, name)).id
+    client = await admin.add_client(office, organisation, "Bench", [], days=1)
+    await admin.set_rate(office, organisation, client.id, _HURRY, _HURRY)
+    site = (await office.run(organisation, lambda work: sites.add_site(work, SiteDraft(name)))).id
+    drafts = [AccessPointDraft(site, door, entry_reader="entry") for door in doors]
+    ids = [(await office.run(organisation, lambda work, d=draft: sites.add_door(work, d))).id for draft in drafts]
+    draft = ControllerDraft("Dora", ids)
+    controller = (await office.run(organisation, lambda work: admin.CONTROLLERS.add(work, draft))).id
+    return House(organisation, await _token(office, tokens, client), site, ids, controller)
 
 
-async def _token(office: Office, settings: Settings, client: Client) -> tuple[Tokens, str]:
-    """A token that a client could have got from `/oauth2/token`."""
-    tokens = Tokens(office.database, office.seal, office.hints, settings.public_url, Sessions())
-    now = int(time.time())
-    await tokens.load_keys(now)
+async def _token(office: Office, tokens: Tokens, client: Client) -> str:
+    """A token that the client could have got from `/oauth2/token`."""
     async with office.database.connection() as conn:
         found = await store.find_secret(conn, client.client_id)
     assert found is not None
-    return tokens, tokens.issue(found, list(found.client.scopes), now)
+    return tokens.issue(found, list(found.client.scopes), int(time.time()))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def run() -> Figures:
 
 async def _measure() -> Figures:
     async with ground() as here:
-        rounds = [await _microseconds(here.tokens, here.token) for _ in range(_ROUNDS)]
+        rounds = [await _microseconds(here.tokens, here.house.token) for _ in range(_ROUNDS)]
     return {NAMES[0]: Figure(statistics.median(rounds[1:]), "µs", 5)}
 
 

@@ -242,6 +242,23 @@ class Conn:
         query = " UNION ALL ".join(f"SELECT '{row['t']}' AS t, count(*) AS n FROM {row['t']}" for row in tables)
         return {row["t"]: row["n"] for row in await self.fetch(query)}
 
+    async def contents(self) -> dict[str, str | None]:
+        """A fingerprint of all that stands in each table."""
+        tables = await self.fetch("SELECT tablename AS t FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        query = " UNION ALL ".join(
+            f"SELECT '{row['t']}' AS t, md5(string_agg(r::text, '|' ORDER BY r::text)) AS h FROM {row['t']} r"
+            for row in tables
+        )
+        return {row["t"]: row["h"] for row in await self.fetch(query)}
+
+
+@asynccontextmanager
+async def nothing_changes(db: Conn) -> AsyncIterator[None]:
+    """Afterwards every table holds what it held before."""
+    before = await db.contents()
+    yield
+    assert await db.contents() == before
+
 
 @dataclass
 class Script:

@@ -8,7 +8,6 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from cloud.cast import Client, Conn, Script, problem
+from cloud.cast import Client, Conn, Script, nothing_changes, problem
 from latchwork.wire import p256
 
 NOW = int(time.time())
@@ -28,19 +27,6 @@ SAAMS_MEETING = {"userId": "vic", "startTime": NOW - 10, "endTime": NOW + 3600, 
 SITE = {"name": "Branch"}
 DOOR = {"siteId": 1, "name": "Back door"}
 BIG = 2**63
-
-
-async def fingerprint(db: Conn) -> dict[str, int]:
-    """Row counts of every table, and each organisation's last event."""
-    last = {f"event {r['o']}": r["n"] for r in await db.fetch("SELECT organisation_id o, last n FROM event_counters")}
-    return {**await db.counts(), **last}
-
-
-@asynccontextmanager
-async def nothing_changes(db: Conn) -> AsyncIterator[None]:
-    before = await fingerprint(db)
-    yield
-    assert await fingerprint(db) == before
 
 
 def refused(response: httpx2.Response) -> Any:

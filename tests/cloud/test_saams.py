@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,9 +13,12 @@ import httpx2
 import pytest
 
 from cloud.cast import Account, Client, Cloud, Conn
+from latchwork.cloud.saams.endpoints import router
+from latchwork.cloud.saams.wire import ERROR_CODES
 from latchwork.wire import p256
 from latchwork.wire.pass_ import PassKey, verify
 
+DOCS = Path(__file__).parents[2] / "docs"
 IDM = "/saamsIdm/oauth"
 CLIENT_CREDENTIALS = "urn:ietf:params:oauth:grant-type:client-credentials"
 
@@ -154,7 +159,8 @@ async def test_lists_are_paged_and_a_page_past_the_end_is_empty(vendor: Integrat
 
     assert await page(page=1, perPage=2) == ([1, 2], {"total": 3, "perPage": 2, "currentPage": 1})
     assert await page(page=2, perPage=2) == ([3], {"total": 3, "perPage": 2, "currentPage": 2})
-    assert await page(page=9, perPage=2) == ([], {"total": 3, "perPage": 2, "currentPage": 9})
+    for past in (9, 2_000_000, 10**18, 10**30):
+        assert await page(page=past, perPage=2) == ([], {"total": 3, "perPage": 2, "currentPage": past})
     everything, told = await page(page=1, perPage=-1)
     assert everything == [1, 2, 3]
     assert told["total"] == 3
@@ -167,32 +173,126 @@ async def test_a_page_that_cannot_be_is_refused(vendor: Integrator, pagination: 
     await vendor.bad(400, "POST", vendor.doors, {"pagination": pagination})
 
 
-async def test_every_path_answers_a_browsers_preflight_without_credentials(vendor: Integrator) -> None:
-    asked = {"origin": "https://page.test", "access-control-request-method": "POST"}
-    paths = [
-        f"{IDM}/token",
-        f"{IDM}/organisation",
-        vendor.sites,
-        vendor.doors,
-        f"/v2/organisationManagement/integrator/organisations/{vendor.o}/sites",
-        f"/v2/organisationManagement/integrator/organisations/{vendor.o}/accessPoint",
-        f"/accessManagementV3/integrator/v1/organisations/{vendor.o}/getAccessPointList",
-        f"{vendor.visits}/meeting",
-        f"{vendor.visits}/meeting/1",
-        f"{vendor.visits}/meeting/1/update",
-        f"{vendor.visits}/meeting/1/regenerateQr",
-        f"{vendor.visits}/visitor/vic",
-    ]
-    for path in paths:
+_LEGACY = "/v2/organisationManagement/integrator/organisations/{o}"
+_PERMISSIONS = "/organisations/{o}/users/{userId}/permissions"
+_DOOR = "organisations/{o}/accessPoint/{apId}"
+_VISITS = "/visitorManagementV3/integrator/v1/organisations/{o}"
+_USERS = "/userManagement/integrator/v1/organisations/{o}"
+CALLS = [
+    ("POST", "/saamsIdm/oauth/token"),
+    ("GET", "/saamsIdm/oauth/organisation"),
+    ("POST", "/organisationManagement/v2/integrator/organisations/{o}/sites"),
+    ("POST", f"{_LEGACY}/sites"),
+    ("POST", "/organisationManagement/v1/integrator/organisations/{o}/sites/{siteId}/accessPoints/list"),
+    ("GET", "/accessManagementV3/integrator/v1/organisations/{o}/getAccessPointList"),
+    ("POST", f"{_LEGACY}/accessPoint"),
+    ("GET", f"{_USERS}/formData"),
+    ("POST", f"{_USERS}/users/create"),
+    ("POST", f"{_LEGACY}/users"),
+    ("PATCH", f"{_USERS}/users/update"),
+    ("POST", f"{_USERS}/users/delete"),
+    ("POST", f"{_USERS}/users"),
+    ("POST", f"{_LEGACY}/users/list"),
+    ("POST", f"/accessManagementV3/integrator/v1{_PERMISSIONS}"),
+    ("PATCH", f"/accessManagementV3/integrator/v1{_PERMISSIONS}"),
+    ("PATCH", f"/organisationManagement/v4{_PERMISSIONS}"),
+    *((m, f"/accessManagementV3/integrator/v1/{_DOOR}/users/permissions") for m in ("GET", "POST", "PATCH")),
+    *((m, f"/accessManagementV3/v1/{_DOOR}/users/permissions") for m in ("GET", "POST", "PATCH")),
+    ("POST", "/organisationManagement/v1/organisations/{o}/users/{userId}/assignCredential"),
+    ("POST", "/organisationManagement/v1/organisations/{o}/users/{userId}/unassignCredential"),
+    ("POST", f"{_LEGACY}/users/{{userId}}/assignCard"),
+    ("POST", f"{_LEGACY}/users/{{userId}}/unassignCard"),
+    ("POST", f"{_VISITS}/meeting"),
+    ("PATCH", f"{_VISITS}/meeting/{{meetingId}}/update"),
+    ("POST", f"{_VISITS}/meeting/{{meetingId}}/regenerateQr"),
+    ("GET", f"{_VISITS}/meeting/{{meetingId}}/regenerateQr"),
+    ("DELETE", f"{_VISITS}/meeting/{{meetingId}}"),
+    ("DELETE", f"{_VISITS}/visitor/{{userId}}"),
+    ("POST", f"{_LEGACY}/accessHistory"),
+    ("POST", "/organisationManagement/v11/organisations/{o}/accessHistory"),
+    ("POST", f"/organisationManagement/v2/{_DOOR}/remoteUnlock"),
+    ("PATCH", "/organisationManagement/v1/organisations/{o}/sites/{siteId}/accessPoint/{apId}/doorState"),
+]
+"""Every call of the contract."""
+
+
+def path_of(template: str, organisation: object) -> str:
+    return re.sub(r"{\w+}", "1", template.replace("{o}", str(organisation)))
+
+
+async def test_every_call_answers_a_browsers_preflight_without_credentials(vendor: Integrator) -> None:
+    for method, template in CALLS:
+        path = path_of(template, vendor.o)
+        asked = {"origin": "https://page.test", "access-control-request-method": method}
         response = await vendor.http.options(path, headers=asked)
         assert response.status_code in (200, 204), path
         assert response.headers["access-control-allow-origin"] == "*"
-        assert "authorization" in response.headers["access-control-allow-headers"].lower()
-        for method in ("POST", "GET", "PATCH", "DELETE"):
-            assert method in response.headers["access-control-allow-methods"]
+        assert {"authorization", "content-type"} <= set(response.headers["access-control-allow-headers"].split(", "))
+        assert method in response.headers["access-control-allow-methods"]
         assert "access-control-allow-credentials" not in response.headers
-    for response in (await vendor.call("POST", vendor.sites), await vendor.http.post(vendor.sites)):
-        assert response.headers["access-control-allow-origin"] == "*"
+        for answer in (await vendor.call(method, path), await vendor.http.request(method, path)):
+            assert answer.headers["access-control-allow-origin"] == "*", path
+
+
+async def test_every_call_needs_a_token_of_its_own_organisation_bare_or_bearer(
+    vendor: Integrator, accounts: dict[str, Account]
+) -> None:
+    for method, template in [each for each in CALLS if not each[1].endswith("/token")]:
+        path = path_of(template, vendor.o)
+        for scheme in ("Basic ", "Token "):
+            vendor.scheme = scheme
+            assert (await vendor.bad(401, method, path))["errorCode"] == 1100
+        failed(await vendor.http.request(method, path), 401)
+        for scheme in ("Bearer ", ""):
+            vendor.scheme = scheme
+            assert (await vendor.call(method, path)).status_code in (200, 400, 404), path
+            for foreign in (accounts["charlie"].organisation, 0, 99_999, "x") if "{o}" in template else ():
+                assert (await vendor.bad(404, method, path_of(template, foreign)))["errorCode"] == 1300
+
+
+async def test_no_body_equals_an_empty_object_on_every_call(vendor: Integrator) -> None:
+    for method, template in [each for each in CALLS if each[0] != "GET"]:
+        path = path_of(template, vendor.o)
+        empty = await vendor.call(method, path, {})
+        none = await vendor.call(method, path, content=b"", headers={"content-type": "application/json"})
+        assert (none.status_code, none.json()) == (empty.status_code, empty.json()), path
+
+
+async def test_nothing_else_is_served_than_the_contract() -> None:
+    served = {(m, r.path_format) for r in router.routes for m in r.methods if m != "OPTIONS"}  # type: ignore[attr-defined]
+    assert served - set(CALLS) == {("DELETE", f"{_VISITS}/visitor")}
+    assert set(CALLS) <= served
+
+
+async def test_every_error_code_stands_in_the_docs_with_its_status() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \| ([\d, ]+) \|", (DOCS / "saams.md").read_text(), re.MULTILINE)
+    told = {
+        (code, statuses.split(", ")[n % len(statuses.split(", "))])
+        for codes, statuses in rows
+        for n, code in enumerate(codes.split(", "))
+    }
+    assert told == {(str(code), str(kind.status)) for kind, code in ERROR_CODES.items()}
+    assert len(set(ERROR_CODES.values())) == len(ERROR_CODES)
+
+
+async def test_a_client_that_was_revoked_is_refused_within_a_second(vendor: Integrator, alice: Client) -> None:
+    made = await alice.post("/v1/clients", {"name": "Old backend", "scopes": ["sites:read"]})
+    body = {"clientId": made["clientId"], "clientSecret": made["clientSecret"]}
+    vendor.token = (await vendor.http.post(f"{IDM}/token", json=body)).json()["message"]["payload"]["access_token"]
+    await vendor.good("POST", vendor.sites)
+    await alice.delete(f"/v1/clients/{made['id']}")
+    await asyncio.sleep(1)
+    await vendor.bad(401, "POST", vendor.sites)
+    failed(await vendor.http.post(f"{IDM}/token", json=body), 401)
+
+
+async def test_a_client_without_a_scope_is_forbidden_and_told_which(vendor: Integrator, alice: Client) -> None:
+    made = await alice.post("/v1/clients", {"name": "Looker", "scopes": ["sites:read"]})
+    body = {"clientId": made["clientId"], "clientSecret": made["clientSecret"]}
+    vendor.token = (await vendor.http.post(f"{IDM}/token", json=body)).json()["message"]["payload"]["access_token"]
+    told = await vendor.bad(403, "POST", f"{vendor.visits}/meeting", {})
+    assert told["errorCode"] == 1200
+    assert "visitors:write" in told["errorMessage"]
 
 
 async def test_another_organisations_path_is_not_found(vendor: Integrator, charlie: Client) -> None:
@@ -316,6 +416,28 @@ async def test_a_visit_is_booked_and_its_qr_is_plain_text_that_a_reader_reads(
     assert 58 <= read.expires_at - time.time() <= 60
 
 
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        (404, {"permissionsToAdd": [1, 99]}),
+        (404, {"permissionsToAdd": ["99"]}),
+        (404, {"permissionsToAdd": [0]}),
+        (400, {"permissionsToAdd": ["x"]}),
+        (400, {"startTime": None}),
+        (400, {"endTime": 1}),
+        (400, {"startTime": "soon"}),
+    ],
+)
+async def test_a_visit_that_cannot_be_is_refused_and_nothing_is_booked(
+    vendor: Integrator, db: Conn, status: int, changes: dict[str, Any]
+) -> None:
+    now = int(time.time())
+    body = {"userId": "vic", "startTime": now, "endTime": now + 60, "permissionsToAdd": [1], **changes}
+    await vendor.bad(status, "POST", f"{vendor.visits}/meeting", body)
+    counts = await db.counts()
+    assert counts["meetings"] == counts["visitors"] == 0
+
+
 async def test_the_same_user_id_is_the_same_visitor_and_a_new_meeting(vendor: Integrator) -> None:
     first, second = await vendor.invite(), await vendor.invite()
     other = await vendor.invite(userId="bob")
@@ -421,7 +543,22 @@ async def test_a_deleted_meeting_is_gone(vendor: Integrator, db: Conn) -> None:
     assert await db.value("SELECT count(*) FROM meeting_revocations") == 1
 
 
-KEYS = ["vic", "4711", "vic@host.test", "a b", "ä€😀", "x" * 128, "a/b", "a/b/", "100%", "a?b#c"]
+KEYS = [
+    "vic",
+    "4711",
+    "vic@host.test",
+    "a b",
+    "ä€😀",
+    "x" * 128,
+    "a/b",
+    "a/b/",
+    "/",
+    "//",
+    "/a//b",
+    "visitor/",
+    "100%",
+    "a?b#c",
+]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -304,6 +305,30 @@ async def test_a_removed_controllers_link_ends(alice: Client, dora: Script) -> N
         assert await line.until_closed() == Close.NOT_AUTHENTIC
 
 
+async def test_a_link_that_opens_while_the_others_are_looked_at_stays(alice: Client, dora: Script, db: Conn) -> None:
+    added = (await alice.post("/v1/controllers", {"name": "Eve", "accessPoints": [3]}))["id"]
+    eve = Script(dora.url, dora.organisation, added, dora.cloud_id)
+    answer = await alice.cloud.http.post("/v1/enrol", json=eve.enrolment(await code_for(alice, added)))
+    assert answer.status_code == 200
+    holding = await asyncpg.connect(alice.cloud.dsn)
+    try:
+        async with dora.linked() as line:
+            await line.take_state()
+            await alice.until_confirmed(1)
+            await holding.execute("BEGIN; LOCK TABLE commands IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(5):
+                while not await db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.02)
+            async with eve.linked() as late:
+                await holding.execute("COMMIT")
+                await late.take_state()
+                await alice.until_confirmed(added)
+                await alice.patch("/v1/access-points/3", {"name": "Cellar"})
+                await late.take_state()
+    finally:
+        await holding.close()
+
+
 # ------------------------------------------------------------------------------------------------- facts
 
 
@@ -486,6 +511,14 @@ async def test_a_replacement_ends_the_old_key_and_its_link(alice: Client, dora: 
 
 
 # ----------------------------------------------------------------------------------------- incremental = rebuilt
+
+
+async def test_a_controller_that_is_made_with_its_doors_begins_with_one_revision(alice: Client) -> None:
+    others = (await alice.controller(1))["revision"]
+    made = await alice.post("/v1/controllers", {"name": "Eve", "accessPoints": [1, 3]})
+    assert (await alice.controller(made["id"]))["revision"] == 1
+    assert (await alice.controller(1))["revision"] == others + 1, "it has lost a door"
+    assert await alice.rebuilt(made["id"]) == await alice.rebuilt(1) == 0
 
 
 async def test_incremental_state_is_the_rebuilt_state_after_any_steps(alice: Client) -> None:

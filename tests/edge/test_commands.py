@@ -131,11 +131,32 @@ async def test_a_card_to_enrol_is_reported_by_its_number_and_opens_nothing_whoev
     waiting = asyncio.create_task(obeyed(dora, enrol(number=9)))
     await asyncio.sleep(0.01)
     assert await dora.tap(BOBS_CARD, at=LAB) == "granted", "another door does not wait"
-    assert await dora.tap(BOBS_CARD) != "granted"
+    assert await dora.tap(BOBS_CARD) == "read_for_assignment"
     assert not dora.wiring(FRONT).strike_is_on
     assert await waiting == "granted"
     assert await facts(dora, CardPresented) == [CardPresented(at=NOW, door=FRONT, command=9, number=BOBS_CARD)]
     assert await dora.tap(BOBS_CARD) == "granted", "the reader is its old self again"
+
+
+async def test_cards_to_enrol_slow_no_reader_down(dora: Dora) -> None:
+    await dora.learn(door(), *BOBS)
+    for number in range(1, 13):
+        waiting = asyncio.create_task(obeyed(dora, enrol(number=number)))
+        await asyncio.sleep(0.01)
+        assert await dora.tap(1_000 + number) == "read_for_assignment"
+        await waiting
+    assert await dora.tap(BOBS_CARD) == "granted"
+
+
+async def test_a_command_that_fails_says_so(dora: Dora) -> None:
+    await dora.learn(door(), *BOBS)
+
+    def broken(door: int) -> None:
+        raise RuntimeError
+
+    dora.store.mode = broken  # type: ignore[method-assign, assignment]
+    assert await obeyed(dora, unlock()) == "reader_fault"
+    assert not dora.wiring(FRONT).strike_is_on
 
 
 async def test_a_code_is_decided_as_ever_while_a_reader_waits_for_a_card(dora: Dora, alice: Organisation) -> None:

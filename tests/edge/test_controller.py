@@ -362,8 +362,8 @@ async def test_a_door_without_working_wiring_opens_for_nobody(dora: Dora, alice:
 
     dora.controller._drivers = no_wiring
     await dora.learn(alice.key_record, door())
-    assert await dora.show(alice.invite()) == "unknown_door"
-    assert [fact.reason for fact in await facts(dora)] == ["unknown_door"]  # type: ignore[union-attr]
+    assert await dora.show(alice.invite()) == "reader_fault"
+    assert [fact.reason for fact in await facts(dora)] == ["reader_fault"]  # type: ignore[union-attr]
 
 
 async def test_a_caller_who_goes_away_does_not_leave_a_grant_without_an_opening(
@@ -389,7 +389,7 @@ async def test_an_unexpected_failure_refuses_and_logs_nothing_that_was_shown(
 
     dora.store.refuse_below = broken  # type: ignore[method-assign]
     with caplog.at_level(logging.DEBUG):
-        assert await dora.show(text) == "unknown_door"
+        assert await dora.show(text) == "reader_fault"
     assert not dora.wiring(FRONT).strike_is_on
     assert "RuntimeError" in caplog.text
     assert text not in caplog.text
@@ -399,7 +399,9 @@ async def test_an_unexpected_failure_refuses_and_logs_nothing_that_was_shown(
 async def test_a_state_file_that_breaks_while_running_refuses(dora: Dora, alice: Organisation) -> None:
     await dora.learn(alice.key_record, door())
     dora.store._conn.execute("drop table records")
-    assert await dora.show(alice.invite()) in ("unknown_door", "pass_unknown_key")
+    assert await dora.show(alice.invite()) == "reader_fault"
+    assert await dora.tap(4711) == "reader_fault"
+    assert [fact.reason for fact in await facts(dora)] == ["reader_fault"] * 2  # type: ignore[union-attr]
     assert not dora.wiring(FRONT).strike_is_on
 
 

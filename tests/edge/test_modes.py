@@ -118,6 +118,41 @@ async def test_a_clock_that_nobody_set_holds_no_door_open_but_keeps_it_shut(dora
     assert dora.controller.doors[LAB].state is State.LOCKED
 
 
+@pytest.mark.parametrize("until", [None, NOW + 10_000])
+async def test_a_door_that_is_offline_for_too_long_is_not_held_open_until_it_hears_again(
+    dora: Dora, until: float | None
+) -> None:
+    await dora.learn(door(offline_limit=600), door(LAB), *BOBS, mode(FRONT, "unlocked", until), mode(LAB, "unlocked"))
+    dora.time.elapsed += 599
+    await asyncio.sleep(1.1)
+    assert dora.wiring(FRONT).strike_is_on
+    dora.time.elapsed += 2
+    await asyncio.sleep(1.1)
+    assert not dora.wiring(FRONT).strike_is_on
+    assert dora.wiring(LAB).strike_is_on, "this one may be offline for ever"
+    assert await dora.tap(BOBS_CARD) == "offline_too_long"
+    dora.clock.hear(NOW + 601, 0)
+    await asyncio.sleep(1.1)
+    assert dora.wiring(FRONT).strike_is_on
+    assert await changes(dora) == ["held_open", "normal", "held_open"]
+
+
+async def test_a_lockdown_goes_on_however_long_the_door_is_offline(dora: Dora) -> None:
+    await dora.learn(door(offline_limit=600), *BOBS, mode(FRONT, "locked"))
+    dora.time.elapsed += 10_000
+    await asyncio.sleep(1.1)
+    assert await dora.tap(BOBS_CARD) == "lockdown"
+
+
+async def test_a_door_with_an_offline_limit_is_not_held_open_before_it_knows_the_time(dora: Dora) -> None:
+    await dora.learn(door(offline_limit=600), mode(FRONT, "unlocked"))
+    await dora.restart()
+    assert not dora.wiring(FRONT).strike_is_on
+    dora.clock.hear(NOW + 10, 0)
+    dora.controller.follow_modes()
+    assert dora.wiring(FRONT).strike_is_on
+
+
 async def test_a_mode_that_ended_while_the_power_was_off_is_over(dora: Dora) -> None:
     await dora.learn(door(), *BOBS, mode(FRONT, "unlocked", NOW + 600))
     await dora.close()

@@ -223,6 +223,9 @@ CHANGES = [
     Change("Africa/Cairo", "2027-10-28T21:00:00+00:00", 180, 120),  # at midnight: the date comes twice
     Change("Asia/Kathmandu", "1985-12-31T18:30:00+00:00", 330, 345),
     Change("Pacific/Apia", "2011-12-30T10:00:00+00:00", -600, 840),
+    Change("Pacific/Apia", "2021-04-03T14:00:00+00:00", 840, 780),
+    Change("Africa/Casablanca", "2024-03-10T02:00:00+00:00", 60, 0),  # for Ramadan, and back
+    Change("Africa/Casablanca", "2024-04-14T02:00:00+00:00", 0, 60),
 ]
 AROUND = 2 * DAY
 

@@ -144,6 +144,8 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
     "draw_svg": [Takes()],
     "draw_png": [Takes()],
     "page_users": [TakesNone()],
+    "import_users": [TakesNone({"csv": "name\r\nZoe\r\n"})],
+    "export_users": [TakesNone()],
     "add_user": [
         *(Takes({"name": "New", **ids}) for ids in ({"homeSiteId": "{site}"}, {"reportingTo": "{user}"})),
         *(Takes({"name": "New", field: ["{" + id + "}"]}) for field, id in _LISTS.items()),

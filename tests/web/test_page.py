@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import pytest
@@ -21,12 +21,21 @@ from latchwork.policy.reasons import Reason
 from latchwork.sdk.client import Client
 from latchwork.web.app import Website
 from latchwork.web.entrance import host_name
+from latchwork.web.lines import LEFT_OUT, is_told, line_of
+from latchwork.web.places import Places
 from latchwork.wire.api.controllers import ControllerDraft
+from latchwork.wire.api.events import Actor, Event, EventType
+from latchwork.wire.api.passages import DoorModeDraft
+from latchwork.wire.api.people import CardDraft, GrantDraft, PermissionsPatch, UserDraft, UserPatch
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 from latchwork.wire.api.visitors import MeetingDraft, MeetingVisitor, MeetingWithPass
 from latchwork.wire.facts import AccessDecided, DoorChanged
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x &amp;"
+PEOPLE = ("user", "permission", "card")
+AT_DOORS = {
+    fact for fact in get_args(EventType) if fact.partition("_")[0] in ("access", "door", "fire", "unlock", "strike")
+} | {"pass_shared_suspected", "card_presented", "card_enrolment_requested", "request_to_exit"}
 NOON = 1_793_361_600
 """2026-10-30 12:00 UTC: 13:00 in Berlin, 08:00 in New York."""
 
@@ -142,6 +151,53 @@ async def test_alarms_of_controllers_and_shared_codes_stand_out(town: Town) -> N
     assert page.count('<li class="line alarm"') == 3
     for title in ("Cloud is older than its doors", "Controller copied", "Code perhaps shared", "It was made for Vic"):
         assert title in page
+
+
+async def test_who_changed_what_is_told_by_name(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await house.alice.add_user(UserDraft("Bob {x}", access_points=[house.lab]))
+        card = await house.alice.add_card(bob.id, CardDraft(1_004_711))
+        await house.alice.remove_card(bob.id, card.id)
+        await house.alice.change_permissions(bob.id, PermissionsPatch(add=[GrantDraft(house.front, starts_at=1)]))
+        await house.alice.change_permissions(bob.id, PermissionsPatch(add=[GrantDraft(house.front, starts_at=2)]))
+        await house.alice.change_permissions(bob.id, PermissionsPatch(remove=[house.front]))
+        await house.alice.change_user(bob.id, UserPatch(phone="+4930123"))
+        await house.alice.change_user(bob.id, UserPatch(is_active=False))
+        await house.alice.remove_user(bob.id)
+        await house.alice.set_mode(house.lab, DoorModeDraft("locked"))
+        page = (await http.get("/")).text
+    who = "Alice &amp; Co&#39;s backend</b> "
+    for deed in (
+        "added Bob {x}", "gave Bob {x} a permission for Lab", "gave Bob {x} the card that ends in 4711",
+        "took the card that ends in 4711 from Bob {x}", "gave Bob {x} a permission for Front door",
+        "changed the permission of Bob {x} for Front door", "took the permission for Front door from Bob {x}",
+        "changed Bob {x}", "deactivated Bob {x}", "deleted Bob {x}", "set the door to lockdown",
+    ):  # fmt: skip
+        assert f"{who}{deed}</p>" in page
+
+
+async def test_people_and_who_opened_from_afar_are_called_by_name(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await house.alice.add_user(UserDraft("Bob Builder"))
+        await house.dora.reports(
+            entry(house, credential="card", user=bob.id, at=NOON),
+            entry(house, credential="remote", user=bob.id, at=NOON + 1),
+        )
+        page = (await http.get("/")).text
+    assert '<b class="who">Bob Builder</b> came in' in page
+    assert '<b class="who">Bob Builder</b> opened the door from afar' in page
+
+
+@pytest.mark.parametrize("fact", sorted(get_args(EventType)))
+def test_every_event_has_a_line_or_is_left_to_the_log(fact: str) -> None:
+    about = "access_point/3" if fact in AT_DOORS else "user/3" if fact.partition("_")[0] in PEOPLE else "controller/3"
+    event = Event(1, fact, NOON, NOON, Actor("client", "lw_x", "Backend"), about, {})
+    assert is_told(event) != (fact in LEFT_OUT)
+    if is_told(event):
+        line = line_of(event, Places({}, {}, {}))
+        assert line.who or line.why
+        assert line.what
+        assert line.where == {"access_point/3": "Door 3", "controller/3": "Controller 3"}.get(about, "")
 
 
 async def test_the_latest_are_found_below_much_that_is_not_told(town: Town) -> None:

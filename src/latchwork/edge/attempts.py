@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sqlite3
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
@@ -19,7 +20,7 @@ from latchwork.edge.doors import LiveDoor
 from latchwork.edge.journal import Journal
 from latchwork.edge.refusals import Refusals
 from latchwork.edge.slowdown import Slowdown
-from latchwork.edge.snapshot import gather_all
+from latchwork.edge.snapshot import Gathered, gather_all
 from latchwork.edge.store import Store
 from latchwork.edge.tried import Tried
 from latchwork.policy.decide import decide
@@ -77,10 +78,9 @@ class Attempts:
         deadline: float = math.inf,
     ) -> Decision:
         """Decides, journals and, when granted, releases the door; not after `deadline` on the monotonic clock."""
-        snapshot, holder = gather_all(self._store, self._journal, attempt, self._clock.heard_at, self._slowdown)
-        decision = decide(snapshot, attempt)
+        (snapshot, holder), decision = self._judge(attempt)
         if live is None and decision.granted:
-            decision = Decision(Reason.UNKNOWN_DOOR)
+            decision = Decision(Reason.READER_FAULT)
         tried = Tried(attempt, holder, command)
         counted = self._count(tried, snapshot, decision)
         if live is None or not decision.granted:
@@ -90,6 +90,15 @@ class Attempts:
         if decision.granted:
             live.handle(Input.GRANTED)
         return decision
+
+    def _judge(self, attempt: Attempt) -> tuple[Gathered, Decision]:
+        """What is known, and what follows from it; from records that cannot be read, nothing but a refusal."""
+        try:
+            found = gather_all(self._store, self._journal, attempt, self._clock.heard_at, self._slowdown)
+        except sqlite3.Error as error:
+            log.error("the records cannot be read: %s", error)
+            return Gathered(Snapshot()), Decision(Reason.READER_FAULT)
+        return found, decide(found.snapshot, attempt)
 
     # Guessing
 

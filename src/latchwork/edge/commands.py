@@ -66,15 +66,15 @@ class Commands:
         async with live.turn:
             return await self._unlock(live, command, deadline)
 
-    async def take_card(self, door: int, number: int, reading: Reading) -> bool:
-        """True when the door waited for a card: then it is reported, and is not to be decided about."""
+    async def take_card(self, door: int, number: int, reading: Reading) -> Reason | None:
+        """What a reader that waited for a card says of it; None when it did not wait, and is to decide."""
         waiting = self._waiting.pop(door, None) if 0 <= number <= LARGEST else None
         if waiting is None:
-            return False
+            return None
         fact = CardPresented(at=reading.at, door=door, command=waiting.command, number=number)
         durable = await is_durable(self._journal.submit(fact, reading.base))
         waiting.end((Reason.GRANTED if durable else Reason.JOURNAL_UNAVAILABLE).value)
-        return True
+        return Reason.READ_FOR_ASSIGNMENT if durable else Reason.JOURNAL_UNAVAILABLE
 
     def close(self) -> None:
         """No reader waits any more."""

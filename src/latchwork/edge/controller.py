@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from concurrent.futures import Future
 from typing import Final, NamedTuple
@@ -120,7 +121,7 @@ class Controller:
         for door, live in self.doors.items():
             self._follow_mode(door, live)
         reading = self._clock.read()
-        if any(is_running_out(live.set_mode, reading) for live in self.doors.values()):
+        if any(is_running_out(live.set_mode, reading, self._cut_off_at(live)) for live in self.doors.values()):
             self._next_look = asyncio.get_running_loop().call_later(_MODE_SECONDS, self.follow_modes)
 
     # Attempts and commands
@@ -130,7 +131,7 @@ class Controller:
             return await self._present_in_turn(door, direction, shown)
         except Exception as error:
             log.error("an attempt at door %d failed: %s", door, _where(error))
-            return Answer(Decision(Reason.UNKNOWN_DOOR), self._clock.read().at)
+            return Answer(Decision(Reason.READER_FAULT), self._clock.read().at)
 
     async def _present_in_turn(self, door: int, direction: Direction, shown: Shown) -> Answer:
         live = self.doors.get(door)
@@ -144,8 +145,8 @@ class Controller:
         if live is not None:
             self._follow_mode(door, live)
         reading = self._clock.read()
-        if shown.card is not None and await self._commands.take_card(door, shown.card, reading):
-            return Answer(Decision(Reason.UNKNOWN_CREDENTIAL), reading.at)
+        if shown.card is not None and (taken := await self._commands.take_card(door, shown.card, reading)):
+            return Answer(Decision(taken), reading.at)
         attempt = Attempt(door, direction, self._evidence(shown), reading.at, reading.trusted)
         return Answer(await self._attempts.decide(live, attempt, reading), reading.at)
 
@@ -158,14 +159,14 @@ class Controller:
             return verify(shown.qr, self._store.key)
         except sqlite3.Error as error:
             log.error("the keys cannot be read: %s", error)
-            return BrokenPass(Reason.PASS_UNKNOWN_KEY)
+            return BrokenPass(Reason.READER_FAULT)
 
     async def _obey_safely(self, command: Command, arrived: float) -> str:
         try:
             return await self._commands.obey(command, arrived)
         except Exception as error:
             log.error("command %d failed: %s", command.id, _where(error))
-            return Reason.UNKNOWN_DOOR.value
+            return Reason.READER_FAULT.value
 
     def _report_unreadable(self, records: list[Record]) -> None:
         at = self._clock.read().at
@@ -205,7 +206,15 @@ class Controller:
             live.set_mode = self._store.mode(door)
         except sqlite3.Error as error:
             log.error("the mode of door %d cannot be read: %s", door, error)
-        live.follow(effective(live.set_mode, self._clock.read()))
+        reading = self._clock.read()
+        live.follow(effective(live.set_mode, reading, self._cut_off_at(live)))
+
+    def _cut_off_at(self, live: LiveDoor) -> float | None:
+        """When this door has been offline for as long as it may, should it hear nothing more; None: for ever."""
+        limit, heard_at = live.record.offline_limit, self._clock.heard_at
+        if limit is None:
+            return None
+        return -math.inf if heard_at is None else heard_at + limit
 
     def _stop_looking(self) -> None:
         if self._next_look is not None:

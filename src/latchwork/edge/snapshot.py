@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from typing import NamedTuple
 
 from latchwork.edge.journal import Journal
@@ -11,8 +9,6 @@ from latchwork.edge.known import Holder
 from latchwork.edge.slowdown import Slowdown
 from latchwork.edge.store import Store
 from latchwork.policy.model import Attempt, CardRead, RemoteUnlock, Snapshot, VerifiedPass
-
-log = logging.getLogger(__name__)
 
 
 class Gathered(NamedTuple):
@@ -23,7 +19,7 @@ class Gathered(NamedTuple):
 
 
 def gather(store: Store, journal: Journal, attempt: Attempt, heard_at: float | None) -> Snapshot:
-    """What `decide` needs to know; an unreadable store knows nothing. `heard_at`: when the cloud last spoke."""
+    """What `decide` needs to know. `heard_at`: when the cloud last spoke. Raises sqlite3.Error."""
     return gather_all(store, journal, attempt, heard_at, Slowdown({})).snapshot
 
 
@@ -31,14 +27,6 @@ def gather_all(
     store: Store, journal: Journal, attempt: Attempt, heard_at: float | None, slowdown: Slowdown
 ) -> Gathered:
     """`gather`, and who it is about."""
-    try:
-        return _gather(store, journal, attempt, heard_at, slowdown)
-    except sqlite3.Error as error:
-        log.error("the records cannot be read: %s", error)
-        return Gathered(Snapshot())
-
-
-def _gather(store: Store, journal: Journal, attempt: Attempt, heard_at: float | None, slowdown: Slowdown) -> Gathered:
     door, mode, shown = store.door(attempt.access_point), store.mode(attempt.access_point), attempt.evidence
     if door is None:
         return Gathered(Snapshot(synced_at=heard_at))

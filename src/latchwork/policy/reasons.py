@@ -25,6 +25,7 @@ class Reason(StrEnum):
     OFFLINE_TOO_LONG = "offline_too_long", "This door has been offline for too long; please ask the front desk."
     CLOCK_UNTRUSTED = "clock_untrusted", "This door does not know the time yet; please try again in a moment."
     JOURNAL_UNAVAILABLE = "journal_unavailable", "This door cannot keep its records now; please ask the front desk."
+    READER_FAULT = "reader_fault", "The door had a fault; please try again."
 
     # What was shown
     PASS_UNREADABLE = "pass_unreadable", "This is not a code that opens doors."
@@ -54,3 +55,4 @@ class Reason(StrEnum):
     PIN_WRONG = "pin_wrong", "This PIN is wrong."
     SLOWED_DOWN = "slowed_down", "Too many tries; please wait a moment."
     UNKNOWN_CREDENTIAL = "unknown_credential", "This card or phone is not known here."
+    READ_FOR_ASSIGNMENT = "read_for_assignment", "This card has been read for assignment."

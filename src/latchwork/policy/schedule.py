@@ -36,7 +36,7 @@ _DAY_NAMES: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Sa
 
 def holds(schedule: Schedule, timezone: str, holidays: frozenset[int], at: float) -> bool:
     """Whether the schedule holds at an instant; never in an unknown time zone or for a week that has not seven days."""
-    zone = _zone(timezone)
+    zone = find_zone(timezone)
     if zone is None or len(schedule.week) != 7 or not 0 <= at < _LAST_DAY:
         return False
     shown = datetime.fromtimestamp(int(at), zone)
@@ -59,6 +59,15 @@ def problems(schedule: Schedule) -> list[str]:
 def is_timezone(name: str) -> bool:
     """True for the IANA names of the pinned tzdata package."""
     return name in _timezones()
+
+
+@lru_cache(maxsize=1024)
+def find_zone(name: str) -> ZoneInfo | None:
+    """The zone as the tzdata package has it, never the machine's own: edge and cloud must read the same clock."""
+    if not is_timezone(name):
+        return None
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
 def _intervals(schedule: Schedule, holidays: frozenset[int], date: int) -> tuple[Interval, ...]:
@@ -84,15 +93,6 @@ def _problems_of_a_day(intervals: tuple[Interval, ...]) -> Iterable[str]:
 
 def _time(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo | None:
-    """The zone as the tzdata package has it, never the machine's own: edge and cloud must read the same clock."""
-    if not is_timezone(name):
-        return None
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=name)
 
 
 @cache

@@ -71,6 +71,8 @@ from latchwork.wire.api.people import (
     User,
     UserDraft,
     UserPatch,
+    UsersImport,
+    UsersImported,
 )
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sessions import (
@@ -301,7 +303,7 @@ class Client:
         return await self._patch(f"/v1/sites/{site_id}", patch, Site)
 
     async def remove_site(self, site_id: int) -> None:
-        """Deletes a site that has no doors."""
+        """Deletes a site that has no doors, is nobody's home and that nobody administers."""
         await self._delete(f"/v1/sites/{site_id}")
 
     def page_access_points(
@@ -465,6 +467,14 @@ class Client:
     async def add_user(self, draft: UserDraft, *, idempotency_key: str | None = None) -> User:
         """Creates a user, with the default doors and those asked for."""
         return await self._create("/v1/users", draft, User, idempotency_key)
+
+    async def import_users(self, sheet: UsersImport, *, idempotency_key: str | None = None) -> UsersImported:
+        """Takes in people from CSV: all lines or none. With `dry_run` nothing changes, and every bad line is listed."""
+        return await self._create("/v1/users/import", sheet, UsersImported, idempotency_key)
+
+    async def export_users(self) -> str:
+        """Everybody as CSV, which can be imported again."""
+        return (await self._answer(Call("GET", "/v1/users/export"))).decode()
 
     async def get_user(self, user_id: int) -> User:
         """One user."""

@@ -59,13 +59,11 @@ def alarm_after(event: Event) -> tuple[int, str] | None:
     return (door, _ALARMS[event.type]) if event.type in _ALARMS and isinstance(door, int) else None
 
 
-def cards(
-    places: Places, doors: Iterable[AccessPoint], lines: Sequence[Line], events: Iterable[Event]
-) -> list[SiteCard]:
+def cards(places: Places, lines: Sequence[Line], events: Iterable[Event]) -> list[SiteCard]:
     """Every site with its doors, in the order of their names; `lines` and `events` oldest first."""
     last = {line.door: line for line in lines if line.kind in ("granted", "refused")}
     alarms = dict(found for event in events if (found := alarm_after(event)))
-    by_name = sorted(doors, key=lambda door: door.name.casefold())
+    by_name = sorted(places.doors.values(), key=lambda door: door.name.casefold())
     return [
         SiteCard(
             site,

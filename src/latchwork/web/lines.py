@@ -41,38 +41,83 @@ class Line:
     count: int
 
 
-_TOLD: Final[dict[str, tuple[Kind, str, str]]] = {
+_HAPPENED: Final[dict[str, tuple[Kind, str, str]]] = {
+    "pass_shared_suspected": ("alarm", "Code perhaps shared", "The same code was shown here twice."),
+    "strike_withheld": ("alarm", "Door stayed shut", "An entry was granted, but could not be written down in time."),
+    "card_presented": ("note", "Card read for assignment", "It opened nothing."),
     "door_forced": ("alarm", "Door forced open", "It opened although nobody had been let in."),
     "door_held": ("alarm", "Door held open", "It has been standing open for too long."),
-    "pass_shared_suspected": ("alarm", "Code perhaps shared", "The same code was shown here twice."),
+    "door_secured": ("note", "Forced door accounted for", "Somebody with a right to enter was there."),
+    "door_unlocked": ("note", "Door unlocked", "It stays open for everybody until it goes back to normal."),
+    "door_locked_down": ("alarm", "Door in lockdown", "It opens for nobody until it goes back to normal."),
+    "door_back_to_normal": ("note", "Door back to normal", "It opens for those who may enter."),
+    "fire_released": ("alarm", "Released by the fire alarm", "The door stays open until the alarm is over."),
+    "fire_cleared": ("note", "Fire alarm over", "The door locks again."),
+    "controller_started": ("note", "Controller started", "Its doors decide by themselves again."),
+    "controller_enrolled": ("note", "Controller enrolled", "Its doors work as soon as it is linked."),
+    "controller_cloned": ("alarm", "Controller copied", "Two programs take turns with the same controller's key."),
     "cloud_rolled_back": (
         "alarm",
         "Cloud is older than its doors",
         "It was restored from a backup. The doors keep what they know until an administrator accepts a snapshot.",
     ),
-    "controller_cloned": ("alarm", "Controller copied", "Two programs take turns with the same controller's key."),
-    "fire_released": ("alarm", "Released by the fire alarm", "The door stays open until the alarm is over."),
-    "strike_withheld": ("alarm", "Door stayed shut", "An entry was granted, but could not be written down in time."),
+    "snapshot_accepted": ("note", "Snapshot accepted", "The doors take over what the cloud knows."),
     "journal_gap": ("alarm", "Entries are missing", "A part of this controller's journal never arrived."),
-    "door_secured": ("note", "Forced door accounted for", "Somebody with a right to enter was there."),
-    "fire_cleared": ("note", "Fire alarm over", "The door locks again."),
+    "record_rejected": ("alarm", "Record not understood", "Whoever it is about is refused at this controller's doors."),
+    "unreadable_fact": ("alarm", "Entry not understood", "This controller reported something that cannot be read."),
 }
-"""Kind, title and sentence of each event that is not about a person."""
+"""Kind, title and sentence of what happened at a door or a controller, and is not about a person."""
 
+_DONE: Final = {
+    "door_mode_changed": "set the door to {mode}",
+    "unlock_requested": "asked the door to open",
+    "card_enrolment_requested": "asked for a card to be shown here",
+    "user_created": "added {name}",
+    "user_changed": "changed {name}",
+    "user_activated": "activated {name}",
+    "user_deactivated": "deactivated {name}",
+    "user_deleted": "deleted {name}",
+    "permission_granted": "gave {name} a permission for {door}",
+    "permission_changed": "changed the permission of {name} for {door}",
+    "permission_withdrawn": "took the permission for {door} from {name}",
+    "card_assigned": "gave {name} the card that ends in {digits}",
+    "card_unassigned": "took the card that ends in {digits} from {name}",
+}
+"""What somebody did with a door, or about who may enter."""
+
+_MODES: Final = {"access_control": "normal", "unlocked": "unlocked", "locked": "lockdown"}
 _SENTENCES: Final = {reason.value: reason.sentence for reason in Reason}
 _CREDENTIALS: Final = {"qr": "QR code", "card": "card", "phone": "phone"}
 _DECISIONS: Final = ("access_granted", "access_refused")
 
+LEFT_OUT: Final[frozenset[str]] = frozenset(
+    {
+        *("door_opened", "door_closed", "request_to_exit"),  # every entry and every exit brings them
+        *("visitor_created", "visitor_changed", "visitor_deleted"),  # a visit is told when the visitor comes
+        *("meeting_created", "meeting_changed", "meeting_deleted"),
+        *("organisation_created", "organisation_changed", "term_created", "term_deleted"),
+        *("site_created", "site_changed", "site_deleted", "holidays_changed"),
+        *("schedule_created", "schedule_changed", "schedule_deleted"),
+        *("access_point_created", "access_point_changed", "access_point_deleted"),
+        *("controller_created", "controller_changed", "controller_deleted", "enrolment_code_created"),
+        *("client_created", "client_changed", "client_secret_rotated", "client_revoked"),
+        *("pass_key_created", "pass_key_activated", "pass_key_deleted"),
+        *("user_invited", "session_begun", "session_ended", "password_changed", "account_removed"),
+        *("identity_provider_changed", "identity_provider_removed"),
+    }
+)
+"""What the feed leaves to the log: what goes without saying, and how the organisation is set up."""
+
 
 def is_told(event: Event) -> bool:
     """Whether the feed has a line for it."""
-    return event.type in _TOLD or event.type in _DECISIONS
+    return event.type in _HAPPENED or event.type in _DONE or event.type in _DECISIONS
 
 
 def line_of(event: Event, places: Places) -> Line:
     """The line of an event that `is_told`."""
-    kind, who, what, why = _decision(event) if event.type in _DECISIONS else _happening(event)
-    site = event.data.get("siteId")
+    kind, who, what, why = _told(event, places)
+    site = _site(event, places)
     return Line(
         number=event.number,
         kind=kind,
@@ -98,25 +143,54 @@ def moment(at: float, places: Places, site: int | None) -> Moment:
     )
 
 
+def _told(event: Event, places: Places) -> tuple[Kind, str, str, str]:
+    """Kind, who, what and why."""
+    if event.type in _DECISIONS:
+        return _decision(event)
+    if event.type in _HAPPENED:
+        return _happening(event)
+    return "note", event.actor.name, _deed(event, places), ""
+
+
 def _decision(event: Event) -> tuple[Kind, str, str, str]:
-    """Kind, who, what and why of an entry or a refusal."""
+    """Of an entry or a refusal."""
     leaves = event.data.get("direction") == "exit"
-    if event.type == "access_granted":
-        means = _CREDENTIALS.get(event.data.get("credential", ""), "")
-        return "granted", _who(event.data), "left" if leaves else "came in", f"with a {means}" if means else ""
-    return "refused", _who(event.data), "was not let out" if leaves else "was refused", _sentence(event.data)
+    if event.type == "access_refused":
+        return "refused", _who(event.data), "was not let out" if leaves else "was refused", _sentence(event.data)
+    if event.data.get("credential") == "remote":
+        return "granted", _who(event.data), "opened the door from afar", ""
+    means = _CREDENTIALS.get(event.data.get("credential", ""), "")
+    return "granted", _who(event.data), "left" if leaves else "came in", f"with a {means}" if means else ""
 
 
 def _happening(event: Event) -> tuple[Kind, str, str, str]:
-    kind, title, sentence = _TOLD[event.type]
+    kind, title, sentence = _HAPPENED[event.type]
     name = event.data.get("visitorName") or event.data.get("visitorKey")
     return kind, "", title, f"{sentence} It was made for {name}." if name else sentence
 
 
+def _deed(event: Event, places: Places) -> str:
+    door, mode = event.data.get("accessPointId"), (event.after or {}).get("mode", "")
+    return _DONE[event.type].format(
+        name=_subject_name(event),
+        door=_door_name(door, places),
+        digits=event.data.get("lastDigits"),
+        mode=_MODES.get(mode, mode),
+    )
+
+
+def _subject_name(event: Event) -> str:
+    """As it is called in the event, else by its id."""
+    said = (event.data.get("userName"), event.data.get("name"), (event.after or {}).get("name"))
+    return next((str(name) for name in said if name), event.subject.replace("/", " "))
+
+
 def _who(data: dict[str, Any]) -> str:
-    """A visitor's name, else the client's key of them, else what they held in their hand."""
+    """A person's name, else the client's key of a visitor, else who asked from afar, else what they held."""
+    asked = data.get("requestedBy") or {}
     means = _CREDENTIALS.get(data.get("credential", ""), "credential")
-    return data.get("visitorName") or data.get("visitorKey") or f"Somebody with a {means}"
+    names = (data.get("userName"), data.get("visitorName"), data.get("visitorKey"), asked.get("name"))
+    return next((str(name) for name in names if name), f"Somebody with a {means}")
 
 
 def _sentence(data: dict[str, Any]) -> str:
@@ -125,9 +199,25 @@ def _sentence(data: dict[str, Any]) -> str:
     return _SENTENCES.get(code) or code.replace("_", " ").capitalize()
 
 
+def _site(event: Event, places: Places) -> int | None:
+    """Where it happened, as the event says, else as its door stands now."""
+    kind, _, number = event.subject.partition("/")
+    door = places.doors.get(int(number)) if kind == "access_point" and number.isdecimal() else None
+    site: int | None = event.data.get("siteId", door.site_id if door else None)
+    return site
+
+
 def _where(event: Event, places: Places) -> str:
+    """The door or controller it is about; empty: neither."""
     kind, _, number = event.subject.partition("/")
     if kind == "access_point":
-        return event.data.get("accessPointName") or f"Door {number}"
-    controller = places.controllers.get(int(number)) if number.isdecimal() else None
+        return event.data.get("accessPointName") or _door_name(int(number), places)
+    if kind != "controller":
+        return ""
+    controller = places.controllers.get(int(number))
     return controller.name if controller else f"Controller {number}"
+
+
+def _door_name(id: int | None, places: Places) -> str:
+    door = places.doors.get(id) if id is not None else None
+    return door.name if door else f"Door {id}"

@@ -42,9 +42,9 @@ async def stream(cloud: Client, after: int, ending: asyncio.Event) -> AsyncItera
 
 
 def is_new(event: Event, where: Places) -> bool:
-    """Whether it happened at a site that was not there before."""
+    """Whether it tells of a site or a door that was not there before."""
     site = event.data.get("siteId")
-    return site is not None and site not in where.sites
+    return event.type == "access_point_created" or (site is not None and site not in where.sites)
 
 
 def news(event: Event, where: Places) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from latchwork.sdk.client import Client
 from latchwork.web.doors import SiteCard, cards
 from latchwork.web.lines import Line, is_told, line_of
-from latchwork.web.places import everything, places
+from latchwork.web.places import places
 from latchwork.wire.api.events import Event
 from latchwork.wire.api.pages import MAX_LIMIT
 
@@ -36,11 +36,9 @@ class Overview:
 
 async def overview(cloud: Client) -> Overview:
     """As it is now."""
-    whoami, where, doors, (events, last) = await asyncio.gather(
-        cloud.whoami(), places(cloud), everything(cloud.page_access_points()), _latest(cloud)
-    )
+    whoami, where, (events, last) = await asyncio.gather(cloud.whoami(), places(cloud), _latest(cloud))
     lines = [line_of(event, where) for event in events if is_told(event)]
-    sites = cards(where, doors, lines, events)
+    sites = cards(where, lines, events)
     return Overview(whoami.organisation_name, sites, lines[: -LINES - 1 : -1], last)
 
 

@@ -148,7 +148,7 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
 
 
 class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
-    """What became of a command: the reason of the decision (`granted`: done), or `command_late`, `unknown_door`."""
+    """What became of a command: a reason (`granted`: it is done, or the card was read), or `command_late`."""
 
     id: int
     reason: str

@@ -121,6 +121,30 @@ async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client
     assert (await everybody(alice), await alice.last_event()) == (before, last)
 
 
+async def test_a_repeated_import_takes_nobody_in_twice_and_answers_the_same(alice: Client, charlie: Client) -> None:
+    kim = (await alice.post("/v1/users", {"name": "Kim"}))["id"]
+    sheet = {"csv": f"id,name\r\n,Bob\r\n,Ann\r\n{kim},Kim Lee\r\n"}
+    key = {"idempotency-key": "once"}
+    first = await alice.post("/v1/users/import", sheet, headers=key)
+    assert first == {"added": 2, "changed": 1, "badLines": []}
+    assert await alice.post("/v1/users/import", sheet, headers=key) == first
+    assert len(await everybody(alice)) == 3
+    other = await alice.call("POST", "/v1/users/import", json={"csv": "name\r\nZoe\r\n"}, headers=key)
+    assert (other.status_code, problem(other)["code"]) == (422, "idempotency_key_reused")
+    assert len(await everybody(alice)) == 3
+    assert (await charlie.post("/v1/users/import", {"csv": "name\r\nZoe\r\n"}, headers=key))["added"] == 1
+
+
+async def test_an_import_that_was_refused_or_only_tried_leaves_its_key_free(alice: Client) -> None:
+    key = {"idempotency-key": "once"}
+    refused = await alice.call("POST", "/v1/users/import", json={"csv": "name,email\r\nBob,x@\r\n"}, headers=key)
+    assert refused.status_code == 400
+    sheet = {"csv": "name\r\nBob\r\n"}
+    await alice.post("/v1/users/import", {**sheet, "dryRun": True}, headers=key)
+    assert (await alice.post("/v1/users/import", sheet, headers=key))["added"] == 1
+    assert [user["name"] for user in await everybody(alice)] == ["Bob"]
+
+
 async def test_an_export_of_nobody_is_its_columns(charlie: Client) -> None:
     assert (await charlie.call("GET", "/v1/users/export")).text == HEADER + "\r\n"
 

@@ -225,6 +225,26 @@ async def test_holidays_are_dates(alice: Client) -> None:
     assert await alice.get("/v1/sites/1/holidays") == answer
 
 
+async def test_a_controller_without_a_door_of_a_site_has_none_of_its_holidays(alice: Client, db: Conn) -> None:
+    annex = (await alice.post("/v1/sites", {"name": "Annex"}))["id"]
+    await alice.post(f"/v1/sites/{annex}/holidays", {"dates": ["2031-01-01"]})
+    doors = [
+        (await alice.post("/v1/access-points", {"siteId": annex, "name": name, "controllerId": 1}))["id"]
+        for name in ("Gate", "Shed")
+    ]
+
+    async def held() -> int:
+        query = "SELECT count(*) FROM desired_records WHERE kind = 'holidays' AND body IS NOT NULL AND key = $1"
+        return int(await db.value(query, str(annex)))
+
+    assert await held() == 1
+    await alice.delete(f"/v1/access-points/{doors[0]}")
+    assert await held() == 1
+    await alice.delete(f"/v1/access-points/{doors[1]}")
+    assert await held() == 0
+    assert await alice.rebuilt(1) == 0
+
+
 # ------------------------------------------------------------------------------------------------- always in line
 
 PLACE = st.integers(0, 7)

@@ -125,6 +125,8 @@ async def test_every_filter_finds_its_own(vendor: Integrator, dora: Script) -> N
         "s": {"employeeId": "", "name": "", "email": "", "phone": ""},
     }  # fmt: skip
     assert await names(vendor, **nothing) == ["Ann", "Bob"]
+    assert await names(vendor, s=[], accessRange=[]) == ["Ann", "Bob"]
+    assert len((await vendor.good("POST", paths(vendor)[1], {"filters": []}))["accessHistory"]) == 2
     for path in paths(vendor):
         page = await vendor.good("POST", path, {"pagination": {"page": 2, "perPage": 1}})
         assert [entry["user"]["name"] for entry in page["accessHistory"]] == ["Bob"]
@@ -132,6 +134,16 @@ async def test_every_filter_finds_its_own(vendor: Integrator, dora: Script) -> N
     [phone] = await entries(vendor, users=[ann])
     assert phone["accessType"] == "mobile"
     assert phone["mobileAccessMode"] in ("tap_to_access", "click_to_access")
+
+
+async def test_what_a_deleted_person_did_stays_under_their_name(vendor: Integrator, dora: Script) -> None:
+    bob = await vendor.create("Bob", employeeCode="B-7", accessData={"accessPoints": [1]})
+    async with dora.linked() as line:
+        await line.take_state()
+        await line.tell(1, decided(user=bob))
+    await vendor.good("POST", f"{vendor.users}/delete", {"userIds": [bob]})
+    [kept] = await entries(vendor, name="bob", employeeId="B-7", users=[bob])
+    assert kept["user"] == {"id": bob, "name": "Bob", "employeeCode": "B-7", "attributes": []}
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ async def test_the_query_key_selects_the_list(vendor: Integrator) -> None:
 async def test_a_role_that_is_not_listed_here_is_refused(vendor: Integrator, alice: Client) -> None:
     listed = await vendor.roles()
     for role in (max(listed.values()) + 100, 0, -1, 10**12):
-        assert "role" in await vendor.bad(400, "POST", f"{vendor.users}/create", {"name": "Bob", "roles": [role]})
+        assert "role" in await vendor.bad(404, "POST", f"{vendor.users}/create", {"name": "Bob", "roles": [role]})
     await alice.patch("/v1/organisation", {"visitorModule": False})
     desk = {"name": "Bob", "roles": [listed["front_desk"]]}
-    await vendor.bad(400, "POST", f"{vendor.users}/create", desk)
+    await vendor.bad(404, "POST", f"{vendor.users}/create", desk)
     assert await vendor.list() == []
 
 
@@ -311,7 +311,7 @@ async def test_one_bad_item_of_an_update_changes_nobody(vendor: Integrator, stra
         (404, {"terms": [9]}),
         (404, {"reportingTo": 99_999}),
         (400, {"reportingTo": bob}),
-        (400, {"roles": [999]}),
+        (404, {"roles": [999]}),
         (400, {"email": "@"}),
         (400, {"name": " "}),
         (400, {"accessExpiresAt": "1767225600000"}),
@@ -404,6 +404,8 @@ async def test_empty_texts_and_nulls_mean_no_filter(vendor: Integrator, nothing:
     assert await vendor.ids(**filters) == [id]
     assert await vendor.ids(s=nothing, terms=[], sites=[], userType=[]) == [id]
     assert await vendor.ids(terms=[nothing], sites=[nothing], userType=[nothing]) == [id]
+    assert await vendor.ids(s=[], createdOn={"startDate": nothing, "endDate": nothing}) == [id]
+    assert len((await vendor.good("POST", vendor.users, {"filters": []}))["users"]) == 1  # an empty object of PHP's
 
 
 @pytest.mark.parametrize(
@@ -412,6 +414,13 @@ async def test_empty_texts_and_nulls_mean_no_filter(vendor: Integrator, nothing:
 )
 async def test_a_filter_that_cannot_be_is_refused(vendor: Integrator, filters: dict[str, Any]) -> None:
     await vendor.bad(400, "POST", vendor.users, {"filters": filters})
+
+
+@pytest.mark.parametrize("field", ["createdOn", "accessExpiresAt"])
+@pytest.mark.parametrize("at", [1_767_225_600_000, "1767225600000", 1_767_225_600_000_000])
+async def test_a_filter_in_milliseconds_is_told_so(vendor: Integrator, field: str, at: object) -> None:
+    for asked in (at, {"startDate": at}, {"endDate": at}, {"startDate": "2026-01-01", "endDate": at}):
+        assert "milliseconds" in await vendor.bad(400, "POST", vendor.users, {"filters": {field: asked}})
 
 
 # ------------------------------------------------------------------------------------------------- permissions

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
 from cloud.cast import Client, Conn, Script, problem
 from cloud.people.cast import until
+from latchwork.cloud.kernel.work import Scope
+from latchwork.cloud.people import store
+from latchwork.cloud.people.model import UserFilter
 
 NAMES = ["Zoë", "王小明", "नमस्ते देवी", "محمد", "Ольга", "O'Brien", "Jean-Luc", "Nguyễn Thị Ánh", "🦊", "a\\b:*&|!<->"]
 
@@ -178,11 +182,67 @@ async def test_two_clients_who_change_a_user_at_once_lose_nothing(alice: Client)
     assert (await alice.call("PATCH", path, json={}, headers={"if-match": "W/x"})).status_code == 400
 
 
-async def test_a_site_that_has_gone_does_not_hold_a_user_fast(alice: Client) -> None:
+async def test_a_site_that_is_still_needed_is_not_deleted_and_it_says_why(alice: Client) -> None:
     site = (await alice.post("/v1/sites", {"name": "Annex"}))["id"]
-    id = await user(alice, roles=["site_admin"], adminOfSites=[1, site])
+    door = (await alice.post("/v1/access-points", {"siteId": site, "name": "Gate"}))["id"]
+    id = await user(alice, homeSiteId=site, roles=["site_admin"], adminOfSites=[1, site])
+
+    async def why() -> str:
+        response = await alice.call("DELETE", f"/v1/sites/{site}")
+        assert response.status_code == 409
+        return str(problem(response)["detail"])
+
+    assert await why() == "Doors still belong to this site; delete them first."
+    await alice.delete(f"/v1/access-points/{door}")
+    assert await why() == "This is still the home site of users; give them another one first."
+    await alice.patch(f"/v1/users/{id}", {"homeSiteId": 1})
+    assert await why() == "Users still administer this site; take it from them first."
+    await alice.patch(f"/v1/users/{id}", {"adminOfSites": [1]})
     await alice.delete(f"/v1/sites/{site}")
-    assert (await alice.patch(f"/v1/users/{id}", {"name": "Robert"}))["name"] == "Robert"
+
+
+async def test_nobody_becomes_admin_of_a_site_that_is_being_deleted(alice: Client, db: Conn) -> None:
+    for _ in range(5):
+        site = (await alice.post("/v1/sites", {"name": "Annex"}))["id"]
+        id = await user(alice)
+        await asyncio.gather(
+            alice.call("DELETE", f"/v1/sites/{site}"),
+            alice.call("PATCH", f"/v1/users/{id}", json={"adminOfSites": [site]}),
+        )
+    dangling = "SELECT count(*) FROM users, unnest(admin_of_sites) a WHERE a NOT IN (SELECT id FROM sites)"
+    assert await db.value(dangling) == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"), [(UserFilter(sites=(2,)), "users_by_home"), (UserFilter(terms=(7,)), "users_by_term")]
+)
+async def test_few_people_of_many_are_found_by_an_index(
+    alice: Client, db: Conn, wanted: UserFilter, index: str
+) -> None:
+    await alice.post("/v1/sites", {"name": "Branch"})
+    await user(alice)
+    copied = "name, email, phone, employee_code, roles, admin_of_sites, joining_date, probation_period, gender, access"
+    await db.fetch(
+        f"""
+        INSERT INTO users (organisation_id, {copied}, pin_salt, pin_hash, created_at, updated_at, home_site_id, terms)
+        SELECT organisation_id, {copied}, pin_salt, pin_hash, created_at, updated_at,
+            CASE WHEN n % 1000 = 0 THEN 2 ELSE 1 END, CASE WHEN n % 1000 = 0 THEN '{{7}}' ELSE '{{}}' END::integer[]
+        FROM users, generate_series(1, 20000) AS n
+        """
+    )
+    asked: list[Any] = []
+    conn = await asyncpg.connect(alice.cloud.dsn)
+    try:
+        await conn.execute("ANALYZE users")
+        with conn.query_logger(asked.append):
+            found, total = await store.filter_users(conn, Scope(alice.organisation), wanted, 0, 25)
+        filtering = next(each for each in asked if "OVER ()" in each.query)
+        plan = str(await conn.fetch(f"EXPLAIN {filtering.query}", *filtering.args))
+    finally:
+        await conn.close()
+    assert (len(found), total) == (20, 20)
+    assert index in plan
+    assert "Seq Scan" not in plan
 
 
 async def test_the_number_of_users_is_kept(alice: Client, db: Conn) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -46,28 +46,27 @@ def settling(registry: Sequence[Compute], hints: Hints) -> ClosingStep:
 async def bring_in_line(work: Work, registry: Sequence[Compute]) -> list[tuple[int, int]]:
     """(controller, records changed) of each controller that changed."""
     touched = work.touched
-    changed = await _settle(work, registry, replace(touched, controllers=set()))
+    changed = await _settle(work, registry, replace(touched, controllers=set()), later=touched.controllers)
     if touched.controllers:
         changed += await _settle(work, registry, Touched(controllers=touched.controllers))
     return changed
 
 
-async def _settle(work: Work, registry: Sequence[Compute], touched: Touched) -> list[tuple[int, int]]:
-    """One unit of work of an organisation at a time: whoever computes second sees what the first has committed, also
-    where the first changed which controllers are concerned (docs/decisions/0005)."""
+async def _settle(
+    work: Work, registry: Sequence[Compute], touched: Touched, later: Collection[int] = ()
+) -> list[tuple[int, int]]:
+    """As `bring_in_line`, without the controllers whose whole state comes `later`.
+
+    One unit of work of an organisation at a time: whoever computes second sees what the first has committed, also where
+    the first changed which controllers are concerned (docs/decisions/0005).
+    """
     if not touched:
         return []
     await event_log.lock(work.conn, work.scope)
     computed = [part for compute in registry for part in await compute(work.conn, work.scope, touched)]
     if touched.controllers:
         computed = [await _with_all_held(work, part, touched.controllers) for part in computed]
-    concerned = touched.controllers or await _concerned(work, computed)
-    return await store.put(work.conn, work.scope, computed, concerned, work.now) if concerned else []
-
-
-async def _concerned(work: Work, computed: Sequence[Computed]) -> set[int]:
-    wanted = {record.controller for part in computed for record in part.records}
-    return wanted | await store.holders(work.conn, work.scope, computed)
+    return await store.put(work.conn, work.scope, computed, touched.controllers or None, later, work.now)
 
 
 async def _with_all_held(work: Work, part: Computed, controllers: Iterable[int]) -> Computed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,7 @@ from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.cloud.sites import store as sites
 from latchwork.wire import facts, p256
+from latchwork.wire.api.events import EventType
 from latchwork.wire.api.problems import Unavailable
 from latchwork.wire.link import Committed, Facts, Former, Hello
 
@@ -23,7 +24,7 @@ Describe: TypeAlias = Callable[[Connection, Scope, Sequence[facts.AnyFact]], Awa
 Witness: TypeAlias = Callable[[Work, Held, Sequence[facts.AnyFact]], Awaitable[None]]
 """Does what follows from facts of a controller in the unit of work that takes them; each fact comes once."""
 
-_DOOR_CHANGES = {
+_DOOR_CHANGES: Final[dict[str, EventType]] = {
     "opened": "door_opened",
     "closed": "door_closed",
     "forced": "door_forced",

@@ -374,11 +374,12 @@ class Links:
     # --------------------------------------------------------------------------------------------- looking after
 
     async def _look(self) -> None:
-        if not self._sessions:
+        sessions = dict(self._sessions)  # whoever comes during the look was not looked at
+        if not sessions:
             return
         async with self._database.connection() as conn:
-            present = await store.present_state(conn, self._sessions.keys(), COMMANDS_WITHIN)
-        for controller, session in list(self._sessions.items()):
+            present = await store.present_state(conn, sessions.keys(), COMMANDS_WITHIN)
+        for controller, session in sessions.items():
             revision, number, commands = present.get(controller, (0, None, False))
             if commands:
                 session.commands.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from latchwork.wire.api.events import Actor
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:
@@ -75,3 +77,31 @@ class Code:
     expires_at: int
     misses: int
     used_by: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDraft:
+    """Something that a controller should do now or never."""
+
+    door: int
+    controller: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    user: int | None
+    outcome: str | None = None
+    """Given when it is settled without being sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command, and what has become of it: a reason's code, `no_link`, `unknown` …; None: not known yet."""
+
+    id: int
+    door: int
+    controller: int
+    verb: Literal["unlock", "enrol_card"]
+    seconds: float
+    user: int | None
+    actor: Actor
+    outcome: str | None
+    card: int | None

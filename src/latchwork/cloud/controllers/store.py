@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import asyncpg
 import msgspec
 
-from latchwork.cloud.controllers.model import Batch, Code, Computed, Held, PassKeyRow
+from latchwork.cloud.controllers.model import (
+    Batch,
+    Code,
+    CommandDraft,
+    CommandRow,
+    Computed,
+    Held,
+    PassKeyRow,
+)
 from latchwork.cloud.controllers.rules import Course
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.controllers import Controller
@@ -95,21 +100,6 @@ def _controller(row: asyncpg.Record | None, now: int) -> Controller:
 # ------------------------------------------------------------------------------------------------- desired state
 
 
-async def holders(conn: Connection, scope: Scope, computed: Sequence[Computed]) -> set[int]:
-    """The controllers that hold a record under one of the computed keys."""
-    kinds, keys = _flat_keys(computed)
-    rows = await conn.fetch(
-        """
-        SELECT DISTINCT d.controller_id FROM unnest($2::text[], $3::text[]) AS t (kind, key)
-        JOIN desired_records d ON d.organisation_id = $1 AND d.kind = t.kind AND d.key = t.key AND d.body IS NOT NULL
-        """,
-        scope.organisation,
-        kinds,
-        keys,
-    )
-    return {row["controller_id"] for row in rows}
-
-
 async def held_keys(conn: Connection, scope: Scope, controller: int, kind: str) -> list[str]:
     """The keys under which a controller holds records of a kind."""
     rows = await conn.fetch(
@@ -125,15 +115,21 @@ async def held_keys(conn: Connection, scope: Scope, controller: int, kind: str) 
 
 
 async def put(
-    conn: Connection, scope: Scope, computed: Sequence[Computed], controllers: Collection[int], now: int
+    conn: Connection,
+    scope: Scope,
+    computed: Sequence[Computed],
+    only: Collection[int] | None,
+    later: Collection[int],
+    now: int,
 ) -> list[tuple[int, int]]:
-    """Makes these controllers' records equal to what was computed; answers (controller, records changed).
+    """Makes the records of all controllers (but not those `later`), or of some only, equal to what was computed.
 
-    Identical is no change; gone is a tombstone. Each controller that changes is raised by one revision, with a mark.
+    Answers (controller, records changed). Identical is no change; gone is a tombstone. Each controller that changes is
+    raised by one revision, with a random mark.
     """
     kinds, keys = _flat_keys(computed)
-    wanted = [record for part in computed for record in part.records if record.controller in controllers]
-    marks = {controller: os.urandom(8) for controller in controllers}
+    now_too = [record for part in computed for record in part.records if record.controller not in later]
+    wanted = [record for record in now_too if only is None or record.controller in only]
     rows = await conn.fetch(
         """
         WITH wanted AS (
@@ -147,17 +143,18 @@ async def put(
             UNION ALL
             SELECT d.controller_id, d.kind, d.key, NULL FROM unnest($6::text[], $7::text[]) AS t (kind, key)
             JOIN desired_records d ON d.organisation_id = $1 AND d.kind = t.kind AND d.key = t.key
-                AND d.controller_id = ANY($8::bigint[]) AND d.body IS NOT NULL
+                AND d.body IS NOT NULL AND ($8::bigint[] IS NULL OR d.controller_id = ANY($8))
+                AND d.controller_id <> ALL($10::bigint[])
             LEFT JOIN wanted w ON w.controller_id = d.controller_id AND w.kind = d.kind AND w.key = d.key
             WHERE w.controller_id IS NULL
         ), raised AS (
-            UPDATE controllers c SET revision = c.revision + 1, mark = m.mark
-            FROM unnest($8::bigint[], $9::bytea[]) AS m (id, mark)
-            WHERE c.organisation_id = $1 AND c.id = m.id AND c.id IN (SELECT controller_id FROM changed)
+            UPDATE controllers c
+            SET revision = c.revision + 1, mark = substring(uuid_send(gen_random_uuid()) FROM 9) -- 62 bits of it chance
+            WHERE c.organisation_id = $1 AND c.id IN (SELECT controller_id FROM changed)
             RETURNING c.id, c.revision, c.mark
         ), marked AS (
             INSERT INTO revision_marks (controller_id, revision, mark, made_at)
-            SELECT id, revision, mark, $10 FROM raised
+            SELECT id, revision, mark, $9 FROM raised
         ), stored AS (
             INSERT INTO desired_records AS held (organisation_id, controller_id, kind, key, revision, body, since)
             SELECT $1, c.controller_id, c.kind, c.key, r.revision, c.body, r.revision
@@ -175,9 +172,9 @@ async def put(
         [w.body for w in wanted],
         kinds,
         keys,
-        list(marks),
-        list(marks.values()),
+        None if only is None else list(only),
         now,
+        list(later),
     )
     return [(row["controller_id"], row["records"]) for row in rows]
 
@@ -412,34 +409,6 @@ async def thaw(conn: Connection, scope: Scope, controller: int) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------- commands
-
-
-@dataclass(frozen=True, slots=True)
-class CommandDraft:
-    """Something that a controller should do now or never."""
-
-    door: int
-    controller: int
-    verb: Literal["unlock", "enrol_card"]
-    seconds: float
-    user: int | None
-    outcome: str | None = None
-    """Given when it is settled without being sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRow:
-    """A command, and what has become of it: a reason's code, `no_link`, `unknown` …; None: not known yet."""
-
-    id: int
-    door: int
-    controller: int
-    verb: Literal["unlock", "enrol_card"]
-    seconds: float
-    user: int | None
-    actor: Actor
-    outcome: str | None
-    card: int | None
 
 
 async def add_command(conn: Connection, scope: Scope, draft: CommandDraft, actor: Actor) -> int:

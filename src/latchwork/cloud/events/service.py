@@ -10,7 +10,7 @@ import msgspec
 from latchwork.cloud.events import store
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Scope, Work
-from latchwork.wire.api.events import EventPage
+from latchwork.wire.api.events import EventPage, EventType
 
 MOST_LOOKED_AT = 5_000
 """Events that are looked at in one go for somebody who may see only some of them."""
@@ -20,7 +20,7 @@ NEWS_EVERY = 2.0
 
 def record(
     work: Work,
-    fact: str,
+    fact: EventType,
     subject: str,
     *,
     data: Any = None,

@@ -9,6 +9,7 @@ error at once), the rest are path and query parameters. A public endpoint says `
 
 from __future__ import annotations
 
+import hmac
 import inspect
 import logging
 import math
@@ -26,6 +27,7 @@ from litestar import Request, Response
 from litestar.dto import AbstractDTO
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import HTTPResponseStartEvent, Receive, Send
 from litestar.types import Scope as ASGIScope
@@ -169,7 +171,9 @@ class Caller:
             return await self.change(use_case)
         if not 1 <= len(key) <= 255:
             raise Invalid("An Idempotency-Key has 1 to 255 characters.")
-        request_hash = sha256(self.request.url.path.encode() + b"\0" + await self.request.body()).digest()
+        # the key itself is not kept, so that nobody finds a card's number by trying them all
+        request = self.request.url.path.encode() + b"\0" + await self.request.body()
+        request_hash = hmac.digest(key.encode(), request, "sha256")
         return await self.change(
             lambda work: self._once(work, self._key_hash(key), request_hash, use_case, again, id_of)
         )
@@ -298,6 +302,7 @@ def _route(
             tags=[endpoint.__module__.split(".")[-2]],
             summary=(inspect.getdoc(endpoint) or "").split("\n")[0],
             description=inspect.getdoc(endpoint),
+            operation_class=_WithinReach if needs.within else Operation,
             security=[{"oauth2": [needs.scope] if needs.scope else []}] if needs.needs_token else None,
             response_class=Answer,
             dto=Json.of(hints[body]) if body else None,
@@ -307,6 +312,14 @@ def _route(
         )(handler)
 
     return register
+
+
+@dataclass
+class _WithinReach(Operation):
+    """An operation that says in the document that it is also for callers whose reach is limited."""
+
+    def to_schema(self) -> dict[str, Any]:
+        return {**super().to_schema(), "x-within-reach": True}
 
 
 def _handler(

@@ -50,6 +50,8 @@ CREATE INDEX users_by_word ON users USING gin (words);
 CREATE INDEX users_by_email ON users (organisation_id, lower(email)) WHERE email <> '';
 CREATE INDEX users_by_phone ON users (organisation_id, phone) WHERE phone <> '';
 CREATE INDEX users_by_employee_code ON users (organisation_id, employee_code) WHERE employee_code <> '';
+CREATE INDEX users_by_home ON users (organisation_id, home_site_id, id);
+CREATE INDEX users_by_term ON users USING gin (terms) WHERE terms <> '{}';
 CREATE INDEX users_by_chief ON users (organisation_id, reporting_to) WHERE reporting_to IS NOT NULL;
 
 CREATE TABLE cards (

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 
 from latchwork.cloud.controllers import link, store
 from latchwork.cloud.controllers.facts import Witness
-from latchwork.cloud.controllers.model import Held
-from latchwork.cloud.controllers.store import CommandDraft, CommandRow
+from latchwork.cloud.controllers.model import CommandDraft, CommandRow, Held
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.http import Caller
@@ -27,6 +26,7 @@ from latchwork.cloud.people.rules import check_reaches_no_further
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.model import Attempt, Direction, RemoteUnlock
 from latchwork.wire import facts
+from latchwork.wire.api.events import EventType
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Unlocked
 from latchwork.wire.api.people import Card, User
 from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Problem
@@ -88,7 +88,7 @@ async def _reachable(work: Work, controller: int | None) -> int:
 async def _send(work: Work, hints: Hints, draft: CommandDraft) -> CommandRow:
     command = await _add(work, draft)
     data = {"commandId": command.id, "userId": draft.user}
-    kind = "unlock_requested" if draft.verb == "unlock" else "card_enrolment_requested"
+    kind: EventType = "unlock_requested" if draft.verb == "unlock" else "card_enrolment_requested"
     events.record(work, kind, f"access_point/{draft.door}", data=data)
     work.after_commit.append(lambda: hints.give(link.commands_topic(draft.controller)))
     return command

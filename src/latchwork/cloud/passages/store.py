@@ -36,8 +36,8 @@ _CONDITIONS = {
         AND strpos(lower(concat_ws(E'\\n', name, location)), lower({}::text)) > 0)""",
 }
 """What each field of a search demands. Only what is asked stands in the statement, so that the plan uses its index."""
-_WITHIN = f"(site_id = ANY({{}}::bigint[]) OR {_OF_USERS.format('u.reporting_to = {}::bigint')})"
-"""At doors within reach, or of who reports to somebody."""
+_OF_REPORTS = """user_id IS NOT NULL AND user_id = ANY(ARRAY(
+    SELECT u.id FROM users u WHERE u.organisation_id = $1 AND u.reporting_to = {}::bigint))"""
 _SENTENCES = {reason.value: reason.sentence for reason in Reason}
 
 
@@ -113,11 +113,20 @@ def _where(scope: Scope, search: Search) -> tuple[str, list[Any]]:
     given = [*_given_ids(search)]
     given += [(text, value) for name, text in _CONDITIONS.items() if (value := getattr(search, name)) is not None]
     texts = [text.format(f"${number}") for number, (text, _) in enumerate(given, 2)]
-    values = [value for _, value in given]
-    if scope.reach is not None:
-        texts.append(_WITHIN.format(f"${len(values) + 2}", f"${len(values) + 3}"))
-        values += [scope.sites, scope.chief]
-    return " AND ".join(["organisation_id = $1", *texts]), values
+    limit, limits = _within(scope, len(given) + 2)
+    return " AND ".join(["organisation_id = $1", *texts, *limit]), [*(value for _, value in given), *limits]
+
+
+def _within(scope: Scope, number: int) -> tuple[list[str], list[Any]]:
+    """What a limited reach demands, from this parameter on: a door of these sites, or who reports to the chief."""
+    if scope.reach is None:
+        return [], []
+    sites = f"site_id = ANY(${number}::bigint[])"
+    if scope.chief is None:
+        return [sites], [scope.sites]
+    if not scope.sites:  # alone, it is found by its index
+        return [_OF_REPORTS.format(f"${number}")], [scope.chief]
+    return [f"({sites} OR {_OF_REPORTS.format(f'${number + 1}')})"], [scope.sites, scope.chief]
 
 
 def _given_ids(search: Search) -> Iterator[tuple[str, Any]]:

@@ -31,8 +31,7 @@ async def people(conn: Connection, scope: Scope, touched: Touched) -> tuple[Comp
         return ()
     everybody = None if only else users
     return (
-        await _persons(conn, scope, everybody, only),
-        await _cards(conn, scope, everybody, only, cards),
+        *await _persons(conn, scope, everybody, only, cards),
         await _grants(conn, scope, pairs, touched, only),
         await _schedules(conn, scope, touched, only),
         await _holidays(conn, scope, touched, only),
@@ -40,32 +39,26 @@ async def people(conn: Connection, scope: Scope, touched: Touched) -> tuple[Comp
 
 
 async def _persons(
-    conn: Connection, scope: Scope, users: Collection[int] | None, only: Collection[int] | None
-) -> Computed:
-    rows = await store.person_records(conn, scope, users, only) if users is None or users else []
-    records = tuple(Desired(row["controller_id"], "person", str(row["id"]), _person(row)) for row in rows)
-    return Computed("person", frozenset(map(str, users or ())) | {r.key for r in records}, records)
-
-
-async def _cards(
     conn: Connection,
     scope: Scope,
     users: Collection[int] | None,
     only: Collection[int] | None,
     touched: Collection[str],
-) -> Computed:
-    rows = await store.card_records(conn, scope, users, only) if users is None or users else []
-    records = tuple(
-        Desired(
-            row["controller_id"],
-            "card",
-            str(row["id"]),
-            state.codec.encode(state.CardRecord(number=row["number"], user=row["user_id"])),
-        )
-        for row in rows
-        if row["controller_id"] is not None
+) -> tuple[Computed, Computed]:
+    """Persons and cards; `touched` are cards that may be gone."""
+    rows = await store.person_records(conn, scope, users, only) if users is None or users else []
+    here = [row for row in rows if row["controller_id"] is not None]
+    persons = tuple(Desired(row["controller_id"], "person", str(row["id"]), _person(row)) for row in here)
+    cards = tuple(
+        Desired(row["controller_id"], "card", str(id), state.codec.encode(state.CardRecord(number, row["id"])))
+        for row in here
+        for id, number in row["cards"]
     )
-    return Computed("card", frozenset(touched) | {str(row["id"]) for row in rows}, records)
+    known_cards = frozenset(touched) | {str(id) for row in rows for id, _ in row["cards"]}
+    return (
+        Computed("person", frozenset(map(str, users or ())) | {r.key for r in persons}, persons),
+        Computed("card", known_cards, cards),
+    )
 
 
 async def _grants(

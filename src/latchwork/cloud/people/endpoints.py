@@ -11,7 +11,7 @@ from litestar.response import Stream
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
-from latchwork.cloud.kernel.work import Scope
+from latchwork.cloud.kernel.work import Scope, Work
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
 from latchwork.cloud.sessions import links
 from latchwork.cloud.sessions import store as session_store
@@ -81,7 +81,17 @@ async def import_users(draft: UsersImport, by: Annotated[Caller, may("users:writ
     """Takes in people from CSV: all lines or none. With `dryRun` nothing changes, and every bad line is listed."""
     if "accessPoints" in draft.csv.partition("\n")[0]:
         rules.check_may_grant(by.identity.scopes)
-    return await by.change(lambda work: service.import_users(work, draft))
+    if draft.dry_run:
+        return await by.change(lambda work: service.import_users(work, draft))
+    return await by.create(
+        lambda work: service.import_users(work, draft), _imported_before, lambda done: f"{done.added}.{done.changed}"
+    )
+
+
+async def _imported_before(work: Work, counts: str) -> UsersImported:
+    """A repeated import's answer."""
+    added, changed = map(int, counts.split("."))
+    return UsersImported(added, changed)
 
 
 @get("/v1/users/export")

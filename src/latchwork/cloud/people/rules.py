@@ -18,7 +18,7 @@ from latchwork.cloud.kernel.texts import is_text, name_errors, text_errors
 from latchwork.cloud.kernel.work import Powers, Scope
 from latchwork.cloud.people.model import Pair
 from latchwork.policy.model import Schedule as PolicySchedule
-from latchwork.policy.schedule import problems
+from latchwork.policy.schedule import find_zone, problems
 from latchwork.wire.api.people import (
     Access,
     AccessPatch,
@@ -41,7 +41,8 @@ MOST_OF_A_USER = 1_000
 """Roles, terms or sites of one user: more is a mistake."""
 LARGEST_CARD = 2**63 - 1
 EARLIEST, LATEST = 0, 4_102_444_800
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_NOT_IN_EMAIL = r"""@\s<>()\[\],;:\\"\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"""
+_EMAIL = re.compile(rf"[^{_NOT_IN_EMAIL}]+@[^.{_NOT_IN_EMAIL}]+(\.[^.{_NOT_IN_EMAIL}]+)+")
 _PHONE = re.compile(r"(?=(.*[0-9]){3})[+0-9() ./-]{3,40}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -269,17 +270,25 @@ def expiry(text: str, timezone: str) -> int:
     if "T" not in text.upper() and " " not in text:
         raise ValueError(text)
     at = datetime.fromisoformat(text)
-    return seconds(at if at.tzinfo else at.replace(tzinfo=ZoneInfo(timezone)))
+    return seconds(at if at.tzinfo else at.replace(tzinfo=_zone(timezone)))
 
 
 def day_bounds(day: date, timezone: str) -> tuple[int, int]:
     """From and before: the instants of a local day; raises ValueError for a day too far away to have any."""
-    zone = ZoneInfo(timezone)
+    zone = _zone(timezone)
     try:
         starts = [datetime.combine(at, time(), zone) for at in (day, day + timedelta(days=1))]
         return seconds(starts[0]), seconds(starts[1])
     except OverflowError:
         raise ValueError(day) from None
+
+
+def _zone(timezone: str) -> ZoneInfo:
+    """As the doors know it; raises ValueError for one that they do not."""
+    zone = find_zone(timezone)
+    if zone is None:
+        raise ValueError(timezone)
+    return zone
 
 
 def moments(text: str, timezones: Mapping[int, str]) -> dict[int, tuple[int, int]]:

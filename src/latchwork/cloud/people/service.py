@@ -19,6 +19,7 @@ from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
 from latchwork.cloud.sessions import service as sessions
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
+from latchwork.wire.api.events import EventType
 from latchwork.wire.api.people import (
     Card,
     DoorPermissionsPatch,
@@ -68,7 +69,7 @@ async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
     for user, doors in added:
         events.record(work, "user_created", f"user/{user.id}", after=user)
         for door in doors:
-            _note(work, GrantChange((user.id, door), None, Limits()))
+            _note(work, GrantChange((user.id, door), None, Limits()), user.name)
     return [user for user, _ in added]
 
 
@@ -190,7 +191,7 @@ def _patched(before: User, patch: UserPatch, now: int) -> User:
     return after if after.roles else msgspec.structs.replace(after, roles=["end_user"])
 
 
-def _user_event(before: User, after: User) -> str:
+def _user_event(before: User, after: User) -> EventType:
     if before.is_active == after.is_active:
         return "user_changed"
     return "user_activated" if after.is_active else "user_deactivated"
@@ -238,7 +239,8 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
     if rules.needs_module(new.roles):
         rules.raise_any(rules.role_errors(new.roles, await store.modules(work.conn, work.scope)))
     if new.sites:
-        rules.check_known("site", new.sites, await store.timezones(work.conn, work.scope))
+        rules.check_known("site", new.sites)
+        rules.check_known("site", new.sites, await sites.hold_sites(work.conn, work.scope, new.sites))
     if new.chiefs:
         rules.check_known("user", new.chiefs)
         if work.scope.reach is not None:
@@ -335,9 +337,9 @@ async def remove_term(work: Work, id: int) -> None:
 async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged:
     """The user's permissions after the change; with `dry_run` it is undone, and nothing has happened."""
     add, remove, withdraw = rules.wishes(user, patch)
-    await _hold(work, [user], [door for _, door in (*add, *remove, *withdraw)])
+    names = await _hold(work, [user], [door for _, door in (*add, *remove, *withdraw)])
     await _try(work, patch.dry_run)
-    changes = await _give_and_take(work, add, remove, withdraw)
+    changes = await _give_and_take(work, names, add, remove, withdraw)
     permissions = await store.permissions_of(work.conn, work.scope, user)
     return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
 
@@ -346,9 +348,9 @@ async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsP
     """The same from the door's side; the answer has the permissions of the users in the call."""
     add, remove, withdraw = rules.door_wishes(door, patch)
     pairs = {*add, *remove, *withdraw}
-    await _hold(work, {user for user, _ in pairs}, [door], at=door)
+    names = await _hold(work, {user for user, _ in pairs}, [door], at=door)
     await _try(work, patch.dry_run)
-    changes = await _give_and_take(work, add, remove, withdraw)
+    changes = await _give_and_take(work, names, add, remove, withdraw)
     permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
     return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
 
@@ -358,30 +360,27 @@ async def open_and_close(
 ) -> None:
     """Gives what is not there, without limits, and takes what is; a grant that is there keeps its limits."""
     pairs = (*add, *remove, *withdraw)
-    await _hold(work, {user for user, _ in pairs}, {door for _, door in pairs})
+    names = await _hold(work, {user for user, _ in pairs}, {door for _, door in pairs})
     held = await store.grants(work.conn, work.scope, add)
-    await _give_and_take(work, {pair: Limits() for pair in add if pair not in held}, remove, withdraw)
+    await _give_and_take(work, names, {pair: Limits() for pair in add if pair not in held}, remove, withdraw)
 
 
 async def set_doors(work: Work, doors: Mapping[int, Collection[int]]) -> None:
     """Each of these users has these doors from now on, and no others; what they keep keeps its limits."""
-    await _hold(work, doors, {door for some in doors.values() for door in some})
+    names = await _hold(work, doors, {door for some in doors.values() for door in some})
     wanted = {(user, door) for user, some in doors.items() for door in some}
     held = set(await store.doors_of(work.conn, work.scope, doors))
-    await _give_and_take(work, dict.fromkeys(sorted(wanted - held), Limits()), sorted(held - wanted), ())
+    await _give_and_take(work, names, dict.fromkeys(sorted(wanted - held), Limits()), sorted(held - wanted), ())
 
 
-async def _hold(work: Work, users: Collection[int], doors: Collection[int], at: int | None = None) -> None:
-    """Holds the users until commit; raises NotFound unless all users and doors are within reach.
+async def _hold(work: Work, users: Collection[int], doors: Collection[int], at: int | None = None) -> dict[int, str]:
+    """Holds the users until commit and answers their names; raises NotFound unless users and doors are within reach.
 
     `at`: also who has a permission at this door is within reach.
     """
     rules.check_known("user", users)
     rules.check_known("access point", doors)
-    if doors:
-        await _check_doors(work, doors)
-    if users:
-        await store.hold_users(work.conn, work.scope, users, at)
+    return await store.hold(work.conn, work.scope, users, doors, at)
 
 
 async def _check_doors(work: Work, doors: Collection[int]) -> None:
@@ -390,9 +389,13 @@ async def _check_doors(work: Work, doors: Collection[int]) -> None:
 
 
 async def _give_and_take(
-    work: Work, add: Mapping[Pair, Limits], remove: Collection[Pair], withdraw: Collection[Pair]
+    work: Work,
+    names: Mapping[int, str],
+    add: Mapping[Pair, Limits],
+    remove: Collection[Pair],
+    withdraw: Collection[Pair],
 ) -> list[GrantChange]:
-    """What is there becomes as wanted, what is not there is not taken; the users are held, the doors exist."""
+    """What is there becomes as wanted, what is not there is not taken; the users are held by name, the doors exist."""
     held = await store.grants(work.conn, work.scope, [*add, *remove, *withdraw])
     pending = await _pending(work, withdraw) if withdraw else set()
     gone = sorted(held.keys() & {*remove, *pending})
@@ -403,19 +406,24 @@ async def _give_and_take(
         await store.remove_grants(work.conn, work.scope, gone)
     changes = [*given_, *(GrantChange(pair, held[pair], None) for pair in gone)]
     for change in changes:
-        _note(work, change)
+        _note(work, change, names[change.pair[0]])
     return changes
 
 
-def _note(work: Work, change: GrantChange) -> None:
+def _note(work: Work, change: GrantChange, name: str) -> None:
     user, door = change.pair
     work.touch("grant", f"{user}.{door}")
     work.touch("person", user)
     limits = [limit for limit in (change.before, change.after) if limit is not None]
     work.touch("schedule", *(limit.schedule_id for limit in limits if limit.schedule_id is not None))
-    kind = "granted" if change.before is None else "withdrawn" if change.after is None else "changed"
-    data = {"accessPointId": door}
-    events.record(work, f"permission_{kind}", f"user/{user}", data=data, before=change.before, after=change.after)
+    data = {"userName": name, "accessPointId": door}
+    events.record(work, _grant_event(change), f"user/{user}", data=data, before=change.before, after=change.after)
+
+
+def _grant_event(change: GrantChange) -> EventType:
+    if change.before is None:
+        return "permission_granted"
+    return "permission_withdrawn" if change.after is None else "permission_changed"
 
 
 async def _pending(work: Work, pairs: Collection[Pair]) -> set[Pair]:
@@ -453,7 +461,7 @@ async def _tried(
 async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -> Card:
     """Raises Conflict when the card belongs to somebody else; the user's own again is no change."""
     rules.check_card(number)
-    await _lock(work, [user])
+    (holder,) = await _lock(work, [user])
     card = await store.add_card(work.conn, work.scope, user, number, is_saams, work.now)
     if card is None:
         held = await store.find_card(work.conn, work.scope, number)
@@ -461,16 +469,20 @@ async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -
             raise Conflict("This card belongs to somebody else.")
         return held
     work.touch("person", user)
-    events.record(work, "card_assigned", f"user/{user}", data={"cardId": card.id, "lastDigits": card.last_digits})
+    events.record(work, "card_assigned", f"user/{user}", data=_card_data(card, holder.name))
     return card
 
 
 async def remove_card(work: Work, user: int, id: int) -> None:
-    await _lock(work, [user])
+    (holder,) = await _lock(work, [user])
     card = await store.get_card(work.conn, work.scope, user, id)
     await store.remove_card(work.conn, work.scope, id)
     work.touch("card", id)
-    events.record(work, "card_unassigned", f"user/{user}", data={"cardId": id, "lastDigits": card.last_digits})
+    events.record(work, "card_unassigned", f"user/{user}", data=_card_data(card, holder.name))
+
+
+def _card_data(card: Card, name: str) -> dict[str, object]:
+    return {"userName": name, "cardId": card.id, "lastDigits": card.last_digits}
 
 
 async def replace_saams_card(work: Work, user: int, number: int | None) -> None:

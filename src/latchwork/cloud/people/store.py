@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -117,6 +117,37 @@ async def hold_users(conn: Connection, scope: Scope, ids: Collection[int], at: i
     return found
 
 
+async def hold(
+    conn: Connection, scope: Scope, users: Collection[int], doors: Collection[int], at: int | None = None
+) -> dict[int, str]:
+    """As `hold_users`; raises NotFound also unless all of the doors are within reach."""
+    row = await conn.fetchrow(
+        """
+        WITH held AS MATERIALIZED (
+            SELECT u.id, u.name FROM users u WHERE u.organisation_id = $1 AND u.id = ANY($2)
+                AND ($4::integer[] IS NULL OR u.home_site_id = ANY($4) OR u.reporting_to = $5
+                    OR EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = u.id
+                               AND g.access_point_id = $6))
+            ORDER BY u.id FOR UPDATE
+        )
+        SELECT ARRAY(SELECT id FROM held) AS users, ARRAY(SELECT name FROM held) AS names,
+            ARRAY(SELECT id FROM access_points WHERE organisation_id = $1 AND id = ANY($3)
+                  AND ($4::integer[] IS NULL OR site_id = ANY($4))) AS doors
+        """,
+        scope.organisation,
+        list(users),
+        list(doors),
+        scope.sites,
+        scope.chief,
+        at,
+    )
+    assert row is not None
+    for kind, asked, found in (("user", users, row["users"]), ("access point", doors, row["doors"])):
+        if missing := sorted(set(asked) - set(found)):
+            raise NotFound(f"There is no {kind} with the id {missing[0]}.")
+    return dict(zip(row["users"], row["names"], strict=True))
+
+
 async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
     """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
     await hold_users(conn, scope, ids)
@@ -206,27 +237,18 @@ async def all_users(conn: Connection, scope: Scope, skip: int, limit: int) -> tu
 async def filter_users(
     conn: Connection, scope: Scope, wanted: UserFilter, skip: int, limit: int
 ) -> tuple[list[User], int]:
-    """Users by ascending id that pass a filter, and how many do in all."""
+    """Users by ascending id that pass a filter, and how many do in all.
+
+    A home site or a term is found by its index. Parts of texts are looked for in everybody of the organisation: that
+    would need pg_trgm, which the embedded PostgreSQL does not have.
+    """
+    where, values = _where(wanted)
+    last = len(values) + 1
     rows = await conn.fetch(
-        """
-        SELECT u.id, count(*) OVER () AS total FROM users u
-        WHERE u.organisation_id = $1
-            AND ($2::text IS NULL OR strpos(lower(u.name), lower($2)) > 0)
-            AND ($3::text IS NULL OR strpos(lower(u.email), lower($3)) > 0)
-            AND ($4::text IS NULL OR strpos(u.phone, $4) > 0)
-            AND ($5::text IS NULL OR strpos(lower(u.employee_code), lower($5)) > 0)
-            AND ($6::boolean IS NULL OR (u.deactivated_at IS NULL) = $6)
-            AND ($7::bigint IS NULL OR (u.created_at >= $7 AND u.created_at < $8))
-            AND ($9::integer[] IS NULL OR u.terms && $9)
-            AND ($10::integer[] IS NULL OR u.home_site_id = ANY($10))
-            AND ($11::integer[] IS NULL OR EXISTS (
-                SELECT FROM unnest($11, $12::bigint[], $13::bigint[]) AS day (site, first, next)
-                WHERE day.site = coalesce(u.home_site_id, 0)
-                    AND u.access_expires_at >= day.first AND u.access_expires_at < day.next))
-        ORDER BY u.id OFFSET $14 LIMIT $15
-        """,
+        f"SELECT u.id, count(*) OVER () AS total FROM users u WHERE {where}"  # noqa: S608 - our own
+        f" ORDER BY u.id OFFSET ${last + 1} LIMIT ${last + 2}",
         scope.organisation,
-        *_wanted(wanted),
+        *values,
         skip,
         limit,
     )
@@ -235,21 +257,42 @@ async def filter_users(
     return await get_users(conn, scope, [row["id"] for row in rows]), rows[0]["total"] if rows else 0
 
 
-def _wanted(wanted: UserFilter) -> tuple[Any, ...]:
-    days = wanted.expiring
-    return (
-        wanted.name,
-        wanted.email,
-        wanted.phone,
-        wanted.employee_code,
-        wanted.is_active,
-        *(wanted.created or (None, None)),
-        wanted.terms,
-        wanted.sites,
-        None if days is None else list(days),
-        None if days is None else [first for first, _ in days.values()],
-        None if days is None else [next for _, next in days.values()],
-    )
+_CONDITIONS = {
+    "name": "strpos(lower(u.name), lower({}::text)) > 0",
+    "email": "strpos(lower(u.email), lower({}::text)) > 0",
+    "phone": "strpos(u.phone, {}::text) > 0",
+    "employee_code": "strpos(lower(u.employee_code), lower({}::text)) > 0",
+    "is_active": "(u.deactivated_at IS NULL) = {}::boolean",
+    "created": "u.created_at >= ({0}::bigint[])[1] AND u.created_at < ({0}::bigint[])[2]",
+    "terms": "u.terms <> '{{}}' AND u.terms && {}::integer[]",
+    "sites": "u.home_site_id = ANY({}::integer[])",
+    "expiring": """EXISTS (
+        SELECT FROM unnest({}::integer[], {}::bigint[], {}::bigint[]) AS day (site, first, next)
+        WHERE day.site = coalesce(u.home_site_id, 0)
+            AND u.access_expires_at >= day.first AND u.access_expires_at < day.next)""",
+}
+"""What each field of a filter demands. Only what is asked stands in the statement, so that the plan uses its index."""
+
+
+def _where(wanted: UserFilter) -> tuple[str, list[Any]]:
+    """The conditions from $2 on; $1 is the organisation."""
+    texts, values = ["u.organisation_id = $1"], list[Any]()
+    for name, text in _CONDITIONS.items():
+        if given := _values_of(getattr(wanted, name)):
+            texts.append(text.format(*(f"${number}" for number, _ in enumerate(given, len(values) + 2))))
+            values += given
+    return " AND ".join(texts), values
+
+
+def _values_of(field: Any) -> list[Any]:
+    """What a field fills into its condition; nothing where it demands nothing."""
+    match field:
+        case None:
+            return []
+        case Mapping():
+            return [list(field), [first for first, _ in field.values()], [next for _, next in field.values()]]
+        case _:
+            return [field]
 
 
 async def reportees(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, list[int]]:
@@ -803,36 +846,23 @@ async def set_holidays(conn: Connection, scope: Scope, site: int, days: Sequence
 async def person_records(
     conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
 ) -> list[asyncpg.Record]:
-    """Each user at each controller where they have a grant."""
+    """Each user with their cards at each controller where they have a grant; at None who has none anywhere.
+
+    None: all users, or at all controllers; who is at none of the given ones is left out.
+    """
     rows: list[asyncpg.Record] = await conn.fetch(
         """
-        SELECT DISTINCT ON (u.id, a.controller_id) a.controller_id, u.id, u.deactivated_at IS NULL AS is_active,
-            u.access, u.access_expires_at, u.pin_salt, u.pin_hash
-        FROM users u JOIN grants g ON g.organisation_id = u.organisation_id AND g.user_id = u.id
-        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-        WHERE u.organisation_id = $1 AND a.controller_id IS NOT NULL AND ($2::bigint[] IS NULL OR u.id = ANY($2))
-            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
-        """,
-        scope.organisation,
-        None if users is None else list(users),
-        None if controllers is None else list(controllers),
-    )
-    return rows
-
-
-async def card_records(
-    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
-) -> list[asyncpg.Record]:
-    """Each card at each controller where its holder has a grant; without `controllers` also, at none, all others."""
-    rows: list[asyncpg.Record] = await conn.fetch(
-        """
-        SELECT DISTINCT c.id, c.number, c.user_id, a.controller_id
-        FROM cards c LEFT JOIN (grants g
+        SELECT h.controller_id, u.id, u.deactivated_at IS NULL AS is_active, u.access, u.access_expires_at, u.pin_salt,
+            u.pin_hash, ARRAY(SELECT (c.id, c.number) FROM cards c
+                              WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards
+        FROM users u LEFT JOIN (
+            SELECT DISTINCT g.user_id, a.controller_id FROM grants g
             JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-                AND a.controller_id IS NOT NULL
-        ) ON g.organisation_id = c.organisation_id AND g.user_id = c.user_id
-        WHERE c.organisation_id = $1 AND ($2::bigint[] IS NULL OR c.user_id = ANY($2))
-            AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+            WHERE g.organisation_id = $1 AND ($2::bigint[] IS NULL OR g.user_id = ANY($2))
+                AND a.controller_id IS NOT NULL AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+        ) AS h ON h.user_id = u.id
+        WHERE u.organisation_id = $1 AND ($2::bigint[] IS NULL OR u.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR h.controller_id IS NOT NULL)
         """,
         scope.organisation,
         None if users is None else list(users),
@@ -949,8 +979,15 @@ async def holiday_records(
 
 
 async def sites_of(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
+    """The sites of these doors, and those whose holidays a controller holds without a door there any more."""
     rows = await conn.fetch(
-        "SELECT DISTINCT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)",
+        """
+        SELECT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)
+        UNION SELECT d.key::integer FROM desired_records d
+            WHERE d.organisation_id = $1 AND d.kind = 'holidays' AND d.body IS NOT NULL AND NOT EXISTS (
+                SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.controller_id = d.controller_id
+                    AND a.site_id = d.key::integer)
+        """,
         scope.organisation,
         list(doors),
     )

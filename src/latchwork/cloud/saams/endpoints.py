@@ -151,7 +151,10 @@ async def _delete_visitor(request: Request[Any, Any, Any]) -> Response[bytes]:
     return calls.answer("The visitor was deleted with all of their meetings.")
 
 
-delete_visitor = calls.route("DELETE", f"{_VISITORS}/visitor/{{userId:path}}", _delete_visitor, _delete_visitor)
+delete_visitor = [
+    calls.route("DELETE", path, _delete_visitor, _delete_visitor)
+    for path in (f"{_VISITORS}/visitor/{{userId:path}}", f"{_VISITORS}/visitor")  # the router drops a key of slashes
+]
 
 
 def _meeting(meeting: MeetingWithPass) -> dict[str, Any]:
@@ -180,7 +183,7 @@ router = litestar.Router(
         regenerate,
         regenerate_by_get,
         delete_meeting,
-        delete_visitor,
+        *delete_visitor,
         *calls.preflights(),
     ],
     after_request=calls.with_cors,

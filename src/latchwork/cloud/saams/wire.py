@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from latchwork.cloud.kernel.ids import MOST
 from latchwork.wire.api import problems
 from latchwork.wire.api.problems import FieldError, Invalid, Problem
 from latchwork.wire.api.sites import AccessPoint, Site
@@ -97,15 +98,15 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 def sliced(asked: Pagination | None) -> Slice:
-    """The part asked for; without pagination everything. Raises Invalid for a page before the first, or none a page."""
+    """The part asked for; without pagination everything. Raises Invalid for a page before the first, or of none."""
     page = 1 if asked is None or asked.page is None else asked.page
     per_page = EVERYTHING if asked is None or asked.per_page is None else asked.per_page
-    if page < 1 or page > 1_000_000:
+    if page < 1:
         raise Invalid(errors=[FieldError("page", "page counts from 1.")])
     if per_page != -1 and per_page < 1:
         raise Invalid(errors=[FieldError("perPage", "perPage is at least 1, or -1 for everything.")])
     limit = EVERYTHING if per_page == -1 else min(per_page, EVERYTHING)
-    return Slice(page, per_page if per_page == -1 else limit, (page - 1) * limit, limit)
+    return Slice(page, per_page if per_page == -1 else limit, min((page - 1) * limit, MOST), limit)
 
 
 class Nothing(msgspec.Struct, frozen=True):

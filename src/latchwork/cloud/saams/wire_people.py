@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from latchwork.cloud.people import rules
 from latchwork.cloud.people.model import UserFilter
-from latchwork.cloud.people.rules import moments
 from latchwork.cloud.saams import lenient
 from latchwork.cloud.saams.lenient import Ids, Text, wrong
 from latchwork.cloud.saams.wire import Pagination, iso
@@ -149,10 +149,9 @@ class House:
         return first if home is None else self.timezones.get(home, first)
 
     def named(self, roles: Ids) -> list[RoleName]:
-        """Raises Invalid for a role that is not listed here."""
+        """Raises NotFound for a role that is not listed here."""
         asked = lenient.ids(roles, "roles")
-        if unknown := [id for id in asked if id not in self.roles]:
-            raise wrong("roles", f"There is no role with the id {unknown[0]} in this organisation.")
+        rules.check_known("role", asked, self.roles)
         return [self.roles[id] for id in asked]
 
 
@@ -248,22 +247,23 @@ class Span(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class UserFilters(msgspec.Struct, frozen=True, rename="camel"):
-    created_on: str | Span | None = None
+    created_on: Span | Text = None
     user_type: list[str | None] | str | None = None
-    access_expires_at: str | Span | None = None
-    s: Search | str | None = None
+    access_expires_at: Span | Text = None
+    s: Search | list[Any] | str | None = None
     terms: Ids = None
     sites: Ids = None
 
 
 class UserList(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: UserFilters | None = None
+    filters: UserFilters | list[Any] | None = None
+    """A list, when PHP sends an empty object."""
 
 
-def wanted(filters: UserFilters | None, house: House) -> UserFilter | None:
+def wanted(filters: UserFilters | list[Any] | None, house: House) -> UserFilter | None:
     """The filter; None when it keeps everybody. Days of creation are told in UTC, as `createdAt` is."""
-    if filters is None:
+    if not isinstance(filters, UserFilters):
         return None
     search = filters.s if isinstance(filters.s, Search) else Search()
     created = _when(filters.created_on, {0: "UTC"}, "createdOn")
@@ -289,19 +289,23 @@ def _is_active(kinds: list[str | None] | str | None) -> bool | None:
     return None if len(listed) != 1 else listed == {"active"}
 
 
-def _when(asked: str | Span | None, timezones: Mapping[int, str], field: str) -> dict[int, tuple[int, int]] | None:
+def _when(asked: Span | Text, timezones: Mapping[int, str], field: str) -> dict[int, tuple[int, int]] | None:
     """From and before, by site."""
     span = asked if isinstance(asked, Span) else Span(start=asked, end=asked)
     first = lenient.some(span.start_date) or lenient.some(span.start)
     last = lenient.some(span.end_date) or lenient.some(span.end)
     if first is None and last is None:
         return None
-    try:
-        begins = moments(first, timezones) if first else dict.fromkeys(timezones, (0, 0))
-        ends = moments(last, timezones) if last else dict.fromkeys(timezones, (0, 2**62))
-    except ValueError:
-        raise wrong(field, f"{field} is a day, such as 2030-12-31, or ISO 8601.") from None
+    begins = _moments(first, timezones, field) if first else dict.fromkeys(timezones, (0, 0))
+    ends = _moments(last, timezones, field) if last else dict.fromkeys(timezones, (0, 2**62))
     return {site: (begins[site][0], ends[site][1]) for site in timezones}
+
+
+def _moments(written: str, timezones: Mapping[int, str], field: str) -> dict[int, tuple[int, int]]:
+    try:
+        return rules.moments(written, timezones)
+    except ValueError:
+        raise wrong(field, lenient.not_iso(written, field)) from None
 
 
 # ------------------------------------------------------------------------------------------------- in: permissions

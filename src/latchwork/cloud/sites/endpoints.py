@@ -41,7 +41,7 @@ async def change_site(site_id: int, draft: SitePatch, by: Annotated[Caller, may(
 
 @delete("/v1/sites/{site_id:int}")
 async def remove_site(site_id: int, by: Annotated[Caller, may("sites:write")]) -> None:
-    """Deletes a site that has no doors."""
+    """Deletes a site that has no doors, is nobody's home and that nobody administers."""
     await by.change(lambda work: service.remove_site(work, site_id))
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import zoneinfo
-from functools import cache
+from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import name_errors, text_errors
 from latchwork.cloud.kernel.work import Scope
+from latchwork.policy.schedule import is_timezone
 from latchwork.wire.api.problems import FieldError, Forbidden, Invalid, NotFound
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
+
+STILL_NEEDED: Final = {
+    "doors": "Doors still belong to this site; delete them first.",
+    "users": "This is still the home site of users; give them another one first.",
+    "admins": "Users still administer this site; take it from them first.",
+}
+"""Why a site cannot be deleted, by what belongs to it."""
 
 
 def check_site(site: SiteDraft | SitePatch) -> None:
@@ -49,15 +56,9 @@ def check_ids(**ids: int | UnsetType | None) -> None:
 
 
 def _zone_errors(timezone: str | UnsetType) -> list[FieldError]:
-    if timezone is UNSET or timezone in _zones():
+    if isinstance(timezone, UnsetType) or is_timezone(timezone):
         return []
     return [FieldError("timezone", "An IANA time zone is needed, such as Europe/Berlin.")]
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Reads hundreds of files, and so only once."""
-    return frozenset(zoneinfo.available_timezones())
 
 
 def _reader_errors(reader: str | UnsetType | None, field: str) -> list[FieldError]:

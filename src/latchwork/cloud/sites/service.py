@@ -43,8 +43,9 @@ async def change_site(work: Work, id: int, patch: SitePatch) -> Site:
 
 async def remove_site(work: Work, id: int) -> None:
     site = await store.lock_site(work.conn, work.scope, id)
-    if not await store.remove_site(work.conn, work.scope, id):
-        raise Conflict("Doors still belong to this site; move or delete them first.")
+    if dependents := await store.find_dependents(work.conn, work.scope, id):
+        raise Conflict(rules.STILL_NEEDED[dependents])
+    await store.remove_site(work.conn, work.scope, id)
     events.record(work, "site_deleted", f"site/{id}", before=site)
 
 

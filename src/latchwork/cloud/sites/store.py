@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Literal, TypeAlias
 
 import asyncpg
 
@@ -10,6 +11,8 @@ from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.problems import NotFound
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, Site, SiteDraft
+
+Dependents: TypeAlias = Literal["doors", "users", "admins"]
 
 # ------------------------------------------------------------------------------------------------- sites
 
@@ -109,13 +112,34 @@ async def change_site(conn: Connection, scope: Scope, site: Site) -> None:
     )
 
 
-async def remove_site(conn: Connection, scope: Scope, id: int) -> bool:
-    """False when doors still belong to it."""
-    try:
-        await conn.execute("DELETE FROM sites WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
-    except asyncpg.ForeignKeyViolationError:
-        return False
-    return True
+async def hold_sites(conn: Connection, scope: Scope, ids: Collection[int]) -> set[int]:
+    """Those of these sites that exist; they stay until commit."""
+    rows = await conn.fetch(
+        "SELECT id FROM sites WHERE organisation_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE",
+        scope.organisation,
+        list(ids),
+    )
+    return {row["id"] for row in rows}
+
+
+async def find_dependents(conn: Connection, scope: Scope, id: int) -> Dependents | None:
+    """What still belongs to a site; None: nothing does. The site is locked."""
+    found: Dependents | None = await conn.fetchval(
+        """
+        SELECT CASE
+            WHEN EXISTS (SELECT FROM access_points WHERE organisation_id = $1 AND site_id = $2) THEN 'doors'
+            WHEN EXISTS (SELECT FROM users WHERE organisation_id = $1 AND home_site_id = $2) THEN 'users'
+            WHEN EXISTS (SELECT FROM users WHERE organisation_id = $1 AND $2 = ANY(admin_of_sites)) THEN 'admins'
+        END
+        """,
+        scope.organisation,
+        id,
+    )
+    return found
+
+
+async def remove_site(conn: Connection, scope: Scope, id: int) -> None:
+    await conn.execute("DELETE FROM sites WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
 
 
 def _site(row: asyncpg.Record | None) -> Site:

@@ -56,17 +56,21 @@ def _house(row: asyncpg.Record, doors: Collection[int] = ()) -> House:
 
 def _meeting_within(parameter: int) -> str:
     """Meeting `m` is within reach of the sites in a parameter: all of its doors are theirs."""
-    return f"""(${parameter}::integer[] IS NULL OR (
-        SELECT bool_and(a.site_id = ANY(${parameter})) FROM meeting_doors d
-        JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = d.access_point_id
-        WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id))"""  # noqa: S608 - a number of our own
+    return f"(${parameter}::integer[] IS NULL OR {_all_doors_at(parameter)})"
 
 
 def _visitor_within(parameter: int) -> str:
-    """Visitor `v` is within reach of the sites in a parameter: a meeting of theirs is, or they have none at all."""
-    visits = "SELECT FROM meetings m WHERE m.organisation_id = v.organisation_id AND m.visitor_id = v.id"
-    return f"""(${parameter}::integer[] IS NULL OR NOT EXISTS ({visits})
-        OR EXISTS ({visits} AND {_meeting_within(parameter)}))"""
+    """Visitor `v` is within reach of the sites in a parameter: a meeting is, or there is none at any door."""
+    return f"""(${parameter}::integer[] IS NULL OR coalesce((
+        SELECT bool_or({_all_doors_at(parameter)}) FROM meetings m
+        WHERE m.organisation_id = v.organisation_id AND m.visitor_id = v.id), true))"""  # noqa: S608 - our own
+
+
+def _all_doors_at(parameter: int) -> str:
+    """NULL for a meeting without doors."""
+    return f"""(SELECT bool_and(a.site_id = ANY(${parameter})) FROM meeting_doors d
+        JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = d.access_point_id
+        WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id)"""  # noqa: S608 - our own
 
 
 # ------------------------------------------------------------------------------------------------- visitors

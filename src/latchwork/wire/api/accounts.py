@@ -57,7 +57,7 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
     """A QR opens each door once."""
     meeting_max_days: int
     offline_limit: int | None
-    """Seconds a door goes on deciding without its cloud; null: for ever."""
+    """Seconds a door goes on deciding, or stays unlocked, without its cloud; null: for ever."""
 
 
 class OrganisationPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

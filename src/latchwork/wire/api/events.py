@@ -2,9 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
+
+EventType: TypeAlias = Literal[
+    # at the doors
+    "access_granted",
+    "access_refused",
+    "pass_shared_suspected",
+    "strike_withheld",
+    "card_presented",
+    "door_opened",
+    "door_closed",
+    "door_forced",
+    "door_held",
+    "door_secured",
+    "door_unlocked",
+    "door_locked_down",
+    "door_back_to_normal",
+    "request_to_exit",
+    "fire_released",
+    "fire_cleared",
+    # of the controllers
+    "controller_started",
+    "controller_enrolled",
+    "controller_cloned",
+    "cloud_rolled_back",
+    "snapshot_accepted",
+    "journal_gap",
+    "record_rejected",
+    "unreadable_fact",
+    # asked of the doors
+    "door_mode_changed",
+    "unlock_requested",
+    "card_enrolment_requested",
+    # who may enter
+    "user_created",
+    "user_changed",
+    "user_activated",
+    "user_deactivated",
+    "user_deleted",
+    "permission_granted",
+    "permission_changed",
+    "permission_withdrawn",
+    "card_assigned",
+    "card_unassigned",
+    "visitor_created",
+    "visitor_changed",
+    "visitor_deleted",
+    "meeting_created",
+    "meeting_changed",
+    "meeting_deleted",
+    # who logs in
+    "user_invited",
+    "session_begun",
+    "session_ended",
+    "password_changed",
+    "account_removed",
+    "identity_provider_changed",
+    "identity_provider_removed",
+    # how the organisation is set up
+    "organisation_created",
+    "organisation_changed",
+    "site_created",
+    "site_changed",
+    "site_deleted",
+    "holidays_changed",
+    "access_point_created",
+    "access_point_changed",
+    "access_point_deleted",
+    "controller_created",
+    "controller_changed",
+    "controller_deleted",
+    "enrolment_code_created",
+    "client_created",
+    "client_changed",
+    "client_secret_rotated",
+    "client_revoked",
+    "pass_key_created",
+    "pass_key_activated",
+    "pass_key_deleted",
+    "term_created",
+    "term_deleted",
+    "schedule_created",
+    "schedule_changed",
+    "schedule_deleted",
+]
+"""Everything that this version records; a reader may meet the types of a newer one."""
 
 
 class Actor(msgspec.Struct, frozen=True):

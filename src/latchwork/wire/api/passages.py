@@ -147,7 +147,7 @@ class Explanation(msgspec.Struct, frozen=True, rename="camel"):
 
 class DoorOffline(Problem):
     status, code = 409, "door_offline"
-    sentence = "The door cannot be reached now; it was not opened."
+    sentence = "The door cannot be reached now; nothing was done there."
 
 
 class NoCardPresented(Problem):

@@ -1,4 +1,4 @@
-"""What the two most frequent calls cost the server's processor, against a floor that leaves the same rows.
+"""What the most frequent calls cost the server's processor, against a floor that leaves the same rows.
 
 A round of ours and a round of the floor take turns; the ratio is the median over the pairs.
 """
@@ -20,18 +20,13 @@ from benchmarks.connections import Connection, connected
 from benchmarks.figures import Figure, Figures, ratio
 from benchmarks.servers import Server
 
-NAMES = (
-    "create_meeting_over_floor",
-    "create_meeting_per_second",
-    "create_meeting_cpu_us",
-    "regenerate_over_floor",
-    "regenerate_per_second",
-    "regenerate_cpu_us",
-)
+_CALLS = {"create_meeting": 1.5, "regenerate": 1.6, "create_user": 1.5, "patch_permissions": 1.5}
+"""And the bar of each one's ratio."""
+NAMES = tuple(f"{call}_{figure}" for call in _CALLS for figure in ("over_floor", "per_second", "cpu_us"))
 
 _AT_ONCE = 8
 _ROUNDS = 40
-_CREATES, _REGENERATIONS = 160, 320
+_CHANGES, _REGENERATIONS = 160, 320
 """Requests in a round: short ones, so that a pair sees the same machine."""
 
 Call = Callable[[Connection], Awaitable[Any]]
@@ -46,13 +41,21 @@ async def _measure() -> Figures:
     async with ground() as here:
         with here.serving("cloud") as cloud, here.serving("floor") as floor:
             async with (
-                connected(cloud.url, here.token, _AT_ONCE) as to_cloud,
+                connected(cloud.url, here.house.token, _AT_ONCE) as to_cloud,
                 connected(floor.url, "", _AT_ONCE) as to_floor,
             ):
                 ours, bare = _Side(cloud, to_cloud), _Side(floor, to_floor)
-                creating = await _creating(here, ours, bare)
-                regenerating = await _regenerating(here, ours, bare)
-    return {**_figures("create_meeting", 1.5, *creating), **_figures("regenerate", 1.6, *regenerating)}
+                measured = [
+                    await _creating(here, ours, bare),
+                    await _regenerating(ours, bare),
+                    await _creating_users(ours, bare),
+                    await _patching(here, ours, bare),
+                ]
+    return {
+        name: figure
+        for (call, bar), rounds in zip(_CALLS.items(), measured, strict=True)
+        for name, figure in _figures(call, bar, *rounds).items()
+    }
 
 
 async def _creating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
@@ -66,18 +69,18 @@ async def _creating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _R
             "email": f"vic{number}@example.org",
             "company": "Vic & Co",
         }
-        return {"visitor": visitor, "startTime": now, "endTime": now + 3600, "accessPoints": here.doors[:2]}
+        return {"visitor": visitor, "startTime": now, "endTime": now + 3600, "accessPoints": here.house.doors[:2]}
 
     return await _side_by_side(
         ours,
         lambda to: to.send("POST", "/v1/meetings", draft()),
         bare,
         lambda to: to.send("POST", "/meetings", draft()),
-        _CREATES,
+        _CHANGES,
     )
 
 
-async def _regenerating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
+async def _regenerating(ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
     return await _side_by_side(
         ours,
         lambda to: to.send("POST", "/v1/meetings/1/pass"),
@@ -85,6 +88,49 @@ async def _regenerating(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds
         lambda to: to.send("POST", "/meetings/1/pass"),
         _REGENERATIONS,
     )
+
+
+async def _creating_users(ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
+    numbers = itertools.count(1)
+
+    def draft() -> dict[str, Any]:
+        number = next(numbers)
+        return {
+            "name": f"Bob Builder {number}",
+            "email": f"bob{number}@example.org",
+            "phone": f"+49 30 {number:06}",
+            "employeeCode": f"E{number}",
+        }
+
+    return await _side_by_side(
+        ours,
+        lambda to: to.send("POST", "/v1/users", draft()),
+        bare,
+        lambda to: to.send("POST", "/users", draft()),
+        _CHANGES,
+    )
+
+
+async def _patching(here: Ground, ours: _Side, bare: _Side) -> tuple[_Rounds, _Rounds]:
+    """On each connection somebody with a card and a door is given, and loses, a second door of the same controller."""
+    users = {}
+    for to in (*ours.connections, *bare.connections):
+        users[to] = [await _add_user(ours.connections[0], here.house.doors[0], len(users) + 1), 0]
+
+    def patch(to: Connection, prefix: str) -> Awaitable[Any]:
+        user, calls = users[to]
+        users[to][1] += 1
+        door = here.house.doors[1]
+        body = {"add": [], "remove": [door]} if calls % 2 else {"add": [{"accessPointId": door}], "remove": []}
+        return to.send("PATCH", f"{prefix}/users/{user}/permissions", body)
+
+    return await _side_by_side(ours, lambda to: patch(to, "/v1"), bare, lambda to: patch(to, ""), _CHANGES)
+
+
+async def _add_user(to: Connection, door: int, card: int) -> int:
+    user: int = (await to.send("POST", "/v1/users", {"name": "Bob", "accessPoints": [door]}))["id"]
+    await to.send("POST", f"/v1/users/{user}/cards", {"number": card})
+    return user
 
 
 @dataclass(frozen=True, slots=True)
