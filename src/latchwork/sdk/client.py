@@ -77,6 +77,8 @@ from latchwork.wire.api.people import (
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sessions import (
     Account,
+    IdentityProvider,
+    IdentityProviderDraft,
     Invitation,
     LogIn,
     NewSession,
@@ -84,6 +86,9 @@ from latchwork.wire.api.sessions import (
     PasswordChoice,
     PasswordReset,
     Session,
+    SignedIn,
+    SignIn,
+    SignInDraft,
 )
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import (
@@ -241,6 +246,26 @@ class Client:
     async def reset_password(self, reset: PasswordReset) -> None:
         """Mails a link to whoever has an account with this e-mail; says nothing about whether somebody has."""
         await self._do("/v1/account/reset", reset, needs_token=False)
+
+    async def begin_sign_in(self, draft: SignInDraft) -> SignIn:
+        """Where somebody signs in with their organisation's own OpenID provider, by their e-mail's domain."""
+        return await self._post("/v1/sign-ins", SignIn, draft, is_safe=False, needs_token=False)
+
+    async def finish_sign_in(self, draft: SignedIn) -> NewSession:
+        """Logs in whom the provider vouches for."""
+        return await self._post("/v1/sessions/by-sign-in", NewSession, draft, is_safe=False, needs_token=False)
+
+    async def get_identity_provider(self) -> IdentityProvider:
+        """The organisation's own OpenID provider; raises NotFound when there is none."""
+        return await self._get("/v1/organisation/identity-provider", IdentityProvider)
+
+    async def set_identity_provider(self, draft: IdentityProviderDraft) -> IdentityProvider:
+        """Lets people sign in with an OpenID provider: those who have an account with the e-mail it vouches for."""
+        return await self._post("/v1/organisation/identity-provider", IdentityProvider, draft)
+
+    async def remove_identity_provider(self) -> None:
+        """Takes the provider away; whoever is logged in stays so."""
+        await self._delete("/v1/organisation/identity-provider")
 
     async def get_user_account(self, user_id: int) -> Account:
         """The log-in of a user; raises NotFound when they have none."""

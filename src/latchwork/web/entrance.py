@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from litestar import Request, Response
 
@@ -72,6 +73,19 @@ class Entrance:
             self._known.pop(sha256(session.encode()).digest(), None)
         response.delete_cookie(self._cookie, path="/")
         return response
+
+    def send_away(self, response: Response[Any], state: str, next: str) -> Response[Any]:
+        """The browser goes to sign in elsewhere; it alone may come back with this state, and goes on to `next`."""
+        value = f"{state} {quote(next)}"
+        response.set_cookie(
+            self._cookie + "-away", value, path="/", httponly=True, samesite="lax", secure=self._secure, max_age=600
+        )
+        return response
+
+    def sent_away(self, request: Request[Any, Any, Any]) -> tuple[str, str]:
+        """(state, next) of a browser that was sent away; empty when it was not."""
+        state, _, next = (request.cookies.get(self._cookie + "-away") or "").partition(" ")
+        return state, unquote(next)
 
     def address(self, request: Request[Any, Any, Any]) -> str:
         """The browser's, as the cloud takes it to be: behind a proxy that is trusted what that says."""

@@ -10,13 +10,13 @@ from litestar import Request, Response
 from litestar.params import FromPath
 
 from latchwork.web.catalogue import chosen, say_in
-from latchwork.web.entrance import Entrance, is_same_origin
+from latchwork.web.entrance import Entrance, device_of, is_same_origin
 from latchwork.web.lines import moment
 from latchwork.web.look import NO_STORE, SAID, FormRefused, Look, form, page, redirect, said_in, saying
 from latchwork.web.pages import render
 from latchwork.web.places import NOWHERE, places
 from latchwork.wire.api.problems import Invalid, LinkOver, Problem, TooManyRequests, Unauthorized
-from latchwork.wire.api.sessions import PasswordChange, PasswordChoice, PasswordReset
+from latchwork.wire.api.sessions import PasswordChange, PasswordChoice, PasswordReset, SignedIn, SignInDraft
 
 HOME = "/"
 
@@ -37,6 +37,38 @@ async def log_in(request: Request[Any, Any, Any]) -> Response[Any]:
     except (Unauthorized, TooManyRequests) as refused:
         return _guest_page(request, "login/log_in.html", refused.status, next=next, email=email, wrong=refused.detail)
     return entrance.let_in(redirect(next), session)
+
+
+@litestar.post("/log-in/with", status_code=200)
+async def begin_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
+    """To the organisation's own OpenID provider, by the e-mail's domain.
+
+    The browser is sent on by the page, not by a redirect: no form of ours may lead elsewhere.
+    """
+    fields = await _guest_form(request)
+    email, next = fields.get("email", ""), _own_path(fields.get("next"))
+    entrance: Entrance = request.app.state.entrance
+    try:
+        begun = await entrance.guest(request).begin_sign_in(SignInDraft(email))
+    except Problem as refused:
+        return _guest_page(request, "login/log_in.html", refused.status, next=next, email=email, wrong=refused.detail)
+    return entrance.send_away(_guest_page(request, "login/away.html", url=begun.url), begun.state, next)
+
+
+@litestar.get("/log-in/callback")
+async def finish_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Where the provider sends the browser back to: the one that we sent there, and no other."""
+    entrance: Entrance = request.app.state.entrance
+    state, next = entrance.sent_away(request)
+    given = request.query_params
+    try:
+        if not state or given.get("state") != state or "code" not in given:
+            raise Unauthorized(say_in(_language(request))("log_in.not_signed_in"))
+        device = device_of(request.headers.get("user-agent", ""))
+        session = await entrance.guest(request).finish_sign_in(SignedIn(state, given["code"], device))
+    except Problem as refused:
+        return _guest_page(request, "login/log_in.html", refused.status, next=HOME, email="", wrong=refused.detail)
+    return entrance.let_in(redirect(_own_path(next)), session)
 
 
 @form("/log-out")
@@ -72,7 +104,7 @@ async def choose_password(request: Request[Any, Any, Any], token: FromPath[str])
         await request.app.state.entrance.guest(request).choose_password(choice)
     except (Invalid, LinkOver) as refused:
         return _guest_page(request, "login/password.html", refused.status, token=token, wrong=refused.detail)
-    say = say_in(chosen(request.headers.get("accept-language", "")))
+    say = say_in(_language(request))
     return saying(redirect("/log-in"), say("password.done"))
 
 
@@ -109,8 +141,12 @@ async def _account(look: Look, wrong: Problem | None = None) -> Response[str]:
     )
 
 
+def _language(request: Request[Any, Any, Any]) -> str:
+    return chosen(request.headers.get("accept-language", ""))
+
+
 def _guest_page(request: Request[Any, Any, Any], template: str, status: int = 200, **values: Any) -> Response[str]:
-    language = chosen(request.headers.get("accept-language", ""))
+    language = _language(request)
     said = said_in(request)
     html = render(template, say=say_in(language), language=language, said=said, **{"wrong": "", **values})
     response = Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
@@ -141,6 +177,8 @@ def to_log_in(request: Request[Any, Any, Any]) -> Response[Any]:
 endpoints = [
     log_in_page,
     log_in,
+    begin_sign_in,
+    finish_sign_in,
     log_out,
     reset_page,
     reset,

@@ -6,16 +6,21 @@ import asyncio
 from typing import Annotated
 
 from latchwork.cloud.kernel.http import Anybody, Caller, anybody, delete, get, may, post
-from latchwork.cloud.sessions import links, service, store
-from latchwork.wire.api.problems import Forbidden
+from latchwork.cloud.sessions import links, service, sign_in, store
+from latchwork.wire.api.problems import Forbidden, NotFound
 from latchwork.wire.api.sessions import (
     Account,
+    IdentityProvider,
+    IdentityProviderDraft,
     LogIn,
     NewSession,
     PasswordChange,
     PasswordChoice,
     PasswordReset,
     Session,
+    SignedIn,
+    SignIn,
+    SignInDraft,
 )
 
 
@@ -73,6 +78,45 @@ async def reset_password(draft: PasswordReset, by: Annotated[Anybody, anybody()]
     task.add_done_callback(_sending.discard)
 
 
+@post("/v1/sign-ins", status=201)
+async def begin_sign_in(draft: SignInDraft, by: Annotated[Anybody, anybody()]) -> SignIn:
+    """Answers where somebody signs in with their organisation's own OpenID provider, by their e-mail's domain."""
+    state = by.request.app.state
+    return await sign_in.begin(by.database, state.seal, draft.email, state.settings.public_url, by.now)
+
+
+@post("/v1/sessions/by-sign-in", status=201)
+async def finish_sign_in(draft: SignedIn, by: Annotated[Anybody, anybody()]) -> NewSession:
+    """Logs in whom the provider vouches for: with the state and the code that it sent the browser back with."""
+    state = by.request.app.state
+    network = state.gate.network(by.request)
+    return await sign_in.finish(by.database, state.seal, draft, state.settings.public_url, network, by.now)
+
+
+@get("/v1/organisation/identity-provider")
+async def get_identity_provider(by: Annotated[Caller, may("organisation:read")]) -> IdentityProvider:
+    """Answers the organisation's own OpenID provider; 404 when there is none."""
+    found = await by.read(lambda conn, scope: store.find_provider(conn, scope.organisation))
+    if found is None:
+        raise NotFound("There is no sign-in provider.")
+    return sign_in.told(found, by.request.app.state.settings.public_url)
+
+
+@post("/v1/organisation/identity-provider")
+async def set_identity_provider(
+    draft: IdentityProviderDraft, by: Annotated[Caller, may("organisation:write")]
+) -> IdentityProvider:
+    """Lets people sign in with an OpenID provider: those who have an account here with the e-mail it vouches for."""
+    state = by.request.app.state
+    return await by.change(lambda work: sign_in.set_provider(work, state.seal, draft, state.settings.public_url))
+
+
+@delete("/v1/organisation/identity-provider")
+async def remove_identity_provider(by: Annotated[Caller, may("organisation:write")]) -> None:
+    """Takes the provider away; whoever is logged in stays so."""
+    await by.change(sign_in.remove_provider)
+
+
 _sending: set[asyncio.Task[None]] = set()
 """Kept, for a task that nobody holds may vanish."""
 
@@ -93,4 +137,9 @@ endpoints = [
     change_password,
     choose_password,
     reset_password,
+    begin_sign_in,
+    finish_sign_in,
+    get_identity_provider,
+    set_identity_provider,
+    remove_identity_provider,
 ]

@@ -28,3 +28,15 @@ class Live:
     user: int
     created_at: int
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """An organisation's OpenID provider, as stored."""
+
+    organisation: int
+    name: str
+    issuer: str
+    client_id: str
+    sealed_secret: bytes
+    domains: tuple[str, ...]

@@ -7,7 +7,8 @@ from collections.abc import Collection
 import asyncpg
 
 from latchwork.cloud.kernel.work import Connection, Scope
-from latchwork.cloud.sessions.model import Credential, Live
+from latchwork.cloud.sessions.model import Credential, Live, Trust
+from latchwork.cloud.sessions.oidc import UnderWay
 from latchwork.cloud.sessions.rules import FAMILIAR_FOR, FORGET_AFTER, Failures
 from latchwork.wire.api.problems import NotFound
 from latchwork.wire.api.sessions import Account, Session
@@ -273,6 +274,85 @@ async def forgive(conn: Connection, email_hash: bytes, network: str) -> None:
 async def sweep(conn: Connection, now: int) -> None:
     """Forgets what is over."""
     await conn.execute("DELETE FROM sessions WHERE expires_at < $1", now)
+    await conn.execute("DELETE FROM sign_ins WHERE expires_at < $1", now)
     await conn.execute("DELETE FROM password_links WHERE expires_at < $1", now)
     await conn.execute("DELETE FROM failed_log_ins WHERE last_at < $1", now - FORGET_AFTER)
     await conn.execute("DELETE FROM familiar_networks WHERE last_at < $1", now - FAMILIAR_FOR)
+
+
+# ------------------------------------------------------------------------------------------------- identity providers
+
+
+async def set_provider(conn: Connection, trust: Trust) -> None:
+    await conn.execute(
+        """
+        INSERT INTO identity_providers VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (organisation_id) DO UPDATE
+        SET name = EXCLUDED.name, issuer = EXCLUDED.issuer, client_id = EXCLUDED.client_id,
+            sealed_secret = EXCLUDED.sealed_secret, domains = EXCLUDED.domains
+        """,
+        trust.organisation,
+        trust.name,
+        trust.issuer,
+        trust.client_id,
+        trust.sealed_secret,
+        list(trust.domains),
+    )
+
+
+async def find_provider(conn: Connection, organisation: int) -> Trust | None:
+    row = await conn.fetchrow("SELECT * FROM identity_providers WHERE organisation_id = $1", organisation)
+    return _trust(row) if row else None
+
+
+async def provider_for(conn: Connection, domain: str) -> Trust | None:
+    """The provider of an e-mail's domain, or the only one there is; the oldest organisation's of several."""
+    row = await conn.fetchrow(
+        """
+        SELECT * FROM identity_providers
+        WHERE $1 = ANY(domains) OR (SELECT count(*) FROM identity_providers) = 1
+        ORDER BY $1 = ANY(domains) DESC, organisation_id LIMIT 1
+        """,
+        domain,
+    )
+    return _trust(row) if row else None
+
+
+async def remove_provider(conn: Connection, scope: Scope) -> None:
+    await conn.execute("DELETE FROM identity_providers WHERE organisation_id = $1", scope.organisation)
+
+
+async def add_sign_in(
+    conn: Connection, state_hash: bytes, organisation: int, under_way: UnderWay, expires_at: int
+) -> None:
+    await conn.execute(
+        "INSERT INTO sign_ins VALUES ($1, $2, $3, $4, $5)",
+        state_hash,
+        organisation,
+        under_way.nonce,
+        under_way.verifier,
+        expires_at,
+    )
+
+
+async def take_sign_in(conn: Connection, state_hash: bytes, now: int) -> tuple[Trust, UnderWay] | None:
+    """A sign-in under way, this once."""
+    row = await conn.fetchrow(
+        """
+        WITH taken AS (DELETE FROM sign_ins WHERE state_hash = $1 AND expires_at > $2 RETURNING *)
+        SELECT p.*, t.nonce, t.verifier FROM taken t JOIN identity_providers p USING (organisation_id)
+        """,
+        state_hash,
+        now,
+    )
+    return (_trust(row), UnderWay(row["nonce"], row["verifier"])) if row else None
+
+
+def _trust(row: asyncpg.Record) -> Trust:
+    return Trust(
+        row["organisation_id"],
+        row["name"],
+        row["issuer"],
+        row["client_id"],
+        row["sealed_secret"],
+        tuple(row["domains"]),
+    )

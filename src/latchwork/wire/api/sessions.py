@@ -69,3 +69,46 @@ class PasswordChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown
 
 class PasswordReset(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     email: str
+
+
+class IdentityProvider(msgspec.Struct, frozen=True, rename="camel"):
+    """An organisation's own OpenID provider, where its people sign in."""
+
+    name: str
+    issuer: str
+    client_id: str
+    domains: list[str]
+    """Whose e-mail ends with one of these is sent there."""
+    redirect_uri: str
+    """What the provider has to know as the place to come back to."""
+
+
+class IdentityProviderDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`client_secret` empty: the one that is there already."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str = ""
+    domains: list[str] = []
+
+
+class SignInDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`email` empty: the only provider there is."""
+
+    email: str = ""
+
+
+class SignIn(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the browser goes to sign in, and the state that it has to come back with."""
+
+    url: str
+    state: str
+
+
+class SignedIn(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What the provider sent the browser back with (OpenID Connect Core §3.1.2.5)."""
+
+    state: str
+    code: str
+    device: str = ""
