@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable
+from copy import copy
 from typing import Any
 
 import asyncpg
+import httpx2
 import msgspec
 import pytest
+from oidc_provider_mock import User as Person
+from oidc_provider_mock import run_server_in_thread
 from tests.sdk.lines import Recorder
-from tests.sdk.town import Town, visit
+from tests.sdk.town import CLOUD, Town, visit
 
 from latchwork.sdk.client import Client
 from latchwork.wire import p256
@@ -34,10 +38,19 @@ from latchwork.wire.api.people import (
     UsersImport,
 )
 from latchwork.wire.api.problems import Outdated
+from latchwork.wire.api.sessions import (
+    IdentityProviderDraft,
+    LogIn,
+    PasswordChange,
+    PasswordChoice,
+    PasswordReset,
+    SignedIn,
+    SignInDraft,
+)
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch
 
-BEYOND = {"aclose", "follow", "acting_for"}
+BEYOND = {"aclose", "follow", "acting_for", "of_session"}
 """What the client offers beside the operations."""
 CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),
@@ -79,6 +92,12 @@ class Tour:
         self._cloud = town.client(town.alice, self._recorder)
         self.seen: set[str] = set()
 
+    def of_session(self, token: str) -> Tour:
+        """The same tour for somebody who is logged in."""
+        other = copy(self)
+        other._cloud = Client.of_session(CLOUD, token, transport=self._recorder)
+        return other
+
     async def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
         answer: Any = getattr(self._cloud, name)(*arguments, **options)
         result = await answer if isinstance(answer, Awaitable) else answer
@@ -109,6 +128,7 @@ async def test_every_method_makes_its_call_and_reads_its_whole_answer(town: Town
     await _tour_people(call)
     await _tour_permissions(call)
     await _tour_passages(call)
+    await _tour_log_in(call)
     last = (await call("last_event")).last
     assert (await call("page_events", last - 3, limit=2, wait=1)).last == last - 1
     assert call.seen == set(operations)
@@ -122,6 +142,31 @@ async def _tour_accounts(call: Tour) -> None:
     await call("revoke_client", made.id)
     assert (await call("get_client", made.id)).revoked_at
     assert len((await call("page_clients")).items) == 2
+
+
+async def _tour_log_in(call: Tour) -> None:
+    ada = await call("add_user", UserDraft("Ada", email="ada@example.org"))
+    link = (await call("invite_user", ada.id)).url
+    await call("choose_password", PasswordChoice(link.rpartition("/")[2], "correct horse battery"))
+    await call("reset_password", PasswordReset("nobody@example.org"))
+    assert (await call("get_user_account", ada.id)).has_password
+    with run_server_in_thread(user_claims=[Person(sub="ada", claims={"email": "ada@example.org"})]) as server:
+        issuer = f"http://localhost:{server.server_port}"
+        await call("set_identity_provider", IdentityProviderDraft("Own", issuer, "latchwork", "secret"))
+        assert (await call("get_identity_provider")).issuer == issuer
+        begun = await call("begin_sign_in", SignInDraft())
+        async with httpx2.AsyncClient() as http:
+            back = httpx2.URL((await http.post(begun.url, data={"sub": "ada"})).headers["location"]).params
+        await call("finish_sign_in", SignedIn(begun.state, back["code"]))
+    await call("remove_identity_provider")
+    session = await call("log_in", LogIn("ada@example.org", "correct horse battery"))
+    hers = call.of_session(session.token)
+    assert (await hers("get_account")).user_id == ada.id
+    other = next(each for each in await hers("list_sessions") if not each.is_current)
+    await hers("end_session", other.id)
+    await hers("change_password", PasswordChange("correct horse battery", "another long one"))
+    await hers("log_out")
+    await call("remove_user_account", ada.id)
 
 
 async def _tour_doors(call: Tour, dsn: str) -> None:

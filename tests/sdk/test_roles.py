@@ -15,7 +15,7 @@ from typing import Any, Literal
 import httpx2
 import pytest
 import pytest_asyncio
-from tests.sdk.test_tenants import NOBODYS, ROWS, Takes, filled, masked, unstamped
+from tests.sdk.test_tenants import LOGGING_IN, NOBODYS, ROWS, Takes, filled, masked, unstamped
 from tests.sdk.town import CLOUD, Operation, Town
 
 from latchwork.sdk.client import Client, Credentials
@@ -55,6 +55,11 @@ TABLE: dict[str, Row] = {
     "whoami": Row(_EVERYBODY),
     "get_organisation": Row(),
     "change_organisation": Row(body={"meetingMaxDays": 30}),
+    "set_identity_provider": Row(
+        body={"name": "Own", "issuer": "https://id.example", "clientId": "c", "clientSecret": "s"}
+    ),
+    "get_identity_provider": Row(),
+    "remove_identity_provider": Row(expected=204),
     "page_clients": Row(),
     "add_client": Row(body={"name": "New", "scopes": []}, expected=201),
     "get_client": Row(),
@@ -104,6 +109,9 @@ TABLE: dict[str, Row] = {
     "export_users": Row(_MANAGER, shows=True),
     "get_user": Row(_MANAGER, shows=True),
     "change_user": Row(_ADMIN, {"gender": "other"}, shows=True),
+    "get_user_account": Row(_MANAGER, expected=404),
+    "invite_user": Row(_ADMIN, expected=400),
+    "remove_user_account": Row(_ADMIN, expected=404),
     "remove_user": Row(_ADMIN, expected=204),
     "list_permissions": Row(_ADMIN),
     "change_permissions": Row(_ADMIN, {"add": [{"accessPointId": "{door}"}]}),
@@ -131,7 +139,7 @@ TABLE: dict[str, Row] = {
     "enrol_card": Row(_ADMIN, {"userId": "{user}"}, 409),
     "explain_decision": Row(_ADMIN, {"accessPointId": "{door}", "userId": "{user}"}),
 }
-PUBLIC = {"enrol", "pass_jwks"}
+PUBLIC = {"enrol", "pass_jwks", *LOGGING_IN}
 """Operations that need no token."""
 EVERYBODYS = {"client", "controller", "kid", "schedule", "term"}
 """Things that belong to no site: who may see some may see all."""

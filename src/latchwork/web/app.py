@@ -20,7 +20,7 @@ from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
 from latchwork.web import login, now
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
-from latchwork.web.look import NO_STORE
+from latchwork.web.look import NO_STORE, FormRefused
 from latchwork.web.pages import STATIC, render
 from latchwork.wire.api.problems import NotFound, Problem, Unauthorized
 
@@ -132,6 +132,8 @@ def _told(error: Exception, language: str) -> tuple[int, str, str]:
     say = say_in(language)
     if isinstance(error, NotFound):
         return 404, say("frame.nothing_title"), say("frame.nothing")
+    if isinstance(error, FormRefused):
+        return 403, say("frame.refused_title"), say("frame.form_refused")
     if isinstance(error, Problem):
         detail = "; ".join(f"{e.field}: {e.detail}" for e in error.errors) if error.errors else error.detail
         return error.status, say("frame.refused_title"), detail

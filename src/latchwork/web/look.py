@@ -33,7 +33,7 @@ from latchwork.sdk.client import Client
 from latchwork.web.catalogue import Say
 from latchwork.web.pages import render
 from latchwork.wire.api.accounts import WhoAmI
-from latchwork.wire.api.problems import Forbidden, Problem
+from latchwork.wire.api.problems import Forbidden
 
 NO_STORE: Final = {"cache-control": "no-store"}
 SAID: Final = "latchwork-said"
@@ -41,9 +41,8 @@ SAID: Final = "latchwork-said"
 Handler = Callable[..., Awaitable[Response[Any]]]
 
 
-class FormRefused(Problem):
-    status, code = 403, "form_refused"
-    sentence = "This form was not sent from this page, or is too old. Please load the page anew and try again."
+class FormRefused(Exception):
+    """A form that no page of this session has sent."""
 
 
 @dataclass(frozen=True, slots=True)

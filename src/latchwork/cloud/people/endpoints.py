@@ -134,7 +134,7 @@ async def remove_user(user_id: int, by: Annotated[Caller, may("users:write", wit
 
 
 @get("/v1/users/{user_id:int}/account")
-async def get_account(user_id: int, by: Annotated[Caller, may("users:read", within=True)]) -> Account:
+async def get_user_account(user_id: int, by: Annotated[Caller, may("users:read", within=True)]) -> Account:
     """Answers the log-in of a user; 404 when they have none."""
     await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
     return await by.read(lambda conn, scope: session_store.get_account(conn, scope, user_id))
@@ -147,7 +147,7 @@ async def invite_user(user_id: int, by: Annotated[Caller, may("users:write", wit
 
 
 @delete("/v1/users/{user_id:int}/account")
-async def remove_account(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
+async def remove_user_account(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
     """Takes a user's log-in away: their sessions end; their doors stay."""
     await by.change(lambda work: service.remove_account(work, user_id))
 
@@ -354,9 +354,9 @@ endpoints = [
     get_user,
     change_user,
     remove_user,
-    get_account,
+    get_user_account,
     invite_user,
-    remove_account,
+    remove_user_account,
     list_permissions,
     change_permissions,
     page_door_permissions,

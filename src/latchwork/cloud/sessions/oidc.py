@@ -15,17 +15,12 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from latchwork.wire.api.problems import Problem
+from latchwork.wire.api.problems import ProviderFailed
 
 _ALGORITHMS: Final = ["RS256", "ES256", "PS256", "EdDSA"]
 _LARGEST_ANSWER: Final = 256 * 1024
 _LEEWAY: Final = 60
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-
-
-class ProviderFailed(Problem):
-    status, code = 502, "provider_failed"
-    sentence = "The sign-in provider did not answer as it should; please try again, or log in with a password."
 
 
 @dataclass(frozen=True, slots=True)

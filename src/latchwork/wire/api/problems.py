@@ -139,3 +139,8 @@ class EnrolmentRefused(Problem):
 class LinkOver(Problem):
     status, code = 410, "link_over"
     sentence = "This link was used before or is too old; please ask for a new one."
+
+
+class ProviderFailed(Problem):
+    status, code = 502, "provider_failed"
+    sentence = "The sign-in provider did not answer as it should; please try again, or log in with a password."
