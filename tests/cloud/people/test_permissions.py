@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cloud.cast import Client, Cloud, Conn, Script, problem
+from latchwork.wire.state import KINDS
 
 ALWAYS = {"name": "Always", "week": [[[0, 1440]]] * 7}
 
@@ -421,3 +422,23 @@ async def test_changes_at_the_same_moment_leave_nothing_out_of_line(
     for _ in range(6):
         await asyncio.gather(*(step() for _ in range(20)))
         assert not any(await sides[0].differences())
+
+
+async def test_a_controller_that_cannot_enforce_something_never_has_it(alice: Client, dora: Script) -> None:
+    id, schedule = await user(alice), (await alice.post("/v1/schedules", ALWAYS))["id"]
+    await give(alice, id, 1)
+    await give(alice, id, 2, scheduleId=schedule)
+    await alice.post("/v1/access-points/1/mode", {"mode": "locked"})
+    question = {"userId": id, "way": "card", "accessPointId": 1}
+    for kinds, has, scheduled in (
+        (("door", "key", "revocation"), "pending", "pending"),
+        (("door", "key", "revocation", "mode", "person", "card", "grant"), "assigned", "pending"),
+        (KINDS, "assigned", "assigned"),
+    ):
+        async with dora.linked(kinds=kinds) as line:
+            if dora.revision == 0:
+                await line.take_state()
+            await alice.until_confirmed(dora.controller)
+            assert await states(alice, id) == {1: has, 2: scheduled}
+            assert (await alice.get("/v1/access-points/1/mode"))["confirmed"] is ("mode" in kinds)
+            assert (await alice.post("/v1/decisions/explain", question))["decision"]["controllerHasIt"] is (kinds == KINDS)

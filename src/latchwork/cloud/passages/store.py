@@ -302,10 +302,13 @@ async def refuse_below(conn: Connection, scope: Scope, meeting: int, controller:
 
 
 async def has_confirmed(conn: Connection, scope: Scope, controller: int, records: Collection[tuple[str, str]]) -> bool:
-    """Whether a controller has confirmed the present state of all these records (kind, key); key `*`: of all."""
+    """Whether a controller has confirmed the present state of all these records (kind, key); key `*`: of all.
+
+    What it confirms of kinds that it cannot enforce counts for nothing.
+    """
     confirmed: bool = await conn.fetchval(
         """
-        SELECT NOT l.frozen AND NOT EXISTS (
+        SELECT NOT l.frozen AND l.kinds @> $6 AND NOT EXISTS (
             SELECT FROM unnest($3::text[], $4::text[]) AS t (kind, key) JOIN desired_records d
                 ON d.organisation_id = $1 AND d.controller_id = $2 AND d.kind = t.kind AND d.key = t.key
             WHERE d.revision > l.confirmed_revision
@@ -320,6 +323,7 @@ async def has_confirmed(conn: Connection, scope: Scope, controller: int, records
         [kind for kind, key in records if key != "*"],
         [key for _, key in records if key != "*"],
         [kind for kind, key in records if key == "*"],
+        list({kind for kind, _ in records}),
     )
     return confirmed
 

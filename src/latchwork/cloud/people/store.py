@@ -496,12 +496,13 @@ async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
 
 _PERMISSION = """
     SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
-        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN 'assigned' ELSE 'pending' END AS state,
-        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN NULL ELSE g.created_at END AS since
+        CASE WHEN d.since <= l.confirmed_revision THEN 'assigned' ELSE 'pending' END AS state,
+        CASE WHEN d.since <= l.confirmed_revision THEN NULL ELSE g.created_at END AS since
     FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
     LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
         AND d.key = g.user_id || '.' || g.access_point_id AND d.controller_id = a.controller_id AND d.body IS NOT NULL
-    LEFT JOIN controller_links l ON l.controller_id = a.controller_id
+    LEFT JOIN controller_links l ON l.controller_id = a.controller_id AND NOT l.frozen
+        AND l.kinds @> '{door,person,grant}' AND (g.schedule_id IS NULL OR l.kinds @> '{schedule,holidays}')
 """
 
 _REMOVING = """
