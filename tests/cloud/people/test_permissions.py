@@ -442,3 +442,15 @@ async def test_a_controller_that_cannot_enforce_something_never_has_it(alice: Cl
             assert await states(alice, id) == {1: has, 2: scheduled}
             assert (await alice.get("/v1/access-points/1/mode"))["confirmed"] is ("mode" in kinds)
             assert (await alice.post("/v1/decisions/explain", question))["decision"]["controllerHasIt"] is (kinds == KINDS)
+
+
+async def test_a_door_that_is_renamed_is_news_of_the_door_alone(alice: Client) -> None:
+    id = await user(alice)
+    await give(alice, id, 1, 2)
+    db, held = Conn(alice.cloud.dsn), "SELECT kind, key, revision FROM desired_records ORDER BY 1, 2"
+    await db.fetch("UPDATE desired_records SET body = 'looked at?' WHERE kind = 'grant'")
+    before = set(await db.fetch(held))
+    await alice.patch("/v1/access-points/1", {"name": "Main door"})
+    assert {row[:2] for row in set(await db.fetch(held)) - before} == {("door", "1")}
+    await alice.patch("/v1/sites/1", {"timezone": "Asia/Kolkata"})
+    assert {row[:2] for row in set(await db.fetch(held)) - before} == {("door", "1"), ("door", "2")}
