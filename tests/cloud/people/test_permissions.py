@@ -454,3 +454,13 @@ async def test_a_door_that_is_renamed_is_news_of_the_door_alone(alice: Client) -
     assert {row[:2] for row in set(await db.fetch(held)) - before} == {("door", "1")}
     await alice.patch("/v1/sites/1", {"timezone": "Asia/Kolkata"})
     assert {row[:2] for row in set(await db.fetch(held)) - before} == {("door", "1"), ("door", "2")}
+
+
+async def test_holidays_go_with_the_last_door_of_their_site(alice: Client) -> None:
+    [controller] = (await alice.get("/v1/controllers"))["items"]
+    site = (await alice.post("/v1/sites", {"name": "Branch"}))["id"]
+    gate = {"siteId": site, "name": "Gate", "controllerId": controller["id"]}
+    door = (await alice.post("/v1/access-points", gate))["id"]
+    await alice.post(f"/v1/sites/{site}/holidays", {"dates": ["2027-01-01"]})
+    await alice.delete(f"/v1/access-points/{door}")
+    assert await alice.rebuilt(controller["id"]) == 0

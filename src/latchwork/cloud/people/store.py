@@ -967,10 +967,6 @@ async def holiday_records(
     return rows
 
 
-async def sites_of(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
-    rows = await conn.fetch(
-        "SELECT DISTINCT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)",
-        scope.organisation,
-        list(doors),
-    )
+async def sites_with_holidays(conn: Connection, scope: Scope) -> list[int]:
+    rows = await conn.fetch("SELECT DISTINCT site_id FROM holidays WHERE organisation_id = $1", scope.organisation)
     return [row["site_id"] for row in rows]
