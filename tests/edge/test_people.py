@@ -381,22 +381,15 @@ async def test_a_few_unknown_cards_now_and_then_slow_nobody(dora: Dora) -> None:
     assert await dora.tap(BOBS_CARD) == "granted"
 
 
-async def test_whoever_goes_on_guessing_waits_twice_as_long_each_time_up_to_a_quarter_of_an_hour(dora: Dora) -> None:
+async def test_whoever_shows_unknown_cards_again_and_again_never_shuts_the_reader_for_longer(dora: Dora) -> None:
     await dora.learn(door(), *BOBS)
-    waits = []
-    for _ in range(7):
+    for _ in range(5):
         while await dora.tap(5) == "unknown_credential":
             pass
-        began = dora.time.elapsed
-        while await dora.tap(BOBS_CARD) == "slowed_down":
-            dora.time.elapsed += 10
-        waits.append(dora.time.elapsed - began)
-    assert waits == [30, 60, 120, 240, 480, 900, 900]
-    dora.time.elapsed += 1000
-    while await dora.tap(5) == "unknown_credential":
-        pass
-    dora.time.elapsed += 30
-    assert await dora.tap(BOBS_CARD) == "granted"
+        dora.time.elapsed += 29
+        assert await dora.tap(BOBS_CARD) == "slowed_down"
+        dora.time.elapsed += 1
+        assert await dora.tap(BOBS_CARD) == "granted"
 
 
 PIN_DOORS = [door(needs_pin=True), door(LAB, needs_pin=True), *BOBS[::2], grant(BOB, LAB), person(BOB, pin="4711")]
