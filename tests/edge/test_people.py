@@ -412,6 +412,21 @@ async def test_five_wrong_pins_slow_the_card_at_every_door_even_for_its_holder(d
     assert await dora.tap(BOBS_CARD, "4711") == "granted", "the right one forgave the others"
 
 
+async def test_wrong_pins_shut_no_door_that_asks_for_none(dora: Dora) -> None:
+    await dora.learn(door(needs_pin=True), door(LAB), *BOBS[::2], grant(BOB, LAB), person(BOB, pin="4711"))
+    for _ in range(6):
+        await dora.tap(BOBS_CARD, "0000")
+    assert await dora.tap(BOBS_CARD, "4711") == "slowed_down"
+    assert await dora.tap(BOBS_CARD, at=LAB) == "granted"
+
+
+async def test_who_has_no_pin_is_told_so_and_slowed_by_nothing(dora: Dora) -> None:
+    await dora.learn(door(needs_pin=True), *BOBS)
+    for _ in range(8):
+        assert await dora.tap(BOBS_CARD, "0000") == "pin_not_set"
+    assert dora.journal.misses() == {}
+
+
 async def test_a_power_cut_makes_nobody_guess_faster(dora: Dora) -> None:
     await dora.learn(*PIN_DOORS)
     for attempt in range(5):

@@ -87,7 +87,7 @@ class House:
         if not worker.may_use_cards:
             found.add("way_off")
         if self.entrances[door].needs_pin and (pin is None or pin != worker.pin):
-            found.add("pin_needed" if pin is None else "pin_wrong")
+            found.add("pin_not_set" if worker.pin is None else "pin_needed" if pin is None else "pin_wrong")
         allowed = worker.doors.get(door)
         return found | (
             {"no_permission"} if allowed is None else self._untimely(allowed, self.entrances[door].site, at)

@@ -405,7 +405,7 @@ class World:
         )
         self.seen[told.value] += 1
         assert told in against or (told is Reason.GRANTED and not against), (attempt, told, against)
-        if told in (Reason.PIN_WRONG, Reason.PIN_NEEDED):
+        if told in (Reason.PIN_WRONG, Reason.PIN_NEEDED, Reason.PIN_NOT_SET):
             assert against == {told}, "a PIN that was tried tells of nothing but itself"
 
     async def _present_at_real_doors(self) -> None:
