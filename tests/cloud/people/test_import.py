@@ -98,6 +98,16 @@ async def test_lines_with_an_id_change_that_user_and_leave_other_columns_alone(a
     assert (await everybody(alice))[0]["name"] == "Robert"
 
 
+async def test_an_empty_cell_leaves_the_field_as_it_is(alice: Client) -> None:
+    bob = (await alice.post("/v1/users", {"name": "Bob", "email": "b@example.org", "accessPoints": [1]}))["id"]
+    await alice.patch(f"/v1/users/{bob}", {"isActive": False})
+    before = await everybody(alice)
+    empty = "," * (len(spreadsheet.COLUMNS) - 1)
+    assert (await take(alice, f"{HEADER}\r\n{bob}{empty}\r\n"))["changed"] == 1
+    assert await everybody(alice) == before
+    assert [p["state"] for p in await alice.get(f"/v1/users/{bob}/permissions")] == ["pending"]
+
+
 async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client) -> None:
     term = (await alice.post("/v1/terms", {"name": "Night"}))["id"]
     chief = (await alice.post("/v1/users", {"name": '=Chief, "the" 1st'}))["id"]

@@ -156,6 +156,8 @@ def judge(lines: Sequence[Line], known: Known) -> tuple[list[Row], list[BadLine]
 
 
 def _judged(cells: Cells, known: Known) -> tuple[Row, list[FieldError]]:
+    if cells.get("id"):
+        cells = {column: cell for column, cell in cells.items() if cell}
     fields, errors = _fields(cells, known)
     id = fields.pop("id", None)
     doors = fields.pop("access_points", None)

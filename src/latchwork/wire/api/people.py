@@ -214,7 +214,8 @@ class PermissionsChanged(msgspec.Struct, frozen=True, rename="camel"):
 class UsersImport(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """People as CSV (RFC 4180) with a line of column names; as exported, or fewer columns.
 
-    A line with an `id` changes that user, one without makes a new one; columns that are not there are left alone.
+    A line with an `id` changes that user, one without makes a new one. In a line with an `id` an empty cell, like a
+    column that is not there, leaves the field as it is.
     """
 
     csv: str
