@@ -123,7 +123,8 @@ async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
-    assert [row["name"] for row in rows] == ['=Chief, "the" 1st', "Ольга"]
+    assert [row["name"] for row in rows] == ["'=Chief, \"the\" 1st", "Ольга"]
+    assert rows[1]["phone"] == "'+4930123"
     assert rows[1]["accessPoints"] == "1;3"
     assert response.text.startswith(HEADER + "\r\n")
     before, last = await everybody(alice), await alice.last_event()
@@ -180,3 +181,12 @@ def test_what_is_written_is_read_again(cells: list[list[str]]) -> None:
     lines, bad = spreadsheet.read(text)
     assert not bad
     assert [[*line.cells.values()] for line in lines] == [[cell.strip() for cell in row] for row in cells]
+
+
+@given(st.sampled_from(["", "'", "''"]), st.sampled_from("=+-@\t\r"), st.text("=+-'1", max_size=5))
+def test_no_cell_that_is_written_is_a_formula(quoted: str, sign: str, text: str) -> None:
+    written = spreadsheet.write([["name", "gender"], [quoted + sign + text, "x"]])
+    [_, [cell, _]] = csv.reader(io.StringIO(written, newline=""))
+    assert cell.startswith("'")
+    [line], _ = spreadsheet.read(written)
+    assert line.cells["name"] == (quoted + sign + text).strip()

@@ -93,7 +93,10 @@ async def _imported_before(work: Work, counts: str) -> UsersImported:
 
 @get("/v1/users/export")
 async def export_users(by: Annotated[Caller, may("users:read", within=True)]) -> Stream:
-    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`."""
+    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`.
+
+    An apostrophe stands before what a spreadsheet program would take for a formula.
+    """
     doors_in = by.scope_of("permissions:read")
     headers = {"content-disposition": 'attachment; filename="people.csv"'}
     return Stream(_exported(by, doors_in), media_type="text/csv; charset=utf-8", headers=headers)

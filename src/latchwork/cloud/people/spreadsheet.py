@@ -1,9 +1,14 @@
-"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons."""
+"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons.
+
+What a spreadsheet program would take for a formula, such as a phone number that begins with +, is written with an
+apostrophe before it, which is taken away when it is read again.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,6 +103,8 @@ _READ: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "isActive": ("is_active", _yes),
     "accessPoints": ("access_points", _numbers),
 }
+_FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
+"""What a spreadsheet program would compute, and what is already marked as text."""
 COLUMNS: Final = ("id", *_READ, "accessExpiresAt")
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -117,13 +124,18 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
                 columns = [cell.strip() for cell in cells]
                 bad += _bad_columns(columns)
             elif len(cells) == len(columns):
-                lines.append(Line(number, dict(zip(columns, map(str.strip, cells), strict=True))))
+                lines.append(Line(number, dict(zip(columns, map(_unmarked, cells), strict=True))))
             elif cells:
                 sentence = f"This line has {len(cells)} cells; there are {len(columns)} columns."
                 bad.append(BadLine(number, "", sentence))
     except csv.Error:
         bad.append(BadLine(start, "", "From here on this is not CSV: look for a quotation mark that is not closed."))
     return lines, bad if columns else [BadLine(1, "", "The first line names the columns.")]
+
+
+def _unmarked(cell: str) -> str:
+    """The text of a cell, without the apostrophe of `_marked`."""
+    return (cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell).strip()
 
 
 def _bad_columns(columns: Sequence[str]) -> Iterator[BadLine]:
@@ -222,10 +234,15 @@ def _unknown(fields: Mapping[str, Any], doors: Collection[int], known: Known) ->
 
 
 def write(rows: Sequence[Sequence[object]]) -> str:
-    """Lines that end as RFC 4180 §2.1 says."""
+    """Lines that end as RFC 4180 §2.1 says; no cell is a formula."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerows([_marked(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _marked(cell: object) -> object:
+    """The cell as text: an apostrophe stands before what would be a formula (CWE-1236)."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def cells(user: User, doors: Sequence[int] | None) -> list[object]:
