@@ -132,6 +132,31 @@ async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client
     assert (await everybody(alice), await alice.last_event()) == (before, last)
 
 
+async def test_what_refers_to_something_gone_is_exported_and_comes_in_again(alice: Client) -> None:
+    await alice.patch("/v1/organisation", {"attendanceModule": True})
+    chief = (await alice.post("/v1/users", {"name": "Chief"}))["id"]
+    somebody = {"name": "Bob", "roles": ["site_admin", "manager"], "adminOfSites": [1], "reportingTo": chief}
+    bob = (await alice.post("/v1/users", somebody))["id"]
+    await alice.patch("/v1/organisation", {"attendanceModule": False})
+    before = await alice.get(f"/v1/users/{bob}")
+    sheet = (await alice.call("GET", "/v1/users/export")).text
+    for dry_run in (True, False):
+        assert (await take(alice, sheet, dryRun=dry_run))["badLines"] == []
+    assert await alice.get(f"/v1/users/{bob}") == before
+    assert (await take(alice, f"id,adminOfSites\r\n{bob},99\r\n", dryRun=True))["badLines"]
+
+
+async def test_a_dry_run_refuses_what_the_import_refuses(alice: Client) -> None:
+    bob = (await alice.post("/v1/users", {"name": "Bob"}))["id"]
+    before, last = await everybody(alice), await alice.last_event()
+    for sheet in (f"id,reportingTo\r\n{bob},{bob}\r\n", f"id,name\r\n{bob},X\r\n0{bob},Y\r\n"):
+        tried = await alice.call("POST", "/v1/users/import", json={"csv": sheet, "dryRun": True})
+        assert tried.status_code == 400 or tried.json()["badLines"]
+        assert (await alice.call("POST", "/v1/users/import", json={"csv": sheet})).status_code == 400
+    assert (await take(alice, f"id,name\r\n{bob},Robert\r\n,New\r\n", dryRun=True))["badLines"] == []
+    assert (await everybody(alice), await alice.last_event()) == (before, last)
+
+
 async def test_a_repeated_import_takes_nobody_in_twice_and_answers_the_same(alice: Client, charlie: Client) -> None:
     kim = (await alice.post("/v1/users", {"name": "Kim"}))["id"]
     sheet = {"csv": f"id,name\r\n,Bob\r\n,Ann\r\n{kim},Kim Lee\r\n"}

@@ -238,15 +238,20 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
 
 
 async def import_users(work: Work, asked: UsersImport) -> UsersImported:
-    """All lines or none; raises Invalid with every bad line, which a dry run answers instead."""
+    """All lines or none; raises Invalid with every bad line, which a dry run answers instead.
+
+    What is wrong with no line alone, a dry run raises as the import does.
+    """
     lines, bad = spreadsheet.read(asked.csv)
     rules.check_number(lines)
     rows, worse = spreadsheet.judge(lines, await _known(work, lines))
     bad = sorted([*bad, *worse], key=lambda one: one.line)
     if bad and not asked.dry_run:
         raise Invalid(errors=[FieldError(f"line {one.line}: {one.column}".rstrip(": "), one.detail) for one in bad])
-    if not asked.dry_run:
+    if not bad:
+        await _try(work, asked.dry_run)
         await _take_in(work, rows)
+        await _undo(work, asked.dry_run)
     changed = sum(row.id is not None for row in rows)
     return UsersImported(len(rows) - changed, changed, bad)
 
@@ -259,7 +264,7 @@ async def _known(work: Work, lines: Sequence[spreadsheet.Line]) -> spreadsheet.K
         doors={door.id for door in doors},
         terms={term.id for term in await store.list_terms(work.conn, work.scope)},
         modules=await store.modules(work.conn, work.scope),
-        users={user.id: user.home_site_id for user in await store.get_users(work.conn, work.scope, users)},
+        users={user.id: user for user in await store.get_users(work.conn, work.scope, users)},
     )
 
 
@@ -420,6 +425,12 @@ async def _try(work: Work, dry_run: bool) -> None:
         await work.conn.execute("SAVEPOINT dry_run")
 
 
+async def _undo(work: Work, dry_run: bool) -> None:
+    if dry_run:
+        await work.conn.execute("ROLLBACK TO dry_run")
+        work.forget()
+
+
 async def _tried(
     work: Work, dry_run: bool, answer: PermissionsChanged, changes: Sequence[GrantChange]
 ) -> PermissionsChanged:
@@ -428,8 +439,7 @@ async def _tried(
         return answer
     users = await store.name_users(work.conn, work.scope, sorted({change.pair[0] for change in changes}))
     doors = await sites.name_doors(work.conn, work.scope, sorted({change.pair[1] for change in changes}))
-    await work.conn.execute("ROLLBACK TO dry_run")
-    work.forget()
+    await _undo(work, dry_run)
     named = [
         PermissionChange(user, users[user][0], door, doors[door][0], change.before, change.after)
         for change in changes

@@ -40,8 +40,8 @@ class Known:
     doors: Collection[int]
     terms: Collection[int]
     modules: Collection[str]
-    users: Mapping[int, int | None]
-    """The home site of each user that the lines name."""
+    users: Mapping[int, User]
+    """Those that the lines name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +156,11 @@ def judge(lines: Sequence[Line], known: Known) -> tuple[list[Row], list[BadLine]
     """What the lines ask for, and everything that is wrong with them."""
     rows: list[Row] = []
     bad: list[BadLine] = []
-    first: dict[str, int] = {}
+    first: dict[int, int] = {}
     for line in lines:
         row, errors = _judged(line.cells, known)
-        id = line.cells.get("id", "")
-        if id and first.setdefault(id, line.number) != line.number:
-            errors.append(FieldError("id", f"This user stands on line {first[id]} already."))
+        if row.id is not None and first.setdefault(row.id, line.number) != line.number:
+            errors.append(FieldError("id", f"This user stands on line {first[row.id]} already."))
         bad += [BadLine(line.number, error.field, error.detail) for error in errors]
         rows.append(row)
     return rows, bad
@@ -172,14 +171,15 @@ def _judged(cells: Cells, known: Known) -> tuple[Row, list[FieldError]]:
         cells = {column: cell for column, cell in cells.items() if cell}
     fields, errors = _fields(cells, known)
     id = fields.pop("id", None)
+    before = None if id is None else known.users.get(id)
+    errors += _unknown(fields, before, known)
     doors = fields.pop("access_points", None)
-    errors += _unknown(fields, doors or (), known)
     if id is None:
         if not fields.pop("is_active", True):
             errors.append(FieldError("isActive", "A new user is active."))
         draft = UserDraft(**{"name": "", **fields}, access_points=doors or [])
         return Row(None, draft, None), [*errors, *rules.user_errors(draft)]
-    if id not in known.users:
+    if before is None:
         errors.append(FieldError("id", f"There is no user with the id {id}."))
     patch = UserPatch(**fields)
     return Row(id, patch, None if doors is None else tuple(doors)), [*errors, *rules.user_errors(patch)]
@@ -207,27 +207,33 @@ def _fields(cells: Cells, known: Known) -> tuple[dict[str, Any], list[FieldError
 
 def _expiry(cell: str, fields: Mapping[str, Any], known: Known) -> int | None:
     """Without a zone it is the home site's, else the first site's."""
-    home = fields.get("home_site_id", known.users.get(fields.get("id") or 0))
+    before = known.users.get(fields.get("id") or 0)
+    home = fields.get("home_site_id", before.home_site_id if before else None)
     first = next(iter(known.timezones.values()), "UTC")
     return rules.expiry(cell, known.timezones.get(home, first)) if cell else None
 
 
-def _unknown(fields: Mapping[str, Any], doors: Collection[int], known: Known) -> list[FieldError]:
-    home, chief = fields.get("home_site_id"), fields.get("reporting_to")
-    asked: list[tuple[str, str, Collection[int], Collection[int]]] = [
-        ("homeSiteId", "site", [] if home is None else [home], known.timezones),
-        ("adminOfSites", "site", fields.get("admin_of_sites", ()), known.timezones),
-        ("terms", "term", fields.get("terms", ()), known.terms),
-        ("reportingTo", "user", [] if chief is None else [chief], known.users),
-        ("accessPoints", "access point", doors, known.doors),
+def _unknown(fields: Mapping[str, Any], before: User | None, known: Known) -> list[FieldError]:
+    """What is newly referred to and not there: what was there once may be gone by now."""
+    asked: list[tuple[str, str, Collection[int]]] = [
+        ("homeSiteId", "site", known.timezones),
+        ("adminOfSites", "site", known.timezones),
+        ("terms", "term", known.terms),
+        ("reportingTo", "user", known.users),
+        ("accessPoints", "access point", known.doors),
     ]
     errors = [
         FieldError(column, f"There is no {kind} with the id {id}.")
-        for column, kind, ids, there in asked
-        for id in ids
+        for column, kind, there in asked
+        for id in sorted(_ids(fields.get(_READ[column][0])) - _ids(getattr(before, _READ[column][0], None)))
         if id not in there
     ]
-    return [*errors, *rules.role_errors(fields.get("roles", ()), known.modules)]
+    new_roles = [role for role in fields.get("roles", ()) if before is None or role not in before.roles]
+    return [*errors, *rules.role_errors(new_roles, known.modules)]
+
+
+def _ids(value: int | Collection[int] | None) -> set[int]:
+    return set() if value is None else {value} if isinstance(value, int) else set(value)
 
 
 # ------------------------------------------------------------------------------------------------- writing
