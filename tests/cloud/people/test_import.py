@@ -157,6 +157,19 @@ async def test_a_dry_run_refuses_what_the_import_refuses(alice: Client) -> None:
     assert (await everybody(alice), await alice.last_event()) == (before, last)
 
 
+async def test_an_answer_is_no_longer_for_more_mistakes(alice: Client) -> None:
+    columns = ",".join(map(str, range(20_000)))
+    nowhere = f"name,adminOfSites\r\nX,{';'.join(map(str, range(2, 20_000)))}\r\n"
+    for sheet in (columns, nowhere, "name,email\r\n" + ",x@\r\n" * 9_000):
+        told = (await take(alice, sheet, dryRun=True))["badLines"]
+        assert len(told) == 1_001
+        assert told[-1]["detail"].startswith("From here on there are ")
+        refused = await alice.call("POST", "/v1/users/import", json={"csv": sheet})
+        assert len(problem(refused)["errors"]) == 1_001
+    never = await alice.call("POST", "/v1/schedules", json={"name": "x", "week": [[[5, 5]] * 9_000] + [[]] * 6})
+    assert len(problem(never)["errors"]) == 1_001
+
+
 async def test_a_repeated_import_takes_nobody_in_twice_and_answers_the_same(alice: Client, charlie: Client) -> None:
     kim = (await alice.post("/v1/users", {"name": "Kim"}))["id"]
     sheet = {"csv": f"id,name\r\n,Bob\r\n,Ann\r\n{kim},Kim Lee\r\n"}

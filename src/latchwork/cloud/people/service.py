@@ -20,6 +20,7 @@ from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
 from latchwork.wire.api.events import EventType
 from latchwork.wire.api.people import (
+    BadLine,
     Card,
     DoorPermissionsPatch,
     Holidays,
@@ -39,7 +40,7 @@ from latchwork.wire.api.people import (
     UsersImport,
     UsersImported,
 )
-from latchwork.wire.api.problems import Conflict, FieldError, Invalid, Outdated
+from latchwork.wire.api.problems import MOST_ERRORS, Conflict, FieldError, Invalid, Outdated
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -253,6 +254,9 @@ async def import_users(work: Work, asked: UsersImport) -> UsersImported:
         await _take_in(work, rows)
         await _undo(work, asked.dry_run)
     changed = sum(row.id is not None for row in rows)
+    if len(bad) > MOST_ERRORS:
+        more = BadLine(bad[MOST_ERRORS].line, "", f"From here on there are {len(bad) - MOST_ERRORS} more errors.")
+        bad = [*bad[:MOST_ERRORS], more]
     return UsersImported(len(rows) - changed, changed, bad)
 
 

@@ -122,7 +122,8 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
             number, start = start, reader.line_num + 1
             if columns is None:
                 columns = [cell.strip() for cell in cells]
-                bad += _bad_columns(columns)
+                if bad := list(_bad_columns(columns)):
+                    return [], bad
             elif len(cells) == len(columns):
                 lines.append(Line(number, dict(zip(columns, map(_unmarked, cells), strict=True))))
             elif cells:
