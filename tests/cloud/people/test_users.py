@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 from typing import Any
 
 import pytest
 
 from cloud.cast import Client, Conn, Script, problem
 from cloud.people.cast import until
+from latchwork.cloud.kernel.work import SYSTEM, Scope, Work
+from latchwork.cloud.people import service, store
+from latchwork.wire.api.people import UserDraft
+from latchwork.wire.api.problems import NotFound
 
 NAMES = ["Zoë", "王小明", "नमस्ते देवी", "محمد", "Ольга", "O'Brien", "Jean-Luc", "Nguyễn Thị Ánh", "🦊", "a\\b:*&|!<->"]
 
@@ -308,3 +314,27 @@ async def test_a_deleted_person_leaves_no_card_and_no_key_behind(alice: Client, 
                               " AND body IS NOT NULL")  # fmt: skip
 
     await until(kept, 0)
+
+
+async def test_somebody_enters_while_their_manager_leaves_and_neither_starts_anew(alice: Client) -> None:
+    chief = (await alice.post("/v1/users", {"name": "Chief"}))["id"]
+    database, locked, began = alice.cloud.state.database, asyncio.Event(), []
+
+    async def leave(work: Work) -> None:
+        began.append("leave")
+        await store.lock_users(work.conn, work.scope, [chief])
+        locked.set()
+        await asyncio.sleep(0.2)
+        await service.remove_users(work, [chief])
+
+    async def enter(work: Work) -> None:
+        began.append("enter")
+        await service.add_user(work, UserDraft("Bob", reporting_to=chief))
+
+    run = partial(database.run, Scope(alice.organisation), SYSTEM, int(time.time()))
+    leaving = asyncio.create_task(run(leave))
+    await locked.wait()
+    with pytest.raises(NotFound):
+        await run(enter)
+    await leaving
+    assert began == ["leave", "enter"]

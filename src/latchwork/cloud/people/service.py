@@ -227,9 +227,7 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
         rules.check_known("site", new.sites, await sites.hold_sites(work.conn, work.scope, new.sites))
     if new.chiefs:
         rules.check_known("user", new.chiefs)
-        if work.scope.reach is not None:
-            chiefs = await store.get_users(work.conn, work.scope, new.chiefs)
-            rules.check_known("user", new.chiefs, {user.id for user in chiefs})
+        rules.check_known("user", new.chiefs, await store.hold_chiefs(work.conn, work.scope, new.chiefs))
     if new.terms:
         rules.check_known("term", new.terms)
         rules.check_known("term", new.terms, await store.hold_terms(work.conn, work.scope, new.terms))

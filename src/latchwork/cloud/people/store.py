@@ -332,6 +332,22 @@ async def remove_users(conn: Connection, scope: Scope, ids: Collection[int]) -> 
     )
 
 
+async def hold_chiefs(conn: Connection, scope: Scope, ids: Collection[int]) -> set[int]:
+    """Those of these users that are within reach; they stay until commit, as people's managers."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM users WHERE organisation_id = $1 AND id = ANY($2)
+            AND ($3::integer[] IS NULL OR home_site_id = ANY($3) OR reporting_to = $4)
+        ORDER BY id FOR KEY SHARE
+        """,
+        scope.organisation,
+        list(ids),
+        scope.sites,
+        scope.chief,
+    )
+    return {row["id"] for row in rows}
+
+
 async def name_users(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """(name, employee code) of those of these users that still exist."""
     rows = await conn.fetch(
