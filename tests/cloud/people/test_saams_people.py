@@ -416,6 +416,12 @@ async def test_a_filter_that_cannot_be_is_refused(vendor: Integrator, filters: d
     await vendor.bad(400, "POST", vendor.users, {"filters": filters})
 
 
+async def test_a_filter_by_what_can_be_no_id_finds_nobody(vendor: Integrator) -> None:
+    await vendor.create()
+    for id in (2**31, 2**64, -1, 0):
+        assert await vendor.ids(terms=[id]) == await vendor.ids(sites=[id]) == []
+
+
 @pytest.mark.parametrize("field", ["createdOn", "accessExpiresAt"])
 @pytest.mark.parametrize("at", [1_767_225_600_000, "1767225600000", 1_767_225_600_000_000])
 async def test_a_filter_in_milliseconds_is_told_so(vendor: Integrator, field: str, at: object) -> None:

@@ -276,8 +276,8 @@ def wanted(filters: UserFilters | list[Any] | None, house: House) -> UserFilter 
         is_active=_is_active(filters.user_type),
         created=created[0] if created else None,
         expiring=_when(filters.access_expires_at, timezones, "accessExpiresAt"),
-        terms=tuple(lenient.ids(filters.terms, "terms")) or None,
-        sites=tuple(lenient.ids(filters.sites, "sites")) or None,
+        terms=lenient.some_ids(filters.terms, "terms"),
+        sites=lenient.some_ids(filters.sites, "sites"),
     )
     return None if found == UserFilter() else found
 
