@@ -441,7 +441,9 @@ async def test_a_controller_that_cannot_enforce_something_never_has_it(alice: Cl
             await alice.until_confirmed(dora.controller)
             assert await states(alice, id) == {1: has, 2: scheduled}
             assert (await alice.get("/v1/access-points/1/mode"))["confirmed"] is ("mode" in kinds)
-            assert (await alice.post("/v1/decisions/explain", question))["decision"]["controllerHasIt"] is (kinds == KINDS)
+            assert (await alice.post("/v1/decisions/explain", question))["decision"]["controllerHasIt"] is (
+                kinds == KINDS
+            )
 
 
 async def test_a_door_that_is_renamed_is_news_of_the_door_alone(alice: Client) -> None:

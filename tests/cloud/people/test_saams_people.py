@@ -405,7 +405,20 @@ async def test_empty_texts_and_nulls_mean_no_filter(vendor: Integrator, nothing:
     assert await vendor.ids(s=nothing, terms=[], sites=[], userType=[]) == [id]
     assert await vendor.ids(terms=[nothing], sites=[nothing], userType=[nothing]) == [id]
     assert await vendor.ids(s=[], createdOn={"startDate": nothing, "endDate": nothing}) == [id]
-    assert len((await vendor.good("POST", vendor.users, {"filters": []}))["users"]) == 1  # an empty object of PHP's
+
+
+async def test_an_empty_list_of_phps_is_an_empty_object(vendor: Integrator) -> None:
+    id = await vendor.create(accessData=[])
+    await vendor.update(id=id, accessData=[])
+    lists = "/organisationManagement/v2/integrator/organisations"
+    history = f"/v2/organisationManagement/integrator/organisations/{vendor.o}/accessHistory"
+    for path in (vendor.users, f"{lists}/{vendor.o}/sites", history, vendor.permissions(id), vendor.door(1)):
+        for body in ([], {"filters": []}, {"pagination": []}, {"filters": [], "pagination": []}):
+            await vendor.good("POST", path, body)
+    for filters in ({"s": []}, {"createdOn": []}, {"accessExpiresAt": []}):
+        assert await vendor.ids(**filters) == [id]
+    for filters in ({"s": []}, {"accessRange": []}):
+        await vendor.good("POST", history, {"filters": filters})
 
 
 @pytest.mark.parametrize(

@@ -43,26 +43,24 @@ class HistoryFilters(msgspec.Struct, frozen=True, rename="camel"):
     access_types: list[str | None] | str | None = None
     start: Text = None
     end: Text = None
-    access_range: Range | list[Any] | str | None = None
+    access_range: Range | str | None = None
     employee_id: Text = None
     name: Text = None
     location: Text = None
-    s: PersonSearch | list[Any] | str | None = None
+    s: PersonSearch | str | None = None
 
 
 class History(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: HistoryFilters | list[Any] | None = None
-    """A list, when PHP sends an empty object."""
+    filters: HistoryFilters | None = None
 
 
 class DoorState(msgspec.Struct, frozen=True, rename="camel"):
     door_state: Literal["access_control", "unlocked", "locked"]
 
 
-def wanted(asked: HistoryFilters | list[Any] | None, house: House) -> Search:
+def wanted(filters: HistoryFilters, house: House) -> Search:
     """The entries that are meant: only doors that opened."""
-    filters = asked if isinstance(asked, HistoryFilters) else HistoryFilters()
     s = filters.s if isinstance(filters.s, PersonSearch) else PersonSearch()
     span = filters.access_range if isinstance(filters.access_range, Range) else Range()
     timezone = house.timezone(None)
