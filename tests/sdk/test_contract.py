@@ -221,7 +221,7 @@ async def _tour_permissions(call: Tour) -> None:
     assert [await call("get_schedule", mornings.id)] == (await call("page_schedules")).items
     patch = PermissionsPatch(add=[GrantDraft(door.id, schedule_id=mornings.id)])
     changed = await call("change_permissions", bob.id, patch, wait="applied", timeout=1)
-    assert changed.permissions == await call("list_permissions", bob.id)
+    assert changed.permissions == (await call("page_permissions", bob.id)).items
     from_the_door = DoorPermissionsPatch(add=[DoorGrantDraft(bob.id, schedule_id=mornings.id)], dry_run=True)
     assert (await call("change_door_permissions", door.id, from_the_door)).changes == []
     assert (await call("page_door_permissions", door.id)).items[0].schedule_id == mornings.id

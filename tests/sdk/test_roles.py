@@ -105,7 +105,7 @@ TABLE: dict[str, Row] = {
     "get_user": Row(_MANAGER, shows=True),
     "change_user": Row(_ADMIN, {"gender": "other"}, shows=True),
     "remove_user": Row(_ADMIN, expected=204),
-    "list_permissions": Row(_ADMIN),
+    "page_permissions": Row(_ADMIN),
     "change_permissions": Row(_ADMIN, {"add": [{"accessPointId": "{door}"}]}),
     "page_door_permissions": Row(_ADMIN),
     "change_door_permissions": Row(_ADMIN, {"add": [{"userId": "{user}"}]}),

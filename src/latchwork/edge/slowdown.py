@@ -1,8 +1,8 @@
 """Guessing takes time: many unknown cards slow their reader, wrong PINs slow their card.
 
 Rules:
-1. Ten unknown cards at a reader within a minute slow it for FIRST_PAUSE seconds, and never for longer: it is everybody's
-   reader, and ten cards are soon shown. This is forgotten by a restart.
+1. Ten unknown cards at a reader within a minute slow it for FIRST_PAUSE seconds, and never for longer: it is the reader
+   of everybody, and ten cards are soon shown. This is forgotten by a restart.
 2. The fifth wrong PIN behind a card slows the card for FIRST_PAUSE, each further one for twice as long, up to
    LONGEST_PAUSE, at every door of the controller that asks for a PIN. The right PIN ends it, or a day without a wrong
    one. This is in the journal's file before the reader answers: cutting the power makes nobody guess faster.

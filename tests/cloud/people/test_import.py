@@ -38,7 +38,7 @@ async def test_people_come_in_with_names_of_any_script_and_quoted_cells(alice: C
         'Müller, Zoë "Z"', ["site_admin", "end_user"], "2026-02-03",
     )  # fmt: skip
     assert zoe["accessExpiresAt"] == 1_935_439_199  # the end of that day in Berlin
-    doors = [p["accessPointId"] for p in await alice.get(f"/v1/users/{zoe['id']}/permissions")]
+    doors = [p["accessPointId"] for p in (await alice.get(f"/v1/users/{zoe['id']}/permissions"))["items"]]
     assert doors == [1, 2, 3]
     assert (wang["name"], wang["roles"], wang["accessExpiresAt"]) == ("王小明", ["end_user"], None)
 
@@ -91,7 +91,7 @@ async def test_lines_with_an_id_change_that_user_and_leave_other_columns_alone(a
     assert (answer["added"], answer["changed"]) == (1, 1)
     robert, _ann = await everybody(alice)
     assert (robert["name"], robert["email"], robert["isActive"]) == ("Robert", "bob@example.org", False)
-    doors = await alice.get(f"/v1/users/{bob}/permissions")
+    doors = (await alice.get(f"/v1/users/{bob}/permissions"))["items"]
     assert [p["accessPointId"] for p in doors if p["state"] != "removing"] == [2, 3]
     for bad in (f"id,name\r\n{theirs},Mine\r\n", f"id,name\r\n{bob},Once\r\n{bob},Twice\r\n"):
         assert (await alice.call("POST", "/v1/users/import", json={"csv": bad})).status_code == 400
@@ -105,7 +105,7 @@ async def test_an_empty_cell_leaves_the_field_as_it_is(alice: Client) -> None:
     empty = "," * (len(spreadsheet.COLUMNS) - 1)
     assert (await take(alice, f"{HEADER}\r\n{bob}{empty}\r\n"))["changed"] == 1
     assert await everybody(alice) == before
-    assert [p["state"] for p in await alice.get(f"/v1/users/{bob}/permissions")] == ["pending"]
+    assert [p["state"] for p in (await alice.get(f"/v1/users/{bob}/permissions"))["items"]] == ["pending"]
 
 
 async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client) -> None:

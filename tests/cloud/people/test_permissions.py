@@ -27,7 +27,7 @@ async def give(alice: Client, user: int, *doors: int, **limits: Any) -> None:
 
 
 async def states(alice: Client, user: int) -> dict[int, str]:
-    return {p["accessPointId"]: p["state"] for p in await alice.get(f"/v1/users/{user}/permissions")}
+    return {p["accessPointId"]: p["state"] for p in (await alice.get(f"/v1/users/{user}/permissions"))["items"]}
 
 
 async def refused(alice: Client, status: int, path: str, body: object) -> str:
@@ -46,10 +46,10 @@ async def test_a_permission_is_given_with_limits_and_changed(alice: Client) -> N
     id, now = await user(alice), int(time.time())
     schedule = (await alice.post("/v1/schedules", ALWAYS))["id"]
     await give(alice, id, 1, startsAt=now, endsAt=now + 60, scheduleId=schedule)
-    [held] = await alice.get(f"/v1/users/{id}/permissions")
+    [held] = (await alice.get(f"/v1/users/{id}/permissions"))["items"]
     assert (held["startsAt"], held["endsAt"], held["scheduleId"]) == (now, now + 60, schedule)
     await give(alice, id, 1)
-    [held] = await alice.get(f"/v1/users/{id}/permissions")
+    [held] = (await alice.get(f"/v1/users/{id}/permissions"))["items"]
     assert (held["startsAt"], held["endsAt"], held["scheduleId"]) == (None, None, None)
     last = await alice.last_event()
     await give(alice, id, 1)
@@ -146,7 +146,8 @@ async def test_a_door_is_given_to_many_and_taken_from_many(alice: Client, charli
     pages = await alice.get(path, params={"limit": 3})
     assert [p["userId"] for p in pages["items"]] == ids[:3]
     changed = await alice.patch(path, {"add": [{"userId": ids[0]}], "remove": ids[3:], "withdraw": ids[1:2]})
-    assert [(p["userId"], p["scheduleId"]) for p in changed["permissions"]] == [(ids[0], None)]
+    told = {p["userId"]: p["state"] for p in changed["permissions"]}
+    assert told == {ids[0]: "pending", **dict.fromkeys([ids[1], *ids[3:]], "removing")}
     theirs = await user(charlie)
     for status, body in (
         (404, {"add": [{"userId": ids[4]}, {"userId": 99_999}]}),
@@ -466,3 +467,28 @@ async def test_holidays_go_with_the_last_door_of_their_site(alice: Client) -> No
     await alice.post(f"/v1/sites/{site}/holidays", {"dates": ["2027-01-01"]})
     await alice.delete(f"/v1/access-points/{door}")
     assert await alice.rebuilt(controller["id"]) == 0
+
+
+async def test_what_is_taken_away_is_shown_from_both_sides_until_the_door_knows(alice: Client, dora: Script) -> None:
+    bob, ann = await user(alice), await user(alice, "Ann")
+    for id in (bob, ann):
+        await give(alice, id, 1, 2)
+    at = "/v1/access-points/1/permissions"
+    async with dora.linked() as line:
+        await line.take_state()
+        await alice.until_confirmed(dora.controller)
+        gone = {"accessPointId": 1, "startsAt": None, "endsAt": None, "scheduleId": None, "state": "removing"}
+        said = (await alice.patch(f"/v1/users/{bob}/permissions", {"remove": [1]}))["permissions"]
+        assert [{**p, "userId": bob} for p in said] == [said[0] | gone]
+        assert (await alice.patch(at, {"remove": [ann]}))["permissions"] == [said[0] | {"userId": ann}]
+        shown = (await alice.get(at))["items"]
+        assert [(p["userId"], p["state"]) for p in shown] == [(bob, "removing"), (ann, "removing")]
+        first = await alice.get(f"/v1/users/{bob}/permissions", params={"limit": 1})
+        rest = await alice.get(f"/v1/users/{bob}/permissions", params={"limit": 1, "cursor": first["nextCursor"]})
+        assert [(p["accessPointId"], p["state"]) for p in first["items"] + rest["items"]] == [
+            (1, "removing"), (2, "assigned"),
+        ]  # fmt: skip
+        for _ in range(2):
+            await line.take_state()
+        await alice.until_confirmed(dora.controller)
+        assert (await alice.get(at))["items"] == []

@@ -515,7 +515,7 @@ async def test_a_later_change_of_a_schedule_leaves_a_permission_assigned(
         assert await vendor.standing(id) == expected
         await vendor.change(id, [1])  # it is there: nothing is changed, least of all its schedule
         assert await vendor.standing(id) == expected
-    [kept] = await alice.get(f"/v1/users/{id}/permissions")
+    [kept] = (await alice.get(f"/v1/users/{id}/permissions"))["items"]
     assert kept["scheduleId"] == schedule
 
 

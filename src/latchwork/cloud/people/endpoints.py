@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Annotated
 
 from litestar import Response
@@ -13,6 +13,7 @@ from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
 from latchwork.cloud.kernel.work import Scope, Work
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
+from latchwork.cloud.people.model import Pair
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
     Card,
@@ -134,12 +135,20 @@ async def remove_user(user_id: int, by: Annotated[Caller, may("users:write", wit
 
 
 @get("/v1/users/{user_id:int}/permissions")
-async def list_permissions(
-    user_id: int, by: Annotated[Caller, may("permissions:read", within=True)]
-) -> list[Permission]:
+async def page_permissions(
+    user_id: int,
+    by: Annotated[Caller, may("permissions:read", within=True)],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Permission]:
     """Lists a user's permissions, and where each has arrived: assigned, pending, or being removed."""
     await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
-    return await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
+    return await paged_by(
+        limit,
+        cursor,
+        lambda after, n: by.read(lambda c, s: store.permissions_of(c, s, user_id, after, n)),
+        lambda permission: permission.access_point_id,
+    )
 
 
 @patch("/v1/users/{user_id:int}/permissions")
@@ -155,13 +164,9 @@ async def change_permissions(
     With `wait=applied` the answer comes when every online door has confirmed, and names those that have not.
     """
     waits = _waits(wait)
-    changed = await by.change(lambda work: service.change_permissions(work, user_id, draft))
-    if not waits or draft.dry_run:
-        return changed
+    tried = await by.change(lambda work: service.change_permissions(work, user_id, draft))
     doors = {*(grant.access_point_id for grant in draft.add), *draft.remove, *draft.withdraw}
-    online, offline = await arrival.wait(by, [(user_id, door) for door in doors], timeout)
-    permissions = await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
-    return PermissionsChanged(permissions, online, offline)
+    return tried or await _changed(by, [(user_id, door) for door in doors], timeout if waits else None)
 
 
 @get("/v1/access-points/{access_point_id:int}/permissions")
@@ -171,7 +176,7 @@ async def page_door_permissions(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Permission]:
-    """Lists who may open a door."""
+    """Lists who may open a door, and where each permission has arrived: assigned, pending, or being removed."""
     await by.read(lambda conn, scope: service.check_door(conn, scope, access_point_id))
     return await paged_by(
         limit,
@@ -191,12 +196,14 @@ async def change_door_permissions(
 ) -> PermissionsChanged:
     """Gives, changes and withdraws permissions of many users at one door: all or nothing."""
     waits = _waits(wait)
-    changed = await by.change(lambda work: service.change_door_permissions(work, access_point_id, draft))
-    if not waits or draft.dry_run:
-        return changed
+    tried = await by.change(lambda work: service.change_door_permissions(work, access_point_id, draft))
     users = {*(grant.user_id for grant in draft.add), *draft.remove, *draft.withdraw}
-    pairs = [(user, access_point_id) for user in users]
-    online, offline = await arrival.wait(by, pairs, timeout)
+    return tried or await _changed(by, [(user, access_point_id) for user in users], timeout if waits else None)
+
+
+async def _changed(by: Caller, pairs: Collection[Pair], timeout: float | None) -> PermissionsChanged:
+    """What has become of these (user, door) pairs, as committed; `timeout`: seconds to wait for the doors."""
+    online, offline = ([], []) if timeout is None else await arrival.wait(by, pairs, timeout)
     permissions = await by.read(lambda conn, scope: store.permissions_of_pairs(conn, scope, pairs))
     return PermissionsChanged(permissions, online, offline)
 
@@ -335,7 +342,7 @@ endpoints = [
     get_user,
     change_user,
     remove_user,
-    list_permissions,
+    page_permissions,
     change_permissions,
     page_door_permissions,
     change_door_permissions,

@@ -324,25 +324,23 @@ async def remove_term(work: Work, id: int) -> None:
 # ------------------------------------------------------------------------------------------------- permissions
 
 
-async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged:
-    """The user's permissions after the change; with `dry_run` it is undone, and nothing has happened."""
+async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged | None:
+    """With `dry_run` what would have happened, and nothing has; else None."""
     add, remove, withdraw = rules.wishes(user, patch)
     names = await _hold(work, [user], [door for _, door in (*add, *remove, *withdraw)])
     await _try(work, patch.dry_run)
     changes = await _give_and_take(work, names, add, remove, withdraw)
-    permissions = await store.permissions_of(work.conn, work.scope, user)
-    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
+    return await _tried(work, {*add, *remove, *withdraw}, changes) if patch.dry_run else None
 
 
-async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsPatch) -> PermissionsChanged:
-    """The same from the door's side; the answer has the permissions of the users in the call."""
+async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsPatch) -> PermissionsChanged | None:
+    """The same from the door's side."""
     add, remove, withdraw = rules.door_wishes(door, patch)
     pairs = {*add, *remove, *withdraw}
     names = await _hold(work, {user for user, _ in pairs}, [door], at=door)
     await _try(work, patch.dry_run)
     changes = await _give_and_take(work, names, add, remove, withdraw)
-    permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
-    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
+    return await _tried(work, pairs, changes) if patch.dry_run else None
 
 
 async def open_and_close(
@@ -433,21 +431,18 @@ async def _undo(work: Work, dry_run: bool) -> None:
         work.forget()
 
 
-async def _tried(
-    work: Work, dry_run: bool, answer: PermissionsChanged, changes: Sequence[GrantChange]
-) -> PermissionsChanged:
+async def _tried(work: Work, pairs: Collection[Pair], changes: Sequence[GrantChange]) -> PermissionsChanged:
     """After a dry run nothing has happened, and the answer says what would have."""
-    if not dry_run:
-        return answer
+    permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
     users = await store.name_users(work.conn, work.scope, sorted({change.pair[0] for change in changes}))
     doors = await sites.name_doors(work.conn, work.scope, sorted({change.pair[1] for change in changes}))
-    await _undo(work, dry_run)
+    await _undo(work, True)
     named = [
         PermissionChange(user, users[user][0], door, doors[door][0], change.before, change.after)
         for change in changes
         for user, door in [change.pair]
     ]
-    return msgspec.structs.replace(answer, changes=named)
+    return PermissionsChanged(permissions, changes=named)
 
 
 # ------------------------------------------------------------------------------------------------- cards

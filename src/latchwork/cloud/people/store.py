@@ -522,41 +522,52 @@ _PERMISSION = """
 """
 
 _REMOVING = """
-    SELECT $2::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at, NULL::bigint AS ends_at,
-        NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
+    SELECT split_part(d.key, '.', 1)::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at,
+        NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
     FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
     JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
     WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
-        AND split_part(d.key, '.', 1) = $2::bigint::text AND (d.revision > l.confirmed_revision OR l.frozen)
-        AND ($3::integer[] IS NULL OR a.site_id = ANY($3))
-        AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
-                        AND g.access_point_id = a.id)
-    GROUP BY a.id
+        AND (d.revision > l.confirmed_revision OR l.frozen)
+        AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.access_point_id = a.id
+                        AND g.user_id = split_part(d.key, '.', 1)::bigint)
 """
 
 
-async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Permission]:
+async def permissions_of(
+    conn: Connection, scope: Scope, user: int, after: int = 0, limit: int | None = None
+) -> list[Permission]:
     """A user's doors within reach, by ascending door; also what is taken away and not yet confirmed."""
     rows = await conn.fetch(
-        _PERMISSION
-        + """
-        WHERE g.organisation_id = $1 AND g.user_id = $2 AND ($3::integer[] IS NULL OR a.site_id = ANY($3)) UNION ALL
-        """
-        + _REMOVING
-        + "ORDER BY 2",
+        f"""
+        ({_PERMISSION}
+            WHERE g.organisation_id = $1 AND g.user_id = $2 AND ($3::integer[] IS NULL OR a.site_id = ANY($3))
+                AND g.access_point_id > $4 ORDER BY 2 LIMIT $5)
+        UNION ALL
+        ({_REMOVING} AND split_part(d.key, '.', 1) = $2::bigint::text
+                AND ($3::integer[] IS NULL OR a.site_id = ANY($3)) AND a.id > $4 GROUP BY 1, 2)
+        ORDER BY 2 LIMIT $5
+        """,
         scope.organisation,
         user,
         scope.sites,
+        after,
+        limit,
     )
     return [Permission(*row) for row in rows]
 
 
 async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, limit: int) -> list[Permission]:
-    """Who may open a door, by ascending user."""
+    """Who may open a door, by ascending user; also from whom it is taken away and the door has not confirmed it."""
     rows = await conn.fetch(
-        _PERMISSION
-        + " WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4",
+        f"""
+        ({_PERMISSION}
+            WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4)
+        UNION ALL
+        ({_REMOVING} AND split_part(d.key, '.', 2) = $2::integer::text
+                AND split_part(d.key, '.', 1)::bigint > $3 GROUP BY 1, 2)
+        ORDER BY 1 LIMIT $4
+        """,
         scope.organisation,
         door,
         after,
@@ -584,16 +595,20 @@ async def slice_permissions_at(
 
 
 async def permissions_of_pairs(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> list[Permission]:
-    """Those of these (user, door) pairs that are granted, ascending."""
+    """Those of these (user, door) pairs that are granted, or taken away and not yet confirmed, ascending."""
     rows = await conn.fetch(
-        _PERMISSION
-        + """
-        JOIN unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
-            ON g.user_id = p.user_id AND g.access_point_id = p.door
-        WHERE g.organisation_id = $1 ORDER BY g.user_id, g.access_point_id
+        f"""
+        {_PERMISSION}
+            JOIN unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
+                ON g.user_id = p.user_id AND g.access_point_id = p.door
+            WHERE g.organisation_id = $1
+        UNION ALL
+        {_REMOVING} AND d.key = ANY($4) GROUP BY 1, 2
+        ORDER BY 1, 2
         """,
         scope.organisation,
         *_columns(pairs),
+        [f"{user}.{door}" for user, door in pairs],
     )
     return [Permission(*row) for row in rows]
 

@@ -203,7 +203,7 @@ class PermissionChange(msgspec.Struct, frozen=True, rename="camel"):
 
 class PermissionsChanged(msgspec.Struct, frozen=True, rename="camel"):
     permissions: list[Permission]
-    """The user's permissions after the change; at a door: those of the users in the call."""
+    """What has become of the permissions in the call."""
     unconfirmed_controllers: list[int] = []
     """With `wait=applied`: the online controllers that had not confirmed in time."""
     offline_controllers: list[int] = []
