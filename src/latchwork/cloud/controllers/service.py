@@ -83,7 +83,7 @@ async def accept_snapshot(work: Work, hints: Hints, id: int) -> Controller:
 
 
 async def _run_doors(work: Work, controller: int, doors: Sequence[int]) -> None:
-    """The events are locked, which every change of a door ends with: what the controller has now, it keeps meanwhile."""
+    """The events are locked, which every change of a door ends with: what the controller has now, it keeps."""
     had = await sites.doors_of_controller(work.conn, work.scope, controller)
     await sites.lock_doors(work.conn, work.scope, sorted({*had, *doors}))
     await sites.assign_doors(work.conn, work.scope, controller, doors, work.now)

@@ -14,6 +14,7 @@ from latchwork.policy.reasons import Reason
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.passages import Passage, PassageUser, PassageVisitor
 from latchwork.wire.api.problems import NotFound
+from latchwork.wire.cards import last_digits
 
 # ------------------------------------------------------------------------------------------------- history
 
@@ -170,13 +171,13 @@ def _visitor(row: asyncpg.Record) -> PassageVisitor | None:
 
 
 async def card_digits(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
-    """The last four digits of those of these cards that still exist."""
+    """The last digits of those of these cards that still exist."""
     rows = await conn.fetch(
-        "SELECT id, right(number::text, 4) AS digits FROM cards WHERE organisation_id = $1 AND id = ANY($2)",
+        "SELECT id, number FROM cards WHERE organisation_id = $1 AND id = ANY($2)",
         scope.organisation,
         list(ids),
     )
-    return {row["id"]: row["digits"] for row in rows}
+    return {row["id"]: last_digits(row["number"]) for row in rows}
 
 
 # ------------------------------------------------------------------------------------------------- modes

@@ -24,6 +24,7 @@ from latchwork.wire.api.people import (
     User,
 )
 from latchwork.wire.api.problems import NotFound
+from latchwork.wire.cards import last_digits
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -775,7 +776,7 @@ def _card(row: asyncpg.Record, whole: bool) -> Card:
     return Card(
         id=row["id"],
         user_id=row["user_id"],
-        last_digits=str(row["number"])[-4:],
+        last_digits=last_digits(row["number"]),
         number=row["number"] if whole else None,
         created_at=row["created_at"],
     )

@@ -244,6 +244,7 @@ class Card(msgspec.Struct, frozen=True, rename="camel"):
     id: int
     user_id: int
     last_digits: str
+    """Four, or fewer: never more than half of the number."""
     number: int | None
     created_at: int
 
