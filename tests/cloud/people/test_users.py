@@ -179,9 +179,12 @@ async def test_two_clients_who_change_a_user_at_once_lose_nothing(alice: Client)
     assert (found["gender"], found["employeeCode"], found["joiningDate"], found["name"]) == (
         "x", "7", "2026-01-01", "Robert",
     )  # fmt: skip
-    for tag in ("*", f'"{found["version"]}"'):
+    known = found["version"]
+    for tag in ("*", f'"{known}"', f'"0", "{known}"', f'W/"1","{known}"'):
         assert (await alice.call("PATCH", path, json={}, headers={"if-match": tag})).status_code == 200
     assert (await alice.call("PATCH", path, json={}, headers={"if-match": "W/x"})).status_code == 400
+    for tag in (f'W/"{known}"', '"x"', f'"0", "{known + 1}"'):
+        assert (await alice.call("PATCH", path, json={}, headers={"if-match": tag})).status_code == 412
 
 
 async def test_a_site_that_is_still_needed_is_not_deleted_and_it_says_why(alice: Client) -> None:
@@ -273,7 +276,7 @@ async def test_a_card_belongs_to_one_person_at_a_time(alice: Client, charlie: Cl
     await alice.post(f"/v1/users/{ann}/cards", {"number": 4_000_124})
     assert (await alice.post(f"/v1/users/{ann}/cards", {"number": 4_000_123}))["id"] == card["id"]
     assert await refused(alice, 409, "POST", f"/v1/users/{bob}/cards", {"number": 4_000_123}) == "conflict"
-    assert [c["lastDigits"] for c in await alice.get(f"/v1/users/{ann}/cards")] == ["0123", "0124"]
+    assert [c["lastDigits"] for c in await alice.get(f"/v1/users/{ann}/cards")] == ["123", "124"]
     assert (await alice.get(f"/v1/users/{ann}"))["cards"] == 2
     await charlie.post(f"/v1/users/{await user(charlie)}/cards", {"number": 4_000_123})
     for other in (f"/v1/users/{bob}/cards/{card['id']}", f"/v1/users/{ann}/cards/999"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection
 from typing import Annotated
 
@@ -40,6 +41,8 @@ from latchwork.wire.api.problems import Invalid
 IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
 Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
 Wait = Annotated[str | None, QueryParameter(description="`applied`: answer when every online door has confirmed.")]
+_ETAG = re.compile(r'(W/)?"[^"]*"')
+_OURS = re.compile(r'"[0-9]{1,9}"')
 AT_ONCE = 500
 """People of an export that are read together."""
 Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to wait at most.")]
@@ -124,8 +127,8 @@ async def change_user(
     user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write", within=True)], if_match: IfMatch = None
 ) -> Response[User]:
     """Changes, deactivates or activates a user; with If-Match only the version that you know (412 otherwise)."""
-    version = _version(if_match)
-    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, version)))
+    versions = _versions(if_match)
+    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, versions)))
 
 
 @delete("/v1/users/{user_id:int}")
@@ -324,14 +327,17 @@ def _waits(wait: str | None) -> bool:
     return wait is not None
 
 
-def _version(if_match: str | None) -> int | None:
-    """The version in an If-Match header (RFC 9110 §13.1.1); raises Invalid for what is no ETag of ours."""
-    if if_match is None or if_match == "*":
+def _versions(if_match: str | None) -> set[int] | None:
+    """The versions in an If-Match header (RFC 9110 §13.1.1), None: any; raises Invalid for what holds no ETag.
+
+    A weak ETag, or one that is not ours, matches no version.
+    """
+    if if_match is None or if_match.strip() == "*":
         return None
-    text = if_match.strip('"')
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    tags = [tag.strip() for tag in if_match.split(",")]
+    if not all(map(_ETAG.fullmatch, tags)):
         raise Invalid("If-Match takes the ETag of a user.")
-    return int(text)
+    return {int(tag.strip('"')) for tag in tags if _OURS.fullmatch(tag)}
 
 
 endpoints = [

@@ -73,12 +73,14 @@ async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
     return [user for user, _ in added]
 
 
-async def change_user(work: Work, id: int, patch: UserPatch, version: int | None = None) -> User:
-    """Raises Outdated when somebody else changed the user since the version the caller knows."""
-    return (await change_users(work, [(id, patch)], version))[0]
+async def change_user(work: Work, id: int, patch: UserPatch, versions: Collection[int] | None = None) -> User:
+    """Raises Outdated when the user's version is none of those the caller knows (None: any)."""
+    return (await change_users(work, [(id, patch)], versions))[0]
 
 
-async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], version: int | None = None) -> list[User]:
+async def change_users(
+    work: Work, patches: Sequence[tuple[int, UserPatch]], versions: Collection[int] | None = None
+) -> list[User]:
     """All or nothing."""
     ids = [id for id, _ in patches]
     rules.check_number(ids)
@@ -86,7 +88,7 @@ async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], ver
     rules.check_known("user", ids)
     rules.raise_any([e for n, (_, patch) in enumerate(patches) for e in rules.user_errors(patch, _where(n, patches))])
     before = {user.id: user for user in await store.lock_users(work.conn, work.scope, ids)}
-    if version is not None and any(user.version != version for user in before.values()):
+    if versions is not None and any(user.version not in versions for user in before.values()):
         raise Outdated
     after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
     _check_reach(work, [(before[id], after[id]) for id in ids])
