@@ -25,7 +25,7 @@ from latchwork.edge.config import Config
 from latchwork.edge.enrol import enrol
 from latchwork.edge.runner import Edge, running
 from latchwork.sim.doors import VirtualWiring
-from latchwork.wire import facts, link, p256
+from latchwork.wire import facts, link, p256, state
 from latchwork.wire.api.enrolment import proof_bytes
 from latchwork.wire.link import Applied, Challenge, Changes, Committed, Facts, Hello, Welcome
 
@@ -321,7 +321,7 @@ class Line:
             instance=s.instance,
             version="0.1",
             tzdata="2025.2",
-            kinds=("door", "key", "revocation"),
+            kinds=state.KINDS,
         )
         plain = msgspec.structs.replace(plain, **changes)
         signature = p256.sign(signed_by or s.key, link.signed_bytes(self.challenge, plain))

@@ -333,7 +333,7 @@ async def test_a_card_that_somebody_else_has_stays_theirs(alice: Client, charlie
         answer = problem(await alice.call("POST", f"/v1/users/{eve}/cards", json={"number": 4711}))
         assert (answer["status"], answer["detail"]) == (409, "This card belongs to somebody else.")
     charlies = (await charlie.post("/v1/users", {"name": "Charlie"}))["id"]
-    assert (await charlie.post(f"/v1/users/{charlies}/cards", {"number": 4711}))["lastDigits"] == "4711"
+    assert (await charlie.post(f"/v1/users/{charlies}/cards", {"number": 4711}))["lastDigits"] == "11"
 
 
 async def test_a_schedule_in_use_stays(alice: Client, db: Conn) -> None:
@@ -369,7 +369,7 @@ async def test_of_two_who_change_the_same_version_one_is_told(alice: Client) -> 
         assert problem(other)["code"] == "outdated"
 
 
-@pytest.mark.parametrize("etag", ["", "x", '"x"', '"-1"', "W/x", '"1", "2"', "9" * 30, "\u00e9"])
+@pytest.mark.parametrize("etag", ["", "x", '"x"', '"-1"', "W/x", '"8", "9"', "9" * 30, "\u00e9"])
 async def test_an_if_match_that_is_no_etag_of_ours_changes_nothing(alice: Client, db: Conn, etag: str) -> None:
     user = f"/v1/users/{(await bob_at_work(alice))['user']}"
     async with nothing_changes(db):

@@ -76,6 +76,9 @@ CHANGES: dict[str, Callable[[Town, Seal], Change]] = {
     "take C1's doors away": lambda town, _: (
         lambda work: controllers.change(work, town.controllers[0], ControllerPatch(access_points=[3]))
     ),
+    "give C1 two other doors": lambda town, _: (
+        lambda work: controllers.change(work, town.controllers[0], ControllerPatch(access_points=[1, 2]))
+    ),
     "one opening a code": lambda town, _: (
         lambda work: accounts.change_organisation(work, OrganisationPatch(single_use=True))
     ),

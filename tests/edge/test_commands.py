@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.edge.cast import (
     BOB,
@@ -109,6 +110,15 @@ async def test_a_command_that_waited_too_long_opens_nothing(dora: Dora) -> None:
     assert await dora.controller.obey(unlock(5), arrived) == "command_late"
     assert not dora.wiring(FRONT).strike_is_on
     assert await facts(dora) == []
+
+
+async def test_a_command_that_was_held_back_on_its_way_opens_nothing(dora: Dora) -> None:
+    await dora.learn(door(), *BOBS)
+    for until in (NOW, NOW - 30, math.nan, -math.inf):
+        assert await obeyed(dora, msgspec.structs.replace(unlock(), until=until)) == "command_late"
+        assert await obeyed(dora, msgspec.structs.replace(enrol(), until=until)) == "command_late"
+    assert not dora.wiring(FRONT).strike_is_on
+    assert await obeyed(dora, msgspec.structs.replace(unlock(), until=NOW + 0.1)) == "granted"
 
 
 async def test_a_command_whose_time_is_over_when_the_journal_has_it_opens_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from pathlib import Path
 from typing import Literal
 
@@ -213,3 +214,21 @@ def test_the_door_is_in_lockdown_exactly_when_the_decision_says_so(until: float 
         )
         refused = decide(known, asked).reason is Reason.LOCKDOWN
         assert (effective(known.mode, Reading(NOW, NOW, trusted)) is Mode.LOCKED) is refused
+
+
+async def test_a_lockdown_holds_though_the_disk_is_full_right_after_it_was_taken_over(
+    dora: Dora, tmp_path: Path
+) -> None:
+    staff = [person(user) for user in range(1_000, 6_000)]
+    await dora.learn(door(), person(BOB), card(BOBS_KEY, BOBS_CARD, BOB), grant(BOB), *staff)
+    assert await dora.tap(BOBS_CARD) == "granted"
+    full = (tmp_path / "state.db").stat().st_size
+    news = [mode(FRONT, "locked"), *gone(staff[0]), *(person(user) for user in range(6_000, 7_000))]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full, limits[1]))
+    try:
+        assert await dora.store.apply(delta(*news)) == dora.store.held
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert dora.controller.doors[FRONT].mode is Mode.LOCKED
+    assert await dora.tap(BOBS_CARD) == "lockdown"

@@ -319,8 +319,8 @@ def test_a_door_that_asks_for_a_pin_wants_the_holders(pin: str | None, expected:
 
 def test_who_has_no_pin_does_not_get_through_a_door_that_asks_for_one() -> None:
     without = door(person(pin_salt=b"", pin_hash=b""), needs_pin=True)
-    assert reason(without, shown()) is Reason.PIN_NEEDED
-    assert reason(without, shown(CardRead(1234, "0000"))) is Reason.PIN_WRONG
+    assert reason(without, shown()) is Reason.PIN_NOT_SET
+    assert reason(without, shown(CardRead(1234, "0000"))) is Reason.PIN_NOT_SET
 
 
 def test_only_a_card_needs_a_pin() -> None:

@@ -247,7 +247,7 @@ async def _tour_people(call: Tour) -> None:
     assert "end_user" in [role.name for role in await call("list_roles")]
     card = await call("add_card", bob.id, CardDraft(4711))
     assert (await call("get_card", bob.id, card.id)).number == 4711
-    assert [each.last_digits for each in await call("list_cards", bob.id)] == ["4711"]
+    assert [each.last_digits for each in await call("list_cards", bob.id)] == ["11"]
     assert (await call("get_user", bob.id)).cards == 1
     await call("remove_card", bob.id, card.id)
     everybody = await call("export_users")
@@ -266,7 +266,7 @@ async def _tour_permissions(call: Tour) -> None:
     assert [await call("get_schedule", mornings.id)] == (await call("page_schedules")).items
     patch = PermissionsPatch(add=[GrantDraft(door.id, schedule_id=mornings.id)])
     changed = await call("change_permissions", bob.id, patch, wait="applied", timeout=1)
-    assert changed.permissions == await call("list_permissions", bob.id)
+    assert changed.permissions == (await call("page_permissions", bob.id)).items
     from_the_door = DoorPermissionsPatch(add=[DoorGrantDraft(bob.id, schedule_id=mornings.id)], dry_run=True)
     assert (await call("change_door_permissions", door.id, from_the_door)).changes == []
     assert (await call("page_door_permissions", door.id)).items[0].schedule_id == mornings.id

@@ -113,7 +113,7 @@ TABLE: dict[str, Row] = {
     "invite_user": Row(_ADMIN, expected=400),
     "remove_user_account": Row(_ADMIN, expected=404),
     "remove_user": Row(_ADMIN, expected=204),
-    "list_permissions": Row(_ADMIN),
+    "page_permissions": Row(_ADMIN),
     "change_permissions": Row(_ADMIN, {"add": [{"accessPointId": "{door}"}]}),
     "page_door_permissions": Row(_ADMIN),
     "change_door_permissions": Row(_ADMIN, {"add": [{"userId": "{user}"}]}),

@@ -166,7 +166,7 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
     "get_user_account": [Takes()],
     "invite_user": [Takes()],
     "remove_user_account": [Takes()],
-    "list_permissions": [Takes()],
+    "page_permissions": [Takes()],
     "change_permissions": [
         Takes({"add": [{"accessPointId": "{own_door}"}]}),
         Takes({"add": [{"accessPointId": "{own_door}"}, {"accessPointId": "{door}"}]}, _OWN_USER),
@@ -378,7 +378,7 @@ async def everything_of(cloud: Client) -> list[Any]:
     visits = (cloud.page_visitors, cloud.page_meetings)
     people = (cloud.page_users, cloud.page_schedules, cloud.page_passages)
     rows = [[each async for each in listing()] for listing in (*listings, *visits, *people)]  # type: ignore[operator]
-    held = [(await cloud.list_permissions(user.id), await cloud.list_cards(user.id)) for user in rows[-3]]
+    held = [([p async for p in cloud.page_permissions(user.id)], await cloud.list_cards(user.id)) for user in rows[-3]]
     doors = [(await cloud.get_mode(door.id), await cloud.get_holidays(door.site_id)) for door in rows[1]]
     return [
         *rows,

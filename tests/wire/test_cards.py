@@ -17,6 +17,7 @@ from latchwork.wire.cards import (
     WIEGAND_37_FACILITY,
     Format,
     Parity,
+    last_digits,
     read,
 )
 
@@ -132,3 +133,11 @@ def test_a_card_with_one_wrong_bit_is_unknown(card: tuple[Format, int], data: st
 def test_whatever_a_reader_sends_is_a_number_or_unknown(bits: int, length: int, facility: int | None) -> None:
     identity = read(bits, length, facility=facility)
     assert identity is None or 0 <= identity < 2**63
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(7, ""), (12, "2"), (1234, "34"), (1_000_123, "123"), (12_345_678, "5678"), (2**63 - 1, "5807")],
+)
+def test_at_most_half_of_a_number_is_shown(number: int, shown: str) -> None:
+    assert last_digits(number) == shown

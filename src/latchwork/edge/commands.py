@@ -1,7 +1,8 @@
 """What the cloud asks for now or never: let somebody in from afar, or wait for a card to enrol.
 
 Rules:
-1. A command's time to live is counted on the monotonic clock from its arrival. Once it is over nothing opens.
+1. A command's time to live is counted on the monotonic clock from its arrival, and ends when the cloud says, as far as
+   the controller knows what time it is (docs/decisions/0006). Once it is over nothing opens.
 2. A remote unlock is an attempt like any other: decided here, on what is known here, and journalled before the strike.
 3. While a door waits for a card, the next card shown there is reported by its number and opens nothing, whoever it
    belongs to. A later command for the same door takes the earlier one's place.
@@ -55,9 +56,10 @@ class Commands:
 
     async def obey(self, command: Command, arrived: float) -> str:
         """What became of it, as `wire.link.Outcome` says it; `arrived` on the monotonic clock."""
-        if not 0 < command.seconds < math.inf:
+        seconds = self._seconds_left(command)
+        if not 0 < seconds < math.inf:
             return LATE
-        deadline = arrived + command.seconds
+        deadline = arrived + seconds
         if command.verb == "enrol_card":
             return await self._wait_for_card(command, deadline)
         live = self._doors.get(command.door)
@@ -80,6 +82,12 @@ class Commands:
         """No reader waits any more."""
         for waiting in self._waiting.values():
             waiting.end(LATE)
+
+    def _seconds_left(self, command: Command) -> float:
+        reading = self._clock.read()
+        if command.until is None or not reading.trusted:
+            return command.seconds
+        return min(command.until - reading.base, command.seconds)
 
     async def _unlock(self, live: LiveDoor | None, command: Command, deadline: float) -> str:
         if self._clock.elapsed() >= deadline:

@@ -1,11 +1,11 @@
 """Guessing takes time: many unknown cards slow their reader, wrong PINs slow their card.
 
 Rules:
-1. Ten unknown cards at a reader within a minute slow it for FIRST_PAUSE seconds, and again ten for twice as long, up to
-   LONGEST_PAUSE. A reader that was left in peace for LONGEST_PAUSE begins anew. This is forgotten by a restart.
+1. Ten unknown cards at a reader within a minute slow it for FIRST_PAUSE seconds, and never for longer: it is the reader
+   of everybody, and ten cards are soon shown. This is forgotten by a restart.
 2. The fifth wrong PIN behind a card slows the card for FIRST_PAUSE, each further one for twice as long, up to
-   LONGEST_PAUSE, at every door of the controller. The right PIN ends it, or a day without a wrong one. This is in the
-   journal's file before the reader answers: cutting the power makes nobody guess faster.
+   LONGEST_PAUSE, at every door of the controller that asks for a PIN. The right PIN ends it, or a day without a wrong
+   one. This is in the journal's file before the reader answers: cutting the power makes nobody guess faster.
 3. While something is slowed it is not looked at, so being refused for that counts as nothing.
 4. An instant that lies further ahead than the longest pause was written by a clock that was wrong; it slows nothing.
 """
@@ -45,7 +45,6 @@ class Misses:
 @dataclass(slots=True)
 class _AtReader:
     seen_at: deque[float] = field(default_factory=lambda: deque(maxlen=UNKNOWN_CARDS))
-    slowed: int = 0
     slowed_until: float = 0.0
 
 
@@ -57,7 +56,10 @@ class Slowdown:
         self._readers: dict[Reader, _AtReader] = {}
 
     def until(self, reader: Reader, card: str | None, at: float) -> float | None:
-        """When this reader will look again at this card, or None: at once. `card`: its record's key."""
+        """When this reader will look again at this card, or None: at once.
+
+        `card`: its record's key; None where no PIN is asked for, or nobody knows the card.
+        """
         known, misses = self._readers.get(reader), self._misses.get(card) if card else None
         until = max(known.slowed_until if known else 0.0, misses.slowed_until if misses else 0.0)
         return until if 0 < until - at <= LONGEST_PAUSE else None
@@ -68,8 +70,7 @@ class Slowdown:
         known.seen_at.append(at)
         if len(known.seen_at) < UNKNOWN_CARDS or not 0 <= at - known.seen_at[0] <= WITHIN:
             return
-        known.slowed = known.slowed + 1 if 0 <= at - known.slowed_until <= LONGEST_PAUSE else 1
-        known.slowed_until = at + _pause(known.slowed - 1)
+        known.slowed_until = at + FIRST_PAUSE
         known.seen_at.clear()
 
     def wrong_pin(self, card: str, at: float) -> Misses:

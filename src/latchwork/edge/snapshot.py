@@ -42,7 +42,7 @@ def gather_all(
             person=None if holder is None else holder.person,
             grant=None if holder is None else holder.grant,
             holidays=store.holidays(attempt.access_point) or frozenset(),
-            slowed_until=_slowed_until(slowdown, attempt, holder),
+            slowed_until=_slowed_until(slowdown, attempt, holder if door.needs_pin else None),
             synced_at=heard_at,
         ),
         holder,

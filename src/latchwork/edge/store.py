@@ -86,7 +86,7 @@ class Store(Known):
         self._working: set[asyncio.Future[Any]] = set()
         self._tidying: asyncio.TimerHandle | None = None
         self.on_applied: Callable[[], None] = lambda: None
-        """Called on the event loop after every batch, before it is confirmed."""
+        """Called on the event loop after every batch, before it is confirmed; also after one that failed."""
         self.on_unreadable: Callable[[list[Record]], None] = lambda records: None
         """Called on the event loop with the records just taken over that this controller cannot read."""
 
@@ -119,16 +119,19 @@ class Store(Known):
         return await asyncio.shield(task)
 
     async def _apply(self, changes: Changes) -> Held | None:
+        """Whatever goes wrong: what was read before a last chunk counts no more."""
         loop = asyncio.get_running_loop()
-        held = await loop.run_in_executor(self._thread, self.apply_now, changes)
-        rejected = await loop.run_in_executor(self._thread, self._rejected, changes)
-        if rejected:
-            self.on_unreadable(rejected)
-        if held is not None:
-            self.forget_what_was_read()
-            self.on_applied()
-            self.tidy_later()
-        return held
+        try:
+            held = await loop.run_in_executor(self._thread, self.apply_now, changes)
+            rejected = await loop.run_in_executor(self._thread, self._rejected, changes)
+            if rejected:
+                self.on_unreadable(rejected)
+            return held
+        finally:
+            if changes.last:
+                self.forget_what_was_read()
+                self.on_applied()
+                self.tidy_later()
 
     def tidy_later(self) -> None:
         """Sees to it that what is left of removed secrets is overwritten; after the start and after every batch."""
@@ -176,13 +179,20 @@ class Store(Known):
         if not changes.last:
             return None
         self._batch = None
-        if removed:
-            self._conn.execute("pragma wal_checkpoint(truncate)")
-        if changes.snapshot:
-            sqlite.forget_set_aside(self._path)
-        if self._path.stat().st_size <= _SMALL:
-            self.tidy()
+        self._clear_away(removed, changes.snapshot)
         return Held(changes.revision, changes.mark)
+
+    def _clear_away(self, removed: bool, everything: bool) -> None:
+        """What is left of records that count no more. The batch counts, whatever becomes of this."""
+        try:
+            if removed:
+                self._conn.execute("pragma wal_checkpoint(truncate)")
+            if everything:
+                sqlite.forget_set_aside(self._path)
+            if self._path.stat().st_size <= _SMALL:
+                self.tidy()
+        except (sqlite3.Error, OSError) as error:
+            log.error("what was removed cannot be cleared away: %s; with the next change again", error)
 
     def tidy(self) -> None:
         """Writes the file anew if a secret was removed from it; in the thread that applies."""

@@ -182,6 +182,8 @@ def _is_limited(person: Person, grant: Grant) -> bool:
 
 
 def _refused_pin(person: Person, pin: str | None) -> Reason | None:
+    if not person.pin_hash:
+        return Reason.PIN_NOT_SET
     if not pin:
         return Reason.PIN_NEEDED
     return None if pins.pin_matches(person, pin) else Reason.PIN_WRONG

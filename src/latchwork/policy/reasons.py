@@ -53,6 +53,7 @@ class Reason(StrEnum):
     OUTSIDE_SCHEDULE = "outside_schedule", "Your permission for this door does not hold at this time."
     PIN_NEEDED = "pin_needed", "This door asks for your PIN after the card."
     PIN_WRONG = "pin_wrong", "This PIN is wrong."
+    PIN_NOT_SET = "pin_not_set", "This door asks for a PIN and you have none; please ask the front desk."
     SLOWED_DOWN = "slowed_down", "Too many tries; please wait a moment."
     UNKNOWN_CREDENTIAL = "unknown_credential", "This card or phone is not known here."
     READ_FOR_ASSIGNMENT = "read_for_assignment", "This card has been read for assignment."

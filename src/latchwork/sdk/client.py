@@ -518,9 +518,11 @@ class Client:
         """Deletes a user for good, with permissions and cards."""
         await self._delete(f"/v1/users/{user_id}")
 
-    async def list_permissions(self, user_id: int) -> list[Permission]:
+    def page_permissions(
+        self, user_id: int, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[Permission]:
         """A user's permissions, and where each has arrived: assigned, pending, or being removed."""
-        return await self._get(f"/v1/users/{user_id}/permissions", list[Permission])
+        return self._list(f"/v1/users/{user_id}/permissions", Page[Permission], limit, cursor)
 
     async def change_permissions(
         self, user_id: int, patch: PermissionsPatch, *, wait: Literal["applied"] | None = None, timeout: float = 5

@@ -88,6 +88,12 @@ WIEGAND_37_FACILITY: Final = Format(
 FORMATS: Final = (WIEGAND_26, WIEGAND_34, WIEGAND_35, WIEGAND_37, WIEGAND_37_FACILITY)
 
 
+def last_digits(number: int) -> str:
+    """What is shown of a card's number: its last four digits, and never more than half of them."""
+    digits = str(number)
+    return digits[len(digits) - min(4, len(digits) // 2) :]
+
+
 def read(bits: int, length: int, formats: Iterable[Format] = FORMATS, facility: int | None = None) -> int | None:
     """The identity of a card whose `length` bits, the first one on top, are `bits`; below 2⁶³.
 

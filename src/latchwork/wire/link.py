@@ -145,6 +145,8 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
     """Time to live, on the controller's monotonic clock, from its arrival. `enrol_card`: how long the reader waits."""
     user: int | None = None
     """`unlock`: who asks; None: an API client."""
+    until: float | None = None
+    """When that time is over by the cloud's clock; a controller that knows what time it is does nothing after it."""
 
 
 class Outcome(msgspec.Struct, frozen=True, tag="outcome"):

@@ -209,7 +209,7 @@ async def test_the_real_controller_opens_waits_and_locks_down(alice: Client, bob
             while not enrolled.done():
                 await edge.controller.present(1, Direction.ENTRY, card=777123)
                 await asyncio.sleep(0.05)
-        assert (await enrolled).json()["lastDigits"] == "7123"
+        assert (await enrolled).json()["lastDigits"] == "123"
         await alice.until_confirmed(controller["id"])
         assert (await edge.controller.present(1, Direction.ENTRY, card=777123)).decision.granted
         await alice.post("/v1/access-points/1/mode", {"mode": "locked"})

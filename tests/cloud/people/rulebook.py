@@ -69,7 +69,7 @@ class House:
         if direction == "exit" and not entrance.has_exit_reader:
             found.add("no_reader")
         if entrance.needs_pin and worker is not None and (pin is None or pin != worker.pin):
-            found.add("pin_needed" if pin is None else "pin_wrong")
+            found.add("pin_not_set" if worker.pin is None else "pin_needed" if pin is None else "pin_wrong")
         return found
 
     def refusals_from_afar(self, door: int, user: int, at: float) -> set[str]:

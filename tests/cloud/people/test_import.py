@@ -38,7 +38,7 @@ async def test_people_come_in_with_names_of_any_script_and_quoted_cells(alice: C
         'Müller, Zoë "Z"', ["site_admin", "end_user"], "2026-02-03",
     )  # fmt: skip
     assert zoe["accessExpiresAt"] == 1_935_439_199  # the end of that day in Berlin
-    doors = [p["accessPointId"] for p in await alice.get(f"/v1/users/{zoe['id']}/permissions")]
+    doors = [p["accessPointId"] for p in (await alice.get(f"/v1/users/{zoe['id']}/permissions"))["items"]]
     assert doors == [1, 2, 3]
     assert (wang["name"], wang["roles"], wang["accessExpiresAt"]) == ("王小明", ["end_user"], None)
 
@@ -91,11 +91,21 @@ async def test_lines_with_an_id_change_that_user_and_leave_other_columns_alone(a
     assert (answer["added"], answer["changed"]) == (1, 1)
     robert, _ann = await everybody(alice)
     assert (robert["name"], robert["email"], robert["isActive"]) == ("Robert", "bob@example.org", False)
-    doors = await alice.get(f"/v1/users/{bob}/permissions")
+    doors = (await alice.get(f"/v1/users/{bob}/permissions"))["items"]
     assert [p["accessPointId"] for p in doors if p["state"] != "removing"] == [2, 3]
     for bad in (f"id,name\r\n{theirs},Mine\r\n", f"id,name\r\n{bob},Once\r\n{bob},Twice\r\n"):
         assert (await alice.call("POST", "/v1/users/import", json={"csv": bad})).status_code == 400
     assert (await everybody(alice))[0]["name"] == "Robert"
+
+
+async def test_an_empty_cell_leaves_the_field_as_it_is(alice: Client) -> None:
+    bob = (await alice.post("/v1/users", {"name": "Bob", "email": "b@example.org", "accessPoints": [1]}))["id"]
+    await alice.patch(f"/v1/users/{bob}", {"isActive": False})
+    before = await everybody(alice)
+    empty = "," * (len(spreadsheet.COLUMNS) - 1)
+    assert (await take(alice, f"{HEADER}\r\n{bob}{empty}\r\n"))["changed"] == 1
+    assert await everybody(alice) == before
+    assert [p["state"] for p in (await alice.get(f"/v1/users/{bob}/permissions"))["items"]] == ["pending"]
 
 
 async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client) -> None:
@@ -113,12 +123,51 @@ async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
-    assert [row["name"] for row in rows] == ['=Chief, "the" 1st', "Ольга"]
+    assert [row["name"] for row in rows] == ['\'=Chief, "the" 1st', "Ольга"]
+    assert rows[1]["phone"] == "'+4930123"
     assert rows[1]["accessPoints"] == "1;3"
     assert response.text.startswith(HEADER + "\r\n")
     before, last = await everybody(alice), await alice.last_event()
     assert await take(alice, response.text) == {"added": 0, "changed": 2, "badLines": []}
     assert (await everybody(alice), await alice.last_event()) == (before, last)
+
+
+async def test_what_refers_to_something_gone_is_exported_and_comes_in_again(alice: Client) -> None:
+    await alice.patch("/v1/organisation", {"attendanceModule": True})
+    chief = (await alice.post("/v1/users", {"name": "Chief"}))["id"]
+    somebody = {"name": "Bob", "roles": ["site_admin", "manager"], "adminOfSites": [1], "reportingTo": chief}
+    bob = (await alice.post("/v1/users", somebody))["id"]
+    await alice.patch("/v1/organisation", {"attendanceModule": False})
+    before = await alice.get(f"/v1/users/{bob}")
+    sheet = (await alice.call("GET", "/v1/users/export")).text
+    for dry_run in (True, False):
+        assert (await take(alice, sheet, dryRun=dry_run))["badLines"] == []
+    assert await alice.get(f"/v1/users/{bob}") == before
+    assert (await take(alice, f"id,adminOfSites\r\n{bob},99\r\n", dryRun=True))["badLines"]
+
+
+async def test_a_dry_run_refuses_what_the_import_refuses(alice: Client) -> None:
+    bob = (await alice.post("/v1/users", {"name": "Bob"}))["id"]
+    before, last = await everybody(alice), await alice.last_event()
+    for sheet in (f"id,reportingTo\r\n{bob},{bob}\r\n", f"id,name\r\n{bob},X\r\n0{bob},Y\r\n"):
+        tried = await alice.call("POST", "/v1/users/import", json={"csv": sheet, "dryRun": True})
+        assert tried.status_code == 400 or tried.json()["badLines"]
+        assert (await alice.call("POST", "/v1/users/import", json={"csv": sheet})).status_code == 400
+    assert (await take(alice, f"id,name\r\n{bob},Robert\r\n,New\r\n", dryRun=True))["badLines"] == []
+    assert (await everybody(alice), await alice.last_event()) == (before, last)
+
+
+async def test_an_answer_is_no_longer_for_more_mistakes(alice: Client) -> None:
+    columns = ",".join(map(str, range(20_000)))
+    nowhere = f"name,adminOfSites\r\nX,{';'.join(map(str, range(2, 20_000)))}\r\n"
+    for sheet in (columns, nowhere, "name,email\r\n" + ",x@\r\n" * 9_000):
+        told = (await take(alice, sheet, dryRun=True))["badLines"]
+        assert len(told) == 1_001
+        assert told[-1]["detail"].startswith("From here on there are ")
+        refused = await alice.call("POST", "/v1/users/import", json={"csv": sheet})
+        assert len(problem(refused)["errors"]) == 1_001
+    never = await alice.call("POST", "/v1/schedules", json={"name": "x", "week": [[[5, 5]] * 9_000] + [[]] * 6})
+    assert len(problem(never)["errors"]) == 1_001
 
 
 async def test_a_repeated_import_takes_nobody_in_twice_and_answers_the_same(alice: Client, charlie: Client) -> None:
@@ -170,3 +219,12 @@ def test_what_is_written_is_read_again(cells: list[list[str]]) -> None:
     lines, bad = spreadsheet.read(text)
     assert not bad
     assert [[*line.cells.values()] for line in lines] == [[cell.strip() for cell in row] for row in cells]
+
+
+@given(st.sampled_from(["", "'", "''"]), st.sampled_from("=+-@\t\r"), st.text("=+-'1", max_size=5))
+def test_no_cell_that_is_written_is_a_formula(quoted: str, sign: str, text: str) -> None:
+    written = spreadsheet.write([["name", "gender"], [quoted + sign + text, "x"]])
+    [_, [cell, _]] = csv.reader(io.StringIO(written, newline=""))
+    assert cell.startswith("'")
+    [line], _ = spreadsheet.read(written)
+    assert line.cells["name"] == (quoted + sign + text).strip()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cloud.cast import Client, Cloud, Conn, Script, problem
+from latchwork.wire.state import KINDS
 
 ALWAYS = {"name": "Always", "week": [[[0, 1440]]] * 7}
 
@@ -26,7 +27,7 @@ async def give(alice: Client, user: int, *doors: int, **limits: Any) -> None:
 
 
 async def states(alice: Client, user: int) -> dict[int, str]:
-    return {p["accessPointId"]: p["state"] for p in await alice.get(f"/v1/users/{user}/permissions")}
+    return {p["accessPointId"]: p["state"] for p in (await alice.get(f"/v1/users/{user}/permissions"))["items"]}
 
 
 async def refused(alice: Client, status: int, path: str, body: object) -> str:
@@ -45,10 +46,10 @@ async def test_a_permission_is_given_with_limits_and_changed(alice: Client) -> N
     id, now = await user(alice), int(time.time())
     schedule = (await alice.post("/v1/schedules", ALWAYS))["id"]
     await give(alice, id, 1, startsAt=now, endsAt=now + 60, scheduleId=schedule)
-    [held] = await alice.get(f"/v1/users/{id}/permissions")
+    [held] = (await alice.get(f"/v1/users/{id}/permissions"))["items"]
     assert (held["startsAt"], held["endsAt"], held["scheduleId"]) == (now, now + 60, schedule)
     await give(alice, id, 1)
-    [held] = await alice.get(f"/v1/users/{id}/permissions")
+    [held] = (await alice.get(f"/v1/users/{id}/permissions"))["items"]
     assert (held["startsAt"], held["endsAt"], held["scheduleId"]) == (None, None, None)
     last = await alice.last_event()
     await give(alice, id, 1)
@@ -145,7 +146,8 @@ async def test_a_door_is_given_to_many_and_taken_from_many(alice: Client, charli
     pages = await alice.get(path, params={"limit": 3})
     assert [p["userId"] for p in pages["items"]] == ids[:3]
     changed = await alice.patch(path, {"add": [{"userId": ids[0]}], "remove": ids[3:], "withdraw": ids[1:2]})
-    assert [(p["userId"], p["scheduleId"]) for p in changed["permissions"]] == [(ids[0], None)]
+    told = {p["userId"]: p["state"] for p in changed["permissions"]}
+    assert told == {ids[0]: "pending", **dict.fromkeys([ids[1], *ids[3:]], "removing")}
     theirs = await user(charlie)
     for status, body in (
         (404, {"add": [{"userId": ids[4]}, {"userId": 99_999}]}),
@@ -441,3 +443,72 @@ async def test_changes_at_the_same_moment_leave_nothing_out_of_line(
     for _ in range(6):
         await asyncio.gather(*(step() for _ in range(20)))
         assert not any(await sides[0].differences())
+
+
+async def test_a_controller_that_cannot_enforce_something_never_has_it(alice: Client, dora: Script) -> None:
+    id, schedule = await user(alice), (await alice.post("/v1/schedules", ALWAYS))["id"]
+    await give(alice, id, 1)
+    await give(alice, id, 2, scheduleId=schedule)
+    await alice.post("/v1/access-points/1/mode", {"mode": "locked"})
+    question = {"userId": id, "way": "card", "accessPointId": 1}
+    for kinds, has, scheduled in (
+        (("door", "key", "revocation"), "pending", "pending"),
+        (("door", "key", "revocation", "mode", "person", "card", "grant"), "assigned", "pending"),
+        (KINDS, "assigned", "assigned"),
+    ):
+        async with dora.linked(kinds=kinds) as line:
+            if dora.revision == 0:
+                await line.take_state()
+            await alice.until_confirmed(dora.controller)
+            assert await states(alice, id) == {1: has, 2: scheduled}
+            assert (await alice.get("/v1/access-points/1/mode"))["confirmed"] is ("mode" in kinds)
+            assert (await alice.post("/v1/decisions/explain", question))["decision"]["controllerHasIt"] is (
+                kinds == KINDS
+            )
+
+
+async def test_a_door_that_is_renamed_is_news_of_the_door_alone(alice: Client) -> None:
+    id = await user(alice)
+    await give(alice, id, 1, 2)
+    db, held = Conn(alice.cloud.dsn), "SELECT kind, key, revision FROM desired_records ORDER BY 1, 2"
+    await db.fetch("UPDATE desired_records SET body = 'looked at?' WHERE kind = 'grant'")
+    before = set(await db.fetch(held))
+    await alice.patch("/v1/access-points/1", {"name": "Main door"})
+    assert {row[:2] for row in set(await db.fetch(held)) - before} == {("door", "1")}
+    await alice.patch("/v1/sites/1", {"timezone": "Asia/Kolkata"})
+    assert {row[:2] for row in set(await db.fetch(held)) - before} == {("door", "1"), ("door", "2")}
+
+
+async def test_holidays_go_with_the_last_door_of_their_site(alice: Client) -> None:
+    [controller] = (await alice.get("/v1/controllers"))["items"]
+    site = (await alice.post("/v1/sites", {"name": "Branch"}))["id"]
+    gate = {"siteId": site, "name": "Gate", "controllerId": controller["id"]}
+    door = (await alice.post("/v1/access-points", gate))["id"]
+    await alice.post(f"/v1/sites/{site}/holidays", {"dates": ["2027-01-01"]})
+    await alice.delete(f"/v1/access-points/{door}")
+    assert await alice.rebuilt(controller["id"]) == 0
+
+
+async def test_what_is_taken_away_is_shown_from_both_sides_until_the_door_knows(alice: Client, dora: Script) -> None:
+    bob, ann = await user(alice), await user(alice, "Ann")
+    for id in (bob, ann):
+        await give(alice, id, 1, 2)
+    at = "/v1/access-points/1/permissions"
+    async with dora.linked() as line:
+        await line.take_state()
+        await alice.until_confirmed(dora.controller)
+        gone = {"accessPointId": 1, "startsAt": None, "endsAt": None, "scheduleId": None, "state": "removing"}
+        said = (await alice.patch(f"/v1/users/{bob}/permissions", {"remove": [1]}))["permissions"]
+        assert [{**p, "userId": bob} for p in said] == [said[0] | gone]
+        assert (await alice.patch(at, {"remove": [ann]}))["permissions"] == [said[0] | {"userId": ann}]
+        shown = (await alice.get(at))["items"]
+        assert [(p["userId"], p["state"]) for p in shown] == [(bob, "removing"), (ann, "removing")]
+        first = await alice.get(f"/v1/users/{bob}/permissions", params={"limit": 1})
+        rest = await alice.get(f"/v1/users/{bob}/permissions", params={"limit": 1, "cursor": first["nextCursor"]})
+        assert [(p["accessPointId"], p["state"]) for p in first["items"] + rest["items"]] == [
+            (1, "removing"), (2, "assigned"),
+        ]  # fmt: skip
+        for _ in range(2):
+            await line.take_state()
+        await alice.until_confirmed(dora.controller)
+        assert (await alice.get(at))["items"] == []

@@ -405,7 +405,20 @@ async def test_empty_texts_and_nulls_mean_no_filter(vendor: Integrator, nothing:
     assert await vendor.ids(s=nothing, terms=[], sites=[], userType=[]) == [id]
     assert await vendor.ids(terms=[nothing], sites=[nothing], userType=[nothing]) == [id]
     assert await vendor.ids(s=[], createdOn={"startDate": nothing, "endDate": nothing}) == [id]
-    assert len((await vendor.good("POST", vendor.users, {"filters": []}))["users"]) == 1  # an empty object of PHP's
+
+
+async def test_an_empty_list_of_phps_is_an_empty_object(vendor: Integrator) -> None:
+    id = await vendor.create(accessData=[])
+    await vendor.update(id=id, accessData=[])
+    lists = "/organisationManagement/v2/integrator/organisations"
+    history = f"/v2/organisationManagement/integrator/organisations/{vendor.o}/accessHistory"
+    for path in (vendor.users, f"{lists}/{vendor.o}/sites", history, vendor.permissions(id), vendor.door(1)):
+        for body in ([], {"filters": []}, {"pagination": []}, {"filters": [], "pagination": []}):
+            await vendor.good("POST", path, body)
+    for filters in ({"s": []}, {"createdOn": []}, {"accessExpiresAt": []}):
+        assert await vendor.ids(**filters) == [id]
+    for filters in ({"s": []}, {"accessRange": []}):
+        await vendor.good("POST", history, {"filters": filters})
 
 
 @pytest.mark.parametrize(
@@ -414,6 +427,12 @@ async def test_empty_texts_and_nulls_mean_no_filter(vendor: Integrator, nothing:
 )
 async def test_a_filter_that_cannot_be_is_refused(vendor: Integrator, filters: dict[str, Any]) -> None:
     await vendor.bad(400, "POST", vendor.users, {"filters": filters})
+
+
+async def test_a_filter_by_what_can_be_no_id_finds_nobody(vendor: Integrator) -> None:
+    await vendor.create()
+    for id in (2**31, 2**64, -1, 0):
+        assert await vendor.ids(terms=[id]) == await vendor.ids(sites=[id]) == []
 
 
 @pytest.mark.parametrize("field", ["createdOn", "accessExpiresAt"])
@@ -496,7 +515,7 @@ async def test_a_later_change_of_a_schedule_leaves_a_permission_assigned(
         assert await vendor.standing(id) == expected
         await vendor.change(id, [1])  # it is there: nothing is changed, least of all its schedule
         assert await vendor.standing(id) == expected
-    [kept] = await alice.get(f"/v1/users/{id}/permissions")
+    [kept] = (await alice.get(f"/v1/users/{id}/permissions"))["items"]
     assert kept["scheduleId"] == schedule
 
 

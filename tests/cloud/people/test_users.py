@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -10,9 +12,11 @@ import pytest
 
 from cloud.cast import Client, Conn, Script, problem
 from cloud.people.cast import until
-from latchwork.cloud.kernel.work import Scope
-from latchwork.cloud.people import store
+from latchwork.cloud.kernel.work import SYSTEM, Scope, Work
+from latchwork.cloud.people import service, store
 from latchwork.cloud.people.model import UserFilter
+from latchwork.wire.api.people import UserDraft
+from latchwork.wire.api.problems import NotFound
 
 NAMES = ["Zoë", "王小明", "नमस्ते देवी", "محمد", "Ольга", "O'Brien", "Jean-Luc", "Nguyễn Thị Ánh", "🦊", "a\\b:*&|!<->"]
 
@@ -177,9 +181,12 @@ async def test_two_clients_who_change_a_user_at_once_lose_nothing(alice: Client)
     assert (found["gender"], found["employeeCode"], found["joiningDate"], found["name"]) == (
         "x", "7", "2026-01-01", "Robert",
     )  # fmt: skip
-    for tag in ("*", f'"{found["version"]}"'):
+    known = found["version"]
+    for tag in ("*", f'"{known}"', f'"0", "{known}"', f'W/"1","{known}"'):
         assert (await alice.call("PATCH", path, json={}, headers={"if-match": tag})).status_code == 200
     assert (await alice.call("PATCH", path, json={}, headers={"if-match": "W/x"})).status_code == 400
+    for tag in (f'W/"{known}"', '"x"', f'"0", "{known + 1}"'):
+        assert (await alice.call("PATCH", path, json={}, headers={"if-match": tag})).status_code == 412
 
 
 async def test_a_site_that_is_still_needed_is_not_deleted_and_it_says_why(alice: Client) -> None:
@@ -303,7 +310,7 @@ async def test_a_card_belongs_to_one_person_at_a_time(alice: Client, charlie: Cl
     await alice.post(f"/v1/users/{ann}/cards", {"number": 4_000_124})
     assert (await alice.post(f"/v1/users/{ann}/cards", {"number": 4_000_123}))["id"] == card["id"]
     assert await refused(alice, 409, "POST", f"/v1/users/{bob}/cards", {"number": 4_000_123}) == "conflict"
-    assert [c["lastDigits"] for c in await alice.get(f"/v1/users/{ann}/cards")] == ["0123", "0124"]
+    assert [c["lastDigits"] for c in await alice.get(f"/v1/users/{ann}/cards")] == ["123", "124"]
     assert (await alice.get(f"/v1/users/{ann}"))["cards"] == 2
     await charlie.post(f"/v1/users/{await user(charlie)}/cards", {"number": 4_000_123})
     for other in (f"/v1/users/{bob}/cards/{card['id']}", f"/v1/users/{ann}/cards/999"):
@@ -344,3 +351,27 @@ async def test_a_deleted_person_leaves_no_card_and_no_key_behind(alice: Client, 
                               " AND body IS NOT NULL")  # fmt: skip
 
     await until(kept, 0)
+
+
+async def test_somebody_enters_while_their_manager_leaves_and_neither_starts_anew(alice: Client) -> None:
+    chief = (await alice.post("/v1/users", {"name": "Chief"}))["id"]
+    database, locked, began = alice.cloud.state.database, asyncio.Event(), []
+
+    async def leave(work: Work) -> None:
+        began.append("leave")
+        await store.lock_users(work.conn, work.scope, [chief])
+        locked.set()
+        await asyncio.sleep(0.2)
+        await service.remove_users(work, [chief])
+
+    async def enter(work: Work) -> None:
+        began.append("enter")
+        await service.add_user(work, UserDraft("Bob", reporting_to=chief))
+
+    run = partial(database.run, Scope(alice.organisation), SYSTEM, int(time.time()))
+    leaving = asyncio.create_task(run(leave))
+    await locked.wait()
+    with pytest.raises(NotFound):
+        await run(enter)
+    await leaving
+    assert began == ["leave", "enter"]

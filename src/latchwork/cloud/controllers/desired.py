@@ -79,12 +79,13 @@ async def _with_all_held(work: Work, part: Computed, controllers: Iterable[int])
 
 async def doors(conn: Connection, scope: Scope, touched: Touched) -> tuple[Computed, ...]:
     """Kind `door`: one record per door that has a controller."""
-    if not (touched.every_door or touched.controllers or touched.doors):
+    ids = touched.doors | {int(key) for key in touched.subjects.get("door", ())}
+    if not (touched.every_door or touched.controllers or ids):
         return ()
-    only = None if touched.every_door or touched.controllers else list(touched.doors)
+    only = None if touched.every_door or touched.controllers else list(ids)
     rows = await store.door_records(conn, scope, only, list(touched.controllers) or None)
     records = tuple(Desired(row["controller_id"], "door", str(row["id"]), _door_body(row)) for row in rows)
-    return (Computed("door", frozenset(map(str, touched.doors)) | {r.key for r in records}, records),)
+    return (Computed("door", frozenset(map(str, ids)) | {r.key for r in records}, records),)
 
 
 async def keys(conn: Connection, scope: Scope, touched: Touched) -> tuple[Computed, ...]:

@@ -16,6 +16,7 @@ from latchwork.cloud.sites import store as sites
 from latchwork.wire import facts, p256
 from latchwork.wire.api.events import EventType
 from latchwork.wire.api.problems import Unavailable
+from latchwork.wire.cards import last_digits
 from latchwork.wire.link import Committed, Facts, Former, Hello
 
 Describe: TypeAlias = Callable[[Connection, Scope, Sequence[facts.AnyFact]], Awaitable[list[dict[str, Any]]]]
@@ -139,7 +140,7 @@ def _record_one(work: Work, held: Held, fact: facts.AnyFact, data: dict[str, Any
             at = fact.at if fact.clock_trusted else None  # it does not know the time yet
             events.record(work, "controller_started", subject, data=data, at=at)
         case facts.CardPresented():
-            data |= {"commandId": fact.command, "lastDigits": str(fact.number)[-4:]}
+            data |= {"commandId": fact.command, "lastDigits": last_digits(fact.number)}
             events.record(work, "card_presented", f"access_point/{fact.door}", data=data, at=fact.at)
         case facts.RecordRejected():
             data |= {"kind": fact.kind, "key": fact.key, "revision": fact.revision}

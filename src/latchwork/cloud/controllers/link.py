@@ -258,7 +258,8 @@ class Links:
             async with self._database.connection() as conn:
                 commands = await store.take_commands(conn, session.held.controller, session.number, COMMANDS_WITHIN)
             for command in commands:
-                await session.socket.send(link.from_cloud.encode(command))
+                timed = msgspec.structs.replace(command, until=time.time() + command.seconds)
+                await session.socket.send(link.from_cloud.encode(timed))
             await session.commands.wait()
 
     async def _settle(self, session: Session, outcome: link.Outcome) -> None:

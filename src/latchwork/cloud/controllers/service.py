@@ -9,6 +9,7 @@ from msgspec import UNSET
 from latchwork.cloud.controllers import desired, store
 from latchwork.cloud.controllers.model import PassKeyRow
 from latchwork.cloud.events import service as events
+from latchwork.cloud.events import store as event_log
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.seal import Seal
 from latchwork.cloud.kernel.texts import name_errors
@@ -26,6 +27,7 @@ from latchwork.wire.pass_ import jwk
 async def add(work: Work, draft: ControllerDraft) -> Controller:
     """A new controller that waits for a program to enrol as it."""
     _check_name(draft.name)
+    await event_log.lock(work.conn, work.scope)
     id = await store.add(work.conn, work.scope, draft.name, work.now)
     work.touched.controllers.add(id)
     await _run_doors(work, id, draft.access_points)
@@ -37,6 +39,7 @@ async def add(work: Work, draft: ControllerDraft) -> Controller:
 async def change(work: Work, id: int, patch: ControllerPatch) -> Controller:
     """Renames it, or gives it other doors; the doors it had and does not get have no controller then."""
     _check_name(patch.name)
+    await event_log.lock(work.conn, work.scope)
     before = await store.get(work.conn, work.scope, id, work.now)
     if patch.name is not UNSET:
         await store.rename(work.conn, work.scope, id, patch.name)
@@ -51,6 +54,7 @@ async def change(work: Work, id: int, patch: ControllerPatch) -> Controller:
 
 async def remove(work: Work, hints: Hints, id: int) -> None:
     """Its link ends, its doors have no controller."""
+    await event_log.lock(work.conn, work.scope)
     controller = await store.get(work.conn, work.scope, id, work.now)
     await _run_doors(work, id, [])
     work.touched.doors.clear()  # nobody is left to tell
@@ -79,6 +83,7 @@ async def accept_snapshot(work: Work, hints: Hints, id: int) -> Controller:
 
 
 async def _run_doors(work: Work, controller: int, doors: Sequence[int]) -> None:
+    """The events are locked, which every change of a door ends with: what the controller has now, it keeps."""
     had = await sites.doors_of_controller(work.conn, work.scope, controller)
     await sites.lock_doors(work.conn, work.scope, sorted({*had, *doors}))
     await sites.assign_doors(work.conn, work.scope, controller, doors, work.now)

@@ -38,7 +38,7 @@ def given(patch: msgspec.Struct) -> dict[str, Any]:
 
 def field_errors(value: Any, expected: Any, path: str, strict: bool = True) -> Iterator[FieldError]:
     """What is wrong with each field of a decoded JSON value, depth first."""
-    if not _is_struct(expected) or not isinstance(value, dict):
+    if not is_record(expected) or not isinstance(value, dict):
         yield from _converted(value, expected, path, strict)
         return
     fields = {f.encode_name: f for f in msgspec.structs.fields(expected)}
@@ -60,7 +60,8 @@ def _converted(value: Any, expected: Any, path: str, strict: bool) -> Iterator[F
         yield FieldError(path, _plain(error))
 
 
-def _is_struct(expected: Any) -> bool:
+def is_record(expected: Any) -> bool:
+    """Whether a type is that of a record."""
     kind = get_origin(expected) or expected
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 

@@ -68,6 +68,7 @@ _OF_PERSON = {
     Reason.WAY_OFF,
     Reason.PIN_NEEDED,
     Reason.PIN_WRONG,
+    Reason.PIN_NOT_SET,
 }
 _OF_DOOR = {Reason.UNKNOWN_DOOR, Reason.NO_READER, Reason.NOT_SYNCED, Reason.LOCKDOWN, Reason.OFFLINE_TOO_LONG}
 

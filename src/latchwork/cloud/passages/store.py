@@ -14,6 +14,7 @@ from latchwork.policy.reasons import Reason
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.passages import Passage, PassageUser, PassageVisitor
 from latchwork.wire.api.problems import NotFound
+from latchwork.wire.cards import last_digits
 
 # ------------------------------------------------------------------------------------------------- history
 
@@ -179,13 +180,13 @@ def _visitor(row: asyncpg.Record) -> PassageVisitor | None:
 
 
 async def card_digits(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
-    """The last four digits of those of these cards that still exist."""
+    """The last digits of those of these cards that still exist."""
     rows = await conn.fetch(
-        "SELECT id, right(number::text, 4) AS digits FROM cards WHERE organisation_id = $1 AND id = ANY($2)",
+        "SELECT id, number FROM cards WHERE organisation_id = $1 AND id = ANY($2)",
         scope.organisation,
         list(ids),
     )
-    return {row["id"]: row["digits"] for row in rows}
+    return {row["id"]: last_digits(row["number"]) for row in rows}
 
 
 # ------------------------------------------------------------------------------------------------- modes
@@ -311,10 +312,13 @@ async def refuse_below(conn: Connection, scope: Scope, meeting: int, controller:
 
 
 async def has_confirmed(conn: Connection, scope: Scope, controller: int, records: Collection[tuple[str, str]]) -> bool:
-    """Whether a controller has confirmed the present state of all these records (kind, key); key `*`: of all."""
+    """Whether a controller has confirmed the present state of all these records (kind, key); key `*`: of all.
+
+    What it confirms of kinds that it cannot enforce counts for nothing.
+    """
     confirmed: bool = await conn.fetchval(
         """
-        SELECT NOT l.frozen AND NOT EXISTS (
+        SELECT NOT l.frozen AND l.kinds @> $6 AND NOT EXISTS (
             SELECT FROM unnest($3::text[], $4::text[]) AS t (kind, key) JOIN desired_records d
                 ON d.organisation_id = $1 AND d.controller_id = $2 AND d.kind = t.kind AND d.key = t.key
             WHERE d.revision > l.confirmed_revision
@@ -329,6 +333,7 @@ async def has_confirmed(conn: Connection, scope: Scope, controller: int, records
         [kind for kind, key in records if key != "*"],
         [key for _, key in records if key != "*"],
         [kind for kind, key in records if key == "*"],
+        list({kind for kind, _ in records}),
     )
     return confirmed
 

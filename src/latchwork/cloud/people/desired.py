@@ -106,8 +106,8 @@ async def _schedules(conn: Connection, scope: Scope, touched: Touched, only: Col
 
 async def _holidays(conn: Connection, scope: Scope, touched: Touched, only: Collection[int] | None) -> Computed:
     sites = {int(key) for key in touched.subjects.get("holidays", ())}
-    if touched.doors:
-        sites.update(await store.sites_of(conn, scope, touched.doors))
+    if touched.doors:  # nor does one that is gone tell its site
+        sites.update(await store.sites_with_holidays(conn, scope))
     rows = await store.holiday_records(conn, scope, None if only else sites, only) if only or sites else []
     records = tuple(
         Desired(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Collection
 from typing import Annotated
 
 from litestar import Response
@@ -13,6 +14,7 @@ from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
 from latchwork.cloud.kernel.work import Scope, Work
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
+from latchwork.cloud.people.model import Pair
 from latchwork.cloud.sessions import links
 from latchwork.cloud.sessions import store as session_store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
@@ -42,6 +44,8 @@ from latchwork.wire.api.sessions import Account, Invitation
 IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
 Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
 Wait = Annotated[str | None, QueryParameter(description="`applied`: answer when every online door has confirmed.")]
+_ETAG = re.compile(r'(W/)?"[^"]*"')
+_OURS = re.compile(r'"[0-9]{1,9}"')
 AT_ONCE = 500
 """People of an export that are read together."""
 Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to wait at most.")]
@@ -96,7 +100,10 @@ async def _imported_before(work: Work, counts: str) -> UsersImported:
 
 @get("/v1/users/export")
 async def export_users(by: Annotated[Caller, may("users:read", within=True)]) -> Stream:
-    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`."""
+    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`.
+
+    An apostrophe stands before what a spreadsheet program would take for a formula.
+    """
     doors_in = by.scope_of("permissions:read")
     headers = {"content-disposition": 'attachment; filename="people.csv"'}
     return Stream(_exported(by, doors_in), media_type="text/csv; charset=utf-8", headers=headers)
@@ -123,8 +130,8 @@ async def change_user(
     user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write", within=True)], if_match: IfMatch = None
 ) -> Response[User]:
     """Changes, deactivates or activates a user; with If-Match only the version that you know (412 otherwise)."""
-    version = _version(if_match)
-    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, version)))
+    versions = _versions(if_match)
+    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, versions)))
 
 
 @delete("/v1/users/{user_id:int}")
@@ -153,12 +160,20 @@ async def remove_user_account(user_id: int, by: Annotated[Caller, may("users:wri
 
 
 @get("/v1/users/{user_id:int}/permissions")
-async def list_permissions(
-    user_id: int, by: Annotated[Caller, may("permissions:read", within=True)]
-) -> list[Permission]:
+async def page_permissions(
+    user_id: int,
+    by: Annotated[Caller, may("permissions:read", within=True)],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Permission]:
     """Lists a user's permissions, and where each has arrived: assigned, pending, or being removed."""
     await by.read(lambda conn, scope: store.get_user(conn, scope, user_id))
-    return await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
+    return await paged_by(
+        limit,
+        cursor,
+        lambda after, n: by.read(lambda c, s: store.permissions_of(c, s, user_id, after, n)),
+        lambda permission: permission.access_point_id,
+    )
 
 
 @patch("/v1/users/{user_id:int}/permissions")
@@ -174,13 +189,9 @@ async def change_permissions(
     With `wait=applied` the answer comes when every online door has confirmed, and names those that have not.
     """
     waits = _waits(wait)
-    changed = await by.change(lambda work: service.change_permissions(work, user_id, draft))
-    if not waits or draft.dry_run:
-        return changed
+    tried = await by.change(lambda work: service.change_permissions(work, user_id, draft))
     doors = {*(grant.access_point_id for grant in draft.add), *draft.remove, *draft.withdraw}
-    online, offline = await arrival.wait(by, [(user_id, door) for door in doors], timeout)
-    permissions = await by.read(lambda conn, scope: store.permissions_of(conn, scope, user_id))
-    return PermissionsChanged(permissions, online, offline)
+    return tried or await _changed(by, [(user_id, door) for door in doors], timeout if waits else None)
 
 
 @get("/v1/access-points/{access_point_id:int}/permissions")
@@ -190,7 +201,7 @@ async def page_door_permissions(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Permission]:
-    """Lists who may open a door."""
+    """Lists who may open a door, and where each permission has arrived: assigned, pending, or being removed."""
     await by.read(lambda conn, scope: service.check_door(conn, scope, access_point_id))
     return await paged_by(
         limit,
@@ -210,12 +221,14 @@ async def change_door_permissions(
 ) -> PermissionsChanged:
     """Gives, changes and withdraws permissions of many users at one door: all or nothing."""
     waits = _waits(wait)
-    changed = await by.change(lambda work: service.change_door_permissions(work, access_point_id, draft))
-    if not waits or draft.dry_run:
-        return changed
+    tried = await by.change(lambda work: service.change_door_permissions(work, access_point_id, draft))
     users = {*(grant.user_id for grant in draft.add), *draft.remove, *draft.withdraw}
-    pairs = [(user, access_point_id) for user in users]
-    online, offline = await arrival.wait(by, pairs, timeout)
+    return tried or await _changed(by, [(user, access_point_id) for user in users], timeout if waits else None)
+
+
+async def _changed(by: Caller, pairs: Collection[Pair], timeout: float | None) -> PermissionsChanged:
+    """What has become of these (user, door) pairs, as committed; `timeout`: seconds to wait for the doors."""
+    online, offline = ([], []) if timeout is None else await arrival.wait(by, pairs, timeout)
     permissions = await by.read(lambda conn, scope: store.permissions_of_pairs(conn, scope, pairs))
     return PermissionsChanged(permissions, online, offline)
 
@@ -336,14 +349,17 @@ def _waits(wait: str | None) -> bool:
     return wait is not None
 
 
-def _version(if_match: str | None) -> int | None:
-    """The version in an If-Match header (RFC 9110 §13.1.1); raises Invalid for what is no ETag of ours."""
-    if if_match is None or if_match == "*":
+def _versions(if_match: str | None) -> set[int] | None:
+    """The versions in an If-Match header (RFC 9110 §13.1.1), None: any; raises Invalid for what holds no ETag.
+
+    A weak ETag, or one that is not ours, matches no version.
+    """
+    if if_match is None or if_match.strip() == "*":
         return None
-    text = if_match.strip('"')
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    tags = [tag.strip() for tag in if_match.split(",")]
+    if not all(map(_ETAG.fullmatch, tags)):
         raise Invalid("If-Match takes the ETag of a user.")
-    return int(text)
+    return {int(tag.strip('"')) for tag in tags if _OURS.fullmatch(tag)}
 
 
 endpoints = [
@@ -357,7 +373,7 @@ endpoints = [
     get_user_account,
     invite_user,
     remove_user_account,
-    list_permissions,
+    page_permissions,
     change_permissions,
     page_door_permissions,
     change_door_permissions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -48,7 +48,7 @@ class UserFilter:
     """From, and before."""
     expiring: Mapping[int, tuple[int, int]] | None = None
     """From and before, by home site (0: none): the same day begins at another instant at each."""
-    terms: tuple[int, ...] | None = None
+    terms: Sequence[int] | None = None
     """Any of them."""
-    sites: tuple[int, ...] | None = None
+    sites: Sequence[int] | None = None
     """The home site is one of them."""

@@ -21,6 +21,7 @@ from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
 from latchwork.wire.api.events import EventType
 from latchwork.wire.api.people import (
+    BadLine,
     Card,
     DoorPermissionsPatch,
     Holidays,
@@ -40,7 +41,7 @@ from latchwork.wire.api.people import (
     UsersImport,
     UsersImported,
 )
-from latchwork.wire.api.problems import Conflict, FieldError, Invalid, Outdated
+from latchwork.wire.api.problems import MOST_ERRORS, Conflict, FieldError, Invalid, Outdated
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -73,12 +74,14 @@ async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
     return [user for user, _ in added]
 
 
-async def change_user(work: Work, id: int, patch: UserPatch, version: int | None = None) -> User:
-    """Raises Outdated when somebody else changed the user since the version the caller knows."""
-    return (await change_users(work, [(id, patch)], version))[0]
+async def change_user(work: Work, id: int, patch: UserPatch, versions: Collection[int] | None = None) -> User:
+    """Raises Outdated when the user's version is none of those the caller knows (None: any)."""
+    return (await change_users(work, [(id, patch)], versions))[0]
 
 
-async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], version: int | None = None) -> list[User]:
+async def change_users(
+    work: Work, patches: Sequence[tuple[int, UserPatch]], versions: Collection[int] | None = None
+) -> list[User]:
     """All or nothing."""
     ids = [id for id, _ in patches]
     rules.check_number(ids)
@@ -86,7 +89,7 @@ async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], ver
     rules.check_known("user", ids)
     rules.raise_any([e for n, (_, patch) in enumerate(patches) for e in rules.user_errors(patch, _where(n, patches))])
     before = {user.id: user for user in await store.lock_users(work.conn, work.scope, ids)}
-    if version is not None and any(user.version != version for user in before.values()):
+    if versions is not None and any(user.version not in versions for user in before.values()):
         raise Outdated
     after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
     _check_reach(work, [(before[id], after[id]) for id in ids])
@@ -243,9 +246,7 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
         rules.check_known("site", new.sites, await sites.hold_sites(work.conn, work.scope, new.sites))
     if new.chiefs:
         rules.check_known("user", new.chiefs)
-        if work.scope.reach is not None:
-            chiefs = await store.get_users(work.conn, work.scope, new.chiefs)
-            rules.check_known("user", new.chiefs, {user.id for user in chiefs})
+        rules.check_known("user", new.chiefs, await store.hold_chiefs(work.conn, work.scope, new.chiefs))
     if new.terms:
         rules.check_known("term", new.terms)
         rules.check_known("term", new.terms, await store.hold_terms(work.conn, work.scope, new.terms))
@@ -255,16 +256,24 @@ async def _check_references(work: Work, changes: Sequence[tuple[User | None, Use
 
 
 async def import_users(work: Work, asked: UsersImport) -> UsersImported:
-    """All lines or none; raises Invalid with every bad line, which a dry run answers instead."""
+    """All lines or none; raises Invalid with every bad line, which a dry run answers instead.
+
+    What is wrong with no line alone, a dry run raises as the import does.
+    """
     lines, bad = spreadsheet.read(asked.csv)
     rules.check_number(lines)
     rows, worse = spreadsheet.judge(lines, await _known(work, lines))
     bad = sorted([*bad, *worse], key=lambda one: one.line)
     if bad and not asked.dry_run:
         raise Invalid(errors=[FieldError(f"line {one.line}: {one.column}".rstrip(": "), one.detail) for one in bad])
-    if not asked.dry_run:
+    if not bad:
+        await _try(work, asked.dry_run)
         await _take_in(work, rows)
+        await _undo(work, asked.dry_run)
     changed = sum(row.id is not None for row in rows)
+    if len(bad) > MOST_ERRORS:
+        more = BadLine(bad[MOST_ERRORS].line, "", f"From here on there are {len(bad) - MOST_ERRORS} more errors.")
+        bad = [*bad[:MOST_ERRORS], more]
     return UsersImported(len(rows) - changed, changed, bad)
 
 
@@ -276,7 +285,7 @@ async def _known(work: Work, lines: Sequence[spreadsheet.Line]) -> spreadsheet.K
         doors={door.id for door in doors},
         terms={term.id for term in await store.list_terms(work.conn, work.scope)},
         modules=await store.modules(work.conn, work.scope),
-        users={user.id: user.home_site_id for user in await store.get_users(work.conn, work.scope, users)},
+        users={user.id: user for user in await store.get_users(work.conn, work.scope, users)},
     )
 
 
@@ -334,25 +343,23 @@ async def remove_term(work: Work, id: int) -> None:
 # ------------------------------------------------------------------------------------------------- permissions
 
 
-async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged:
-    """The user's permissions after the change; with `dry_run` it is undone, and nothing has happened."""
+async def change_permissions(work: Work, user: int, patch: PermissionsPatch) -> PermissionsChanged | None:
+    """With `dry_run` what would have happened, and nothing has; else None."""
     add, remove, withdraw = rules.wishes(user, patch)
     names = await _hold(work, [user], [door for _, door in (*add, *remove, *withdraw)])
     await _try(work, patch.dry_run)
     changes = await _give_and_take(work, names, add, remove, withdraw)
-    permissions = await store.permissions_of(work.conn, work.scope, user)
-    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
+    return await _tried(work, {*add, *remove, *withdraw}, changes) if patch.dry_run else None
 
 
-async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsPatch) -> PermissionsChanged:
-    """The same from the door's side; the answer has the permissions of the users in the call."""
+async def change_door_permissions(work: Work, door: int, patch: DoorPermissionsPatch) -> PermissionsChanged | None:
+    """The same from the door's side."""
     add, remove, withdraw = rules.door_wishes(door, patch)
     pairs = {*add, *remove, *withdraw}
     names = await _hold(work, {user for user, _ in pairs}, [door], at=door)
     await _try(work, patch.dry_run)
     changes = await _give_and_take(work, names, add, remove, withdraw)
-    permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
-    return await _tried(work, patch.dry_run, PermissionsChanged(permissions), changes)
+    return await _tried(work, pairs, changes) if patch.dry_run else None
 
 
 async def open_and_close(
@@ -437,22 +444,24 @@ async def _try(work: Work, dry_run: bool) -> None:
         await work.conn.execute("SAVEPOINT dry_run")
 
 
-async def _tried(
-    work: Work, dry_run: bool, answer: PermissionsChanged, changes: Sequence[GrantChange]
-) -> PermissionsChanged:
+async def _undo(work: Work, dry_run: bool) -> None:
+    if dry_run:
+        await work.conn.execute("ROLLBACK TO dry_run")
+        work.forget()
+
+
+async def _tried(work: Work, pairs: Collection[Pair], changes: Sequence[GrantChange]) -> PermissionsChanged:
     """After a dry run nothing has happened, and the answer says what would have."""
-    if not dry_run:
-        return answer
+    permissions = await store.permissions_of_pairs(work.conn, work.scope, pairs)
     users = await store.name_users(work.conn, work.scope, sorted({change.pair[0] for change in changes}))
     doors = await sites.name_doors(work.conn, work.scope, sorted({change.pair[1] for change in changes}))
-    await work.conn.execute("ROLLBACK TO dry_run")
-    work.forget()
+    await _undo(work, True)
     named = [
         PermissionChange(user, users[user][0], door, doors[door][0], change.before, change.after)
         for change in changes
         for user, door in [change.pair]
     ]
-    return msgspec.structs.replace(answer, changes=named)
+    return PermissionsChanged(permissions, changes=named)
 
 
 # ------------------------------------------------------------------------------------------------- cards

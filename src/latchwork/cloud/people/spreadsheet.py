@@ -1,9 +1,14 @@
-"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons."""
+"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons.
+
+What a spreadsheet program would take for a formula, such as a phone number that begins with +, is written with an
+apostrophe before it, which is taken away when it is read again.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,8 +40,8 @@ class Known:
     doors: Collection[int]
     terms: Collection[int]
     modules: Collection[str]
-    users: Mapping[int, int | None]
-    """The home site of each user that the lines name."""
+    users: Mapping[int, User]
+    """Those that the lines name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ _READ: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "isActive": ("is_active", _yes),
     "accessPoints": ("access_points", _numbers),
 }
+_FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
+"""What a spreadsheet program would compute, and what is already marked as text."""
 COLUMNS: Final = ("id", *_READ, "accessExpiresAt")
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -115,15 +122,21 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
             number, start = start, reader.line_num + 1
             if columns is None:
                 columns = [cell.strip() for cell in cells]
-                bad += _bad_columns(columns)
+                if bad := list(_bad_columns(columns)):
+                    return [], bad
             elif len(cells) == len(columns):
-                lines.append(Line(number, dict(zip(columns, map(str.strip, cells), strict=True))))
+                lines.append(Line(number, dict(zip(columns, map(_unmarked, cells), strict=True))))
             elif cells:
                 sentence = f"This line has {len(cells)} cells; there are {len(columns)} columns."
                 bad.append(BadLine(number, "", sentence))
     except csv.Error:
         bad.append(BadLine(start, "", "From here on this is not CSV: look for a quotation mark that is not closed."))
     return lines, bad if columns else [BadLine(1, "", "The first line names the columns.")]
+
+
+def _unmarked(cell: str) -> str:
+    """The text of a cell, without the apostrophe of `_marked`."""
+    return (cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell).strip()
 
 
 def _bad_columns(columns: Sequence[str]) -> Iterator[BadLine]:
@@ -144,28 +157,30 @@ def judge(lines: Sequence[Line], known: Known) -> tuple[list[Row], list[BadLine]
     """What the lines ask for, and everything that is wrong with them."""
     rows: list[Row] = []
     bad: list[BadLine] = []
-    first: dict[str, int] = {}
+    first: dict[int, int] = {}
     for line in lines:
         row, errors = _judged(line.cells, known)
-        id = line.cells.get("id", "")
-        if id and first.setdefault(id, line.number) != line.number:
-            errors.append(FieldError("id", f"This user stands on line {first[id]} already."))
+        if row.id is not None and first.setdefault(row.id, line.number) != line.number:
+            errors.append(FieldError("id", f"This user stands on line {first[row.id]} already."))
         bad += [BadLine(line.number, error.field, error.detail) for error in errors]
         rows.append(row)
     return rows, bad
 
 
 def _judged(cells: Cells, known: Known) -> tuple[Row, list[FieldError]]:
+    if cells.get("id"):
+        cells = {column: cell for column, cell in cells.items() if cell}
     fields, errors = _fields(cells, known)
     id = fields.pop("id", None)
+    before = None if id is None else known.users.get(id)
+    errors += _unknown(fields, before, known)
     doors = fields.pop("access_points", None)
-    errors += _unknown(fields, doors or (), known)
     if id is None:
         if not fields.pop("is_active", True):
             errors.append(FieldError("isActive", "A new user is active."))
         draft = UserDraft(**{"name": "", **fields}, access_points=doors or [])
         return Row(None, draft, None), [*errors, *rules.user_errors(draft)]
-    if id not in known.users:
+    if before is None:
         errors.append(FieldError("id", f"There is no user with the id {id}."))
     patch = UserPatch(**fields)
     return Row(id, patch, None if doors is None else tuple(doors)), [*errors, *rules.user_errors(patch)]
@@ -193,37 +208,48 @@ def _fields(cells: Cells, known: Known) -> tuple[dict[str, Any], list[FieldError
 
 def _expiry(cell: str, fields: Mapping[str, Any], known: Known) -> int | None:
     """Without a zone it is the home site's, else the first site's."""
-    home = fields.get("home_site_id", known.users.get(fields.get("id") or 0))
+    before = known.users.get(fields.get("id") or 0)
+    home = fields.get("home_site_id", before.home_site_id if before else None)
     first = next(iter(known.timezones.values()), "UTC")
     return rules.expiry(cell, known.timezones.get(home, first)) if cell else None
 
 
-def _unknown(fields: Mapping[str, Any], doors: Collection[int], known: Known) -> list[FieldError]:
-    home, chief = fields.get("home_site_id"), fields.get("reporting_to")
-    asked: list[tuple[str, str, Collection[int], Collection[int]]] = [
-        ("homeSiteId", "site", [] if home is None else [home], known.timezones),
-        ("adminOfSites", "site", fields.get("admin_of_sites", ()), known.timezones),
-        ("terms", "term", fields.get("terms", ()), known.terms),
-        ("reportingTo", "user", [] if chief is None else [chief], known.users),
-        ("accessPoints", "access point", doors, known.doors),
+def _unknown(fields: Mapping[str, Any], before: User | None, known: Known) -> list[FieldError]:
+    """What is newly referred to and not there: what was there once may be gone by now."""
+    asked: list[tuple[str, str, Collection[int]]] = [
+        ("homeSiteId", "site", known.timezones),
+        ("adminOfSites", "site", known.timezones),
+        ("terms", "term", known.terms),
+        ("reportingTo", "user", known.users),
+        ("accessPoints", "access point", known.doors),
     ]
     errors = [
         FieldError(column, f"There is no {kind} with the id {id}.")
-        for column, kind, ids, there in asked
-        for id in ids
+        for column, kind, there in asked
+        for id in sorted(_ids(fields.get(_READ[column][0])) - _ids(getattr(before, _READ[column][0], None)))
         if id not in there
     ]
-    return [*errors, *rules.role_errors(fields.get("roles", ()), known.modules)]
+    new_roles = [role for role in fields.get("roles", ()) if before is None or role not in before.roles]
+    return [*errors, *rules.role_errors(new_roles, known.modules)]
+
+
+def _ids(value: int | Collection[int] | None) -> set[int]:
+    return set() if value is None else {value} if isinstance(value, int) else set(value)
 
 
 # ------------------------------------------------------------------------------------------------- writing
 
 
 def write(rows: Sequence[Sequence[object]]) -> str:
-    """Lines that end as RFC 4180 §2.1 says."""
+    """Lines that end as RFC 4180 §2.1 says; no cell is a formula."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerows([_marked(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _marked(cell: object) -> object:
+    """The cell as text: an apostrophe stands before what would be a formula (CWE-1236)."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def cells(user: User, doors: Sequence[int] | None) -> list[object]:

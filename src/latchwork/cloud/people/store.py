@@ -24,6 +24,7 @@ from latchwork.wire.api.people import (
     User,
 )
 from latchwork.wire.api.problems import NotFound
+from latchwork.wire.cards import last_digits
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -344,6 +345,22 @@ async def remove_users(conn: Connection, scope: Scope, ids: Collection[int]) -> 
     )
 
 
+async def hold_chiefs(conn: Connection, scope: Scope, ids: Collection[int]) -> set[int]:
+    """Those of these users that are within reach; they stay until commit, as people's managers."""
+    rows = await conn.fetch(
+        """
+        SELECT id FROM users WHERE organisation_id = $1 AND id = ANY($2)
+            AND ($3::integer[] IS NULL OR home_site_id = ANY($3) OR reporting_to = $4)
+        ORDER BY id FOR KEY SHARE
+        """,
+        scope.organisation,
+        list(ids),
+        scope.sites,
+        scope.chief,
+    )
+    return {row["id"] for row in rows}
+
+
 async def name_users(conn: Connection, scope: Scope, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """(name, employee code) of those of these users that still exist."""
     rows = await conn.fetch(
@@ -508,50 +525,62 @@ async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
 
 _PERMISSION = """
     SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
-        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN 'assigned' ELSE 'pending' END AS state,
-        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN NULL ELSE g.created_at END AS since
+        CASE WHEN d.since <= l.confirmed_revision THEN 'assigned' ELSE 'pending' END AS state,
+        CASE WHEN d.since <= l.confirmed_revision THEN NULL ELSE g.created_at END AS since
     FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
     LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
         AND d.key = g.user_id || '.' || g.access_point_id AND d.controller_id = a.controller_id AND d.body IS NOT NULL
-    LEFT JOIN controller_links l ON l.controller_id = a.controller_id
+    LEFT JOIN controller_links l ON l.controller_id = a.controller_id AND NOT l.frozen
+        AND l.kinds @> '{door,person,grant}' AND (g.schedule_id IS NULL OR l.kinds @> '{schedule,holidays}')
 """
 
 _REMOVING = """
-    SELECT $2::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at, NULL::bigint AS ends_at,
-        NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
+    SELECT split_part(d.key, '.', 1)::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at,
+        NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
     FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
     JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
     WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
-        AND split_part(d.key, '.', 1) = $2::bigint::text AND (d.revision > l.confirmed_revision OR l.frozen)
-        AND ($3::integer[] IS NULL OR a.site_id = ANY($3))
-        AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
-                        AND g.access_point_id = a.id)
-    GROUP BY a.id
+        AND (d.revision > l.confirmed_revision OR l.frozen)
+        AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.access_point_id = a.id
+                        AND g.user_id = split_part(d.key, '.', 1)::bigint)
 """
 
 
-async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Permission]:
+async def permissions_of(
+    conn: Connection, scope: Scope, user: int, after: int = 0, limit: int | None = None
+) -> list[Permission]:
     """A user's doors within reach, by ascending door; also what is taken away and not yet confirmed."""
     rows = await conn.fetch(
-        _PERMISSION
-        + """
-        WHERE g.organisation_id = $1 AND g.user_id = $2 AND ($3::integer[] IS NULL OR a.site_id = ANY($3)) UNION ALL
-        """
-        + _REMOVING
-        + "ORDER BY 2",
+        f"""
+        ({_PERMISSION}
+            WHERE g.organisation_id = $1 AND g.user_id = $2 AND ($3::integer[] IS NULL OR a.site_id = ANY($3))
+                AND g.access_point_id > $4 ORDER BY 2 LIMIT $5)
+        UNION ALL
+        ({_REMOVING} AND split_part(d.key, '.', 1) = $2::bigint::text
+                AND ($3::integer[] IS NULL OR a.site_id = ANY($3)) AND a.id > $4 GROUP BY 1, 2)
+        ORDER BY 2 LIMIT $5
+        """,
         scope.organisation,
         user,
         scope.sites,
+        after,
+        limit,
     )
     return [Permission(*row) for row in rows]
 
 
 async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, limit: int) -> list[Permission]:
-    """Who may open a door, by ascending user."""
+    """Who may open a door, by ascending user; also from whom it is taken away and the door has not confirmed it."""
     rows = await conn.fetch(
-        _PERMISSION
-        + " WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4",
+        f"""
+        ({_PERMISSION}
+            WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4)
+        UNION ALL
+        ({_REMOVING} AND split_part(d.key, '.', 2) = $2::integer::text
+                AND split_part(d.key, '.', 1)::bigint > $3 GROUP BY 1, 2)
+        ORDER BY 1 LIMIT $4
+        """,
         scope.organisation,
         door,
         after,
@@ -579,16 +608,20 @@ async def slice_permissions_at(
 
 
 async def permissions_of_pairs(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> list[Permission]:
-    """Those of these (user, door) pairs that are granted, ascending."""
+    """Those of these (user, door) pairs that are granted, or taken away and not yet confirmed, ascending."""
     rows = await conn.fetch(
-        _PERMISSION
-        + """
-        JOIN unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
-            ON g.user_id = p.user_id AND g.access_point_id = p.door
-        WHERE g.organisation_id = $1 ORDER BY g.user_id, g.access_point_id
+        f"""
+        {_PERMISSION}
+            JOIN unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
+                ON g.user_id = p.user_id AND g.access_point_id = p.door
+            WHERE g.organisation_id = $1
+        UNION ALL
+        {_REMOVING} AND d.key = ANY($4) GROUP BY 1, 2
+        ORDER BY 1, 2
         """,
         scope.organisation,
         *_columns(pairs),
+        [f"{user}.{door}" for user, door in pairs],
     )
     return [Permission(*row) for row in rows]
 
@@ -755,7 +788,7 @@ def _card(row: asyncpg.Record, whole: bool) -> Card:
     return Card(
         id=row["id"],
         user_id=row["user_id"],
-        last_digits=str(row["number"])[-4:],
+        last_digits=last_digits(row["number"]),
         number=row["number"] if whole else None,
         created_at=row["created_at"],
     )
@@ -978,17 +1011,6 @@ async def holiday_records(
     return rows
 
 
-async def sites_of(conn: Connection, scope: Scope, doors: Collection[int]) -> list[int]:
-    """The sites of these doors, and those whose holidays a controller holds without a door there any more."""
-    rows = await conn.fetch(
-        """
-        SELECT site_id FROM access_points WHERE organisation_id = $1 AND id = ANY($2)
-        UNION SELECT d.key::integer FROM desired_records d
-            WHERE d.organisation_id = $1 AND d.kind = 'holidays' AND d.body IS NOT NULL AND NOT EXISTS (
-                SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.controller_id = d.controller_id
-                    AND a.site_id = d.key::integer)
-        """,
-        scope.organisation,
-        list(doors),
-    )
+async def sites_with_holidays(conn: Connection, scope: Scope) -> list[int]:
+    rows = await conn.fetch("SELECT DISTINCT site_id FROM holidays WHERE organisation_id = $1", scope.organisation)
     return [row["site_id"] for row in rows]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import litestar
 import msgspec
@@ -19,6 +20,7 @@ from latchwork.wire.api.problems import NotFound
 
 Call = Callable[..., Awaitable[Any]]
 _paths: set[str] = set()
+_EMPTY_LIST = re.compile(rb"\[\s*\]")
 _ROOTS = (
     "/saamsIdm/",
     "/organisationManagement/",
@@ -33,7 +35,7 @@ def call(method: str, path: str, scope: str | None) -> Callable[[Call], HTTPRout
     """Registers `async def call(by, body, *path ids) -> message` under a path such as `/x/{o}/sites/{siteId}`.
 
     `body` is decoded into the record of its annotation, leniently: numeric strings are numbers, unknown fields are
-    ignored.
+    ignored, and so is the difference between an empty object and an empty list, which PHP does not know.
     """
 
     def register(function: Call) -> HTTPRouteHandler:
@@ -42,12 +44,34 @@ def call(method: str, path: str, scope: str | None) -> Callable[[Call], HTTPRout
         async def handler(request: Request[Any, Any, Any]) -> Response[bytes]:
             by = await caller(request, scope)
             ids = {name: text for name, text in request.path_params.items() if name != "o"}
-            body = bodies.decode((await request.body()) or b"{}", decoder)
+            body = bodies.decode(_with_objects((await request.body()) or b"{}", decoder.type), decoder)
             return answer(await function(by, body, *(number(text) for text in ids.values())))
 
         return route(method, path, handler, function)
 
     return register
+
+
+def _with_objects(body: bytes, expected: Any) -> bytes:
+    """The body with `{}` for each `[]` where a record is expected."""
+    if not _EMPTY_LIST.search(body):
+        return body
+    try:
+        return msgspec.json.encode(_as_expected(msgspec.json.decode(body), expected))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return body  # which is no JSON
+
+
+def _as_expected(value: Any, expected: Any) -> Any:
+    for kind in get_args(expected) if isinstance(expected, UnionType) else (expected,):
+        if bodies.is_record(kind) and value == []:
+            return {}
+        if bodies.is_record(kind) and isinstance(value, dict):
+            types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+            return {name: _as_expected(inner, types.get(name)) for name, inner in value.items()}
+        if get_origin(kind) is list and isinstance(value, list):
+            return [_as_expected(inner, get_args(kind)[0]) for inner in value]
+    return value
 
 
 async def caller(request: Request[Any, Any, Any], scope: str | None) -> Caller:

@@ -73,7 +73,7 @@ async def organisation(by: Caller, body: wire.Nothing) -> dict[str, int]:
 
 async def _sites(by: Caller, body: wire.SiteList) -> dict[str, Any]:
     part = wire.sliced(body.pagination)
-    name = (body.filters.name if isinstance(body.filters, wire.SiteFilters) else None) or ""
+    name = (body.filters.name if body.filters else None) or ""
     found, total = await by.read(lambda c, s: sites.search_sites(c, s, name, part.skip, part.limit))
     return {"sites": [wire.site(s) for s in found], "pagination": part.answer(total)}
 
@@ -82,7 +82,7 @@ async def _access_points(by: Caller, body: wire.AccessPointList, site: int | Non
     part = wire.sliced(body.pagination)
     if site is not None:
         await by.read(lambda c, s: sites.get_site(c, s, site))
-    filters = body.filters if isinstance(body.filters, wire.AccessPointFilters) else wire.AccessPointFilters()
+    filters = body.filters or wire.AccessPointFilters()
     text = filters.search or filters.name or ""
     found, total = await by.read(lambda c, s: sites.search_doors(c, s, site, text, part.skip, part.limit))
     return {"accessPoints": [wire.access_point(a) for a in found], "pagination": part.answer(total)}

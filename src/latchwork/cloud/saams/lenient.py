@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.people import rules
 from latchwork.wire.api.problems import FieldError, Invalid
 
@@ -41,6 +42,12 @@ def ids(values: Ids, field: str) -> list[int]:
     listed = values if isinstance(values, list) else [values]
     found = (number(value, field) for value in listed)
     return list(dict.fromkeys(id for id in found if id is not None))
+
+
+def some_ids(values: Ids, field: str) -> list[int] | None:
+    """None where nothing was sent, as a filter wants it; what can be no id is dropped, and finds nothing."""
+    asked = ids(values, field)
+    return [id for id in asked if is_id(id)] if asked else None
 
 
 def day(value: Text, field: str) -> str:

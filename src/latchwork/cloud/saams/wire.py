@@ -125,8 +125,7 @@ class SiteFilters(msgspec.Struct, frozen=True):
 
 class SiteList(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: SiteFilters | list[Any] | None = None
-    """A list, when PHP sends an empty object."""
+    filters: SiteFilters | None = None
 
 
 class AccessPointFilters(msgspec.Struct, frozen=True):
@@ -136,7 +135,7 @@ class AccessPointFilters(msgspec.Struct, frozen=True):
 
 class AccessPointList(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: AccessPointFilters | list[Any] | None = None
+    filters: AccessPointFilters | None = None
 
 
 class MeetingCreate(msgspec.Struct, frozen=True, rename="camel"):

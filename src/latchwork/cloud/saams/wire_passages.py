@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.passages.model import Search
 from latchwork.cloud.people.rules import moments
 from latchwork.cloud.saams import lenient
@@ -44,35 +43,33 @@ class HistoryFilters(msgspec.Struct, frozen=True, rename="camel"):
     access_types: list[str | None] | str | None = None
     start: Text = None
     end: Text = None
-    access_range: Range | list[Any] | str | None = None
+    access_range: Range | str | None = None
     employee_id: Text = None
     name: Text = None
     location: Text = None
-    s: PersonSearch | list[Any] | str | None = None
+    s: PersonSearch | str | None = None
 
 
 class History(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: HistoryFilters | list[Any] | None = None
-    """A list, when PHP sends an empty object."""
+    filters: HistoryFilters | None = None
 
 
 class DoorState(msgspec.Struct, frozen=True, rename="camel"):
     door_state: Literal["access_control", "unlocked", "locked"]
 
 
-def wanted(asked: HistoryFilters | list[Any] | None, house: House) -> Search:
+def wanted(filters: HistoryFilters, house: House) -> Search:
     """The entries that are meant: only doors that opened."""
-    filters = asked if isinstance(asked, HistoryFilters) else HistoryFilters()
     s = filters.s if isinstance(filters.s, PersonSearch) else PersonSearch()
     span = filters.access_range if isinstance(filters.access_range, Range) else Range()
     timezone = house.timezone(None)
     first = lenient.some(filters.start) or lenient.some(span.start_date)
     last = lenient.some(filters.end) or lenient.some(span.end_date)
     return Search(
-        doors=_some(filters.access_points, "accessPoints"),
-        sites=_some(filters.sites, "sites"),
-        users=_some(filters.users, "users"),
+        doors=lenient.some_ids(filters.access_points, "accessPoints"),
+        sites=lenient.some_ids(filters.sites, "sites"),
+        users=lenient.some_ids(filters.users, "users"),
         direction=_direction(filters.direction),
         credentials=_credentials(filters.access_types),
         granted=True,
@@ -83,20 +80,14 @@ def wanted(asked: HistoryFilters | list[Any] | None, house: House) -> Search:
         email=lenient.some(s.email),
         phone=lenient.some(s.phone),
         roles=_roles(filters.roles, house),
-        terms=_some(filters.terms, "terms"),
-        managers=_some(filters.reporting_manager, "reportingManager"),
+        terms=lenient.some_ids(filters.terms, "terms"),
+        managers=lenient.some_ids(filters.reporting_manager, "reportingManager"),
         location=lenient.some(filters.location),
     )
 
 
-def _some(values: Ids, field: str) -> list[int] | None:
-    """None where nothing was sent; what can be no id is dropped, and finds nothing."""
-    asked = lenient.ids(values, field)
-    return [id for id in asked if is_id(id)] if asked else None
-
-
 def _roles(values: Ids, house: House) -> list[str] | None:
-    asked = _some(values, "roles")
+    asked = lenient.some_ids(values, "roles")
     return None if asked is None else [house.roles[id] for id in asked if id in house.roles]
 
 

@@ -250,21 +250,18 @@ class UserFilters(msgspec.Struct, frozen=True, rename="camel"):
     created_on: Span | Text = None
     user_type: list[str | None] | str | None = None
     access_expires_at: Span | Text = None
-    s: Search | list[Any] | str | None = None
+    s: Search | str | None = None
     terms: Ids = None
     sites: Ids = None
 
 
 class UserList(msgspec.Struct, frozen=True):
     pagination: Pagination | None = None
-    filters: UserFilters | list[Any] | None = None
-    """A list, when PHP sends an empty object."""
+    filters: UserFilters | None = None
 
 
-def wanted(filters: UserFilters | list[Any] | None, house: House) -> UserFilter | None:
+def wanted(filters: UserFilters, house: House) -> UserFilter | None:
     """The filter; None when it keeps everybody. Days of creation are told in UTC, as `createdAt` is."""
-    if not isinstance(filters, UserFilters):
-        return None
     search = filters.s if isinstance(filters.s, Search) else Search()
     created = _when(filters.created_on, {0: "UTC"}, "createdOn")
     timezones = {0: house.timezone(None), **house.timezones}
@@ -276,8 +273,8 @@ def wanted(filters: UserFilters | list[Any] | None, house: House) -> UserFilter 
         is_active=_is_active(filters.user_type),
         created=created[0] if created else None,
         expiring=_when(filters.access_expires_at, timezones, "accessExpiresAt"),
-        terms=tuple(lenient.ids(filters.terms, "terms")) or None,
-        sites=tuple(lenient.ids(filters.sites, "sites")) or None,
+        terms=lenient.some_ids(filters.terms, "terms"),
+        sites=lenient.some_ids(filters.sites, "sites"),
     )
     return None if found == UserFilter() else found
 

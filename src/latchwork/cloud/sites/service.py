@@ -36,7 +36,7 @@ async def change_site(work: Work, id: int, patch: SitePatch) -> Site:
     after = msgspec.structs.replace(after, updated_at=work.now)
     await store.change_site(work.conn, work.scope, after)
     if after.timezone != before.timezone:
-        work.touch_doors(*[door.id for door in await store.page_doors(work.conn, work.scope, id, 0, 2**31 - 1)])
+        work.touch("door", *[door.id for door in await store.page_doors(work.conn, work.scope, id, 0, 2**31 - 1)])
     events.record(work, "site_changed", f"site/{id}", before=before, after=after)
     return after
 
@@ -69,7 +69,10 @@ async def change_door(work: Work, id: int, patch: AccessPointPatch) -> AccessPoi
         return before
     after = msgspec.structs.replace(after, updated_at=work.now)
     await store.change_door(work.conn, work.scope, after)
-    work.touch_doors(id)
+    if after.controller_id == before.controller_id:
+        work.touch("door", id)
+    else:
+        work.touch_doors(id)
     events.record(work, "access_point_changed", f"access_point/{id}", before=before, after=after)
     return after
 

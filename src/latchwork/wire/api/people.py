@@ -203,7 +203,7 @@ class PermissionChange(msgspec.Struct, frozen=True, rename="camel"):
 
 class PermissionsChanged(msgspec.Struct, frozen=True, rename="camel"):
     permissions: list[Permission]
-    """The user's permissions after the change; at a door: those of the users in the call."""
+    """What has become of the permissions in the call."""
     unconfirmed_controllers: list[int] = []
     """With `wait=applied`: the online controllers that had not confirmed in time."""
     offline_controllers: list[int] = []
@@ -214,7 +214,8 @@ class PermissionsChanged(msgspec.Struct, frozen=True, rename="camel"):
 class UsersImport(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """People as CSV (RFC 4180) with a line of column names; as exported, or fewer columns.
 
-    A line with an `id` changes that user, one without makes a new one; columns that are not there are left alone.
+    A line with an `id` changes that user, one without makes a new one. In a line with an `id` an empty cell, like a
+    column that is not there, leaves the field as it is.
     """
 
     csv: str
@@ -243,6 +244,7 @@ class Card(msgspec.Struct, frozen=True, rename="camel"):
     id: int
     user_id: int
     last_digits: str
+    """Four, or fewer: never more than half of the number."""
     number: int | None
     created_at: int
 

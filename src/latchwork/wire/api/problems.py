@@ -8,6 +8,8 @@ from typing import ClassVar
 import msgspec
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 1_000
+"""Errors that one answer lists: somebody who sends a million is not answered with as many sentences."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -39,7 +41,9 @@ class Problem(Exception):
     def __init__(self, detail: str | None = None, errors: Sequence[FieldError] = (), retry_after: int | None = None):
         super().__init__(detail or self.sentence)
         self.detail = detail or self.sentence
-        self.errors = tuple(errors)
+        self.errors = tuple(errors[:MOST_ERRORS])
+        if more := len(errors) - len(self.errors):
+            self.errors += (FieldError("", f"There are {more} more errors; these are the first {MOST_ERRORS}."),)
         self.retry_after = retry_after
         """Whole seconds after which the same request may succeed."""
 
