@@ -202,7 +202,7 @@ async def issue_pass(meeting_id: int, by: Annotated[Caller, may("visitors:write"
 @get("/v1/meetings/{meeting_id:int}/pass.svg", media_type="image/svg+xml")
 async def draw_svg(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Response[bytes]:
     """Draws a fresh QR code as SVG."""
-    drawing = links.svg((await _current(by, meeting_id)).current_pass)
+    drawing = links.svg((await _current(by, meeting_id)).current_pass, scale=4)
     return Response(drawing, media_type="image/svg+xml", headers=_NO_STORE)
 
 

@@ -63,14 +63,14 @@ async def _shown(conn: Connection, scope: Scope, signer: Signer, id: int, now: i
         end_time=meeting.end_time,
         places=places,
         current_pass=meeting.current_pass,
-        qr_svg=svg(meeting.current_pass).decode(),
+        qr_svg=svg(meeting.current_pass, omitsize=True).decode(),
     )
 
 
-def svg(issued: Pass) -> bytes:
-    """A pass's code as a drawing."""
+def svg(issued: Pass, **size: Any) -> bytes:
+    """A pass's code as a drawing; `size`: `scale` in pixels per module, or `omitsize` for as large as its place."""
     drawing = io.BytesIO()
-    drawn(issued).save(drawing, kind="svg", xmldecl=False, scale=4)
+    drawn(issued).save(drawing, kind="svg", xmldecl=False, **size)
     return drawing.getvalue()
 
 

@@ -159,4 +159,4 @@ class ShownVisit(msgspec.Struct, frozen=True, rename="camel"):
     places: list[VisitPlace]
     current_pass: Pass = msgspec.field(name="pass")
     qr_svg: str
-    """The code as a drawing."""
+    """The code as a drawing that is as large as its place."""
