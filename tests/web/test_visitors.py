@@ -35,17 +35,6 @@ async def invited(house: House, name: str, begins: int = -600, lasts: int = 3600
     return await house.alice.add_meeting(MeetingDraft(visitor, start, start + lasts, [house.front]))
 
 
-async def over(town: Town, house: House, meeting: Meeting) -> None:
-    """As if it had been yesterday."""
-    import asyncpg
-
-    conn = await asyncpg.connect(town.dsn)
-    await conn.execute(
-        "UPDATE meetings SET start_time = start_time - 172800, end_time = end_time - 172800 WHERE id = $1", meeting.id
-    )
-    await conn.close()
-
-
 def link_in(page: str) -> str:
     found = re.search(r'value="http[^"]*(/visit/[\w-]+)"', page)
     assert found is not None
@@ -184,7 +173,7 @@ async def test_with_the_module_off_menu_and_pages_say_so(town: Town) -> None:
         assert "No visitors are received here" in (await http.get("/visit/" + link.url.rpartition("/")[2])).text
 
 
-# ------------------------------------------------------------------------------------------------- the visitor's own page
+# ------------------------------------------------------------------------------------------- the visitor's own page
 
 
 async def own_page(http: httpx2.AsyncClient, meeting: Meeting) -> str:

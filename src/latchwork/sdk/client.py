@@ -492,9 +492,9 @@ class Client:
     async def show_visit(self, token: VisitToken) -> ShownVisit:
         """The visit of whoever holds the link of a visitor's own page, with a fresh code; needs no token of a client.
 
-        NotFound: the link was replaced; Conflict: the visit is over.
+        NotFound: the link was replaced; Conflict: the visit is over. Never repeated by itself.
         """
-        return await self._post("/v1/visit", ShownVisit, token, needs_token=False)
+        return await self._post("/v1/visit", ShownVisit, token, is_safe=False, needs_token=False)
 
     async def list_hosts(self, search: str) -> list[Host]:
         """Active users whose name has words that begin so, as far as their names."""
