@@ -144,8 +144,10 @@ def _drafted(draft: Asked, where: Where, again: Meeting | None) -> MeetingDraft:
 
 def _checked(look: Look, draft: Asked, where: Where, *, needs_name: bool = False) -> Asked:
     """With a sentence for each field that cannot even be sent."""
-    zone = where.zone(draft.doors)
-    errors = {n: look.say("visitors.no_time") for n in ("from", "until") if instant(draft.value(n), zone) is None}
+    start, end = (instant(draft.value(name), where.zone(draft.doors)) for name in ("from", "until"))
+    errors = {name: look.say("visitors.no_time") for name, at in (("from", start), ("until", end)) if at is None}
+    if start is not None and end is not None and end <= max(start, _now()):
+        errors["until"] = look.say("visitors.ends_early" if end <= start else "visitors.ends_past")
     if not draft.doors:
         errors["doors"] = look.say("visitors.no_door")
     if needs_name and not draft.value("name"):
