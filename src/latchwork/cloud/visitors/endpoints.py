@@ -184,7 +184,7 @@ async def show_visit(draft: VisitToken, by: Annotated[Anybody, anybody()]) -> Sh
 
 
 @get("/v1/hosts")
-async def list_hosts(by: Annotated[Caller, may("visitors:write", within=True)], search: str) -> list[Host]:
+async def list_hosts(by: Annotated[Caller, may("visitors:write", within=True)], search: str = "") -> list[Host]:
     """Lists active users whose name has words that begin so, as far as their names: who can be visited."""
     if not search.strip():
         return []
