@@ -48,7 +48,7 @@ from latchwork.wire.api.sessions import (
     SignInDraft,
 )
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
-from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch
+from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch, VisitToken
 
 BEYOND = {"aclose", "follow", "acting_for", "of_session"}
 """What the client offers beside the operations."""
@@ -56,7 +56,13 @@ CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),
     *("add_user", "add_card", "add_schedule", "add_term", "unlock", "enrol_card", "import_users"),
 }
-_NAMES = {"endsAfter": "ends_after", "if-match": "version"}
+_NAMES = {
+    "endsAfter": "ends_after",
+    "endsBefore": "ends_before",
+    "startsAfter": "starts_after",
+    "startsBefore": "starts_before",
+    "if-match": "version",
+}
 """What the client calls otherwise than the document."""
 
 
@@ -229,8 +235,26 @@ async def _tour_visits(call: Tour) -> None:
     assert (await call("draw_svg", meeting.id)).startswith(b"<svg")
     assert (await call("draw_png", meeting.id, scale=2)).startswith(b"\x89PNG")
     assert (await call("get_visitor", vic.id)) == (await call("page_visitors", key="vic")).items[0]
+    await _tour_the_desk(call, meeting.id, door.id)
     await call("remove_meeting", meeting.id)
     await call("remove_visitor", vic.id)
+
+
+async def _tour_the_desk(call: Tour, meeting: int, door: int) -> None:
+    assert (await call("check_in", meeting)).checked_in_at
+    assert (await call("check_out", meeting)).checked_out_at
+    link = await call("make_visit_link", meeting)
+    shown = await call("show_visit", VisitToken(link.url.rpartition("/")[2]))
+    assert (shown.visitor, shown.places[0].doors, shown.current_pass.usable) == ("Vic", ["Gate"], True)
+    ended = await call("end_meeting", meeting)
+    at = ended.start_time
+    found = await call("page_meetings", search="viSI", starts_after=at, starts_before=at + 1, order="-start")
+    assert [ended] == found.items == (await call("page_meetings", ends_before=ended.end_time, order="start")).items
+    assert [each.access_point_id for each in await call("list_meeting_doors", meeting)] == [door]
+    assert (await call("page_meeting_passages", meeting)).items == []
+    host = await call("add_user", UserDraft("Hanna Host"))
+    assert [each.name for each in await call("list_hosts", "hos")] == ["Hanna Host"]
+    await call("remove_user", host.id)
 
 
 async def _tour_people(call: Tour) -> None:

@@ -145,9 +145,11 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
         ),
     ],
     "remove_meeting": [Takes()],
-    "issue_pass": [Takes()],
+    **{name: [Takes()] for name in ("check_in", "check_out", "end_meeting", "make_visit_link")},
+    **{name: [Takes()] for name in ("list_meeting_doors", "page_meeting_passages", "issue_pass")},
     "draw_svg": [Takes()],
     "draw_png": [Takes()],
+    "list_hosts": [Takes(query="?search=" + MARK, expected=200)],
     "page_users": [TakesNone()],
     "import_users": [TakesNone({"csv": "name\r\nZoe\r\n"})],
     "export_users": [TakesNone()],
@@ -221,6 +223,7 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
 }
 PUBLIC: dict[str, Takes] = {
     "enrol": Takes(_ENROLMENT, expected=403),
+    "show_visit": Takes({"token": "{link}x"}),
 }
 """Operations that need no token. `pass_jwks` is compared in a test of its own: its keys are for everybody."""
 
@@ -271,6 +274,7 @@ async def things_of(cloud: Client, label: str, before: int) -> dict[str, Any]:
         "kid": (await cloud.add_pass_key()).kid,
         "visitor_key": f"{label}-other-key",
         "meeting_key": guest.key,
+        "link": (await cloud.make_visit_link(meeting.id)).url.rpartition("/")[2],
         "code": (await cloud.make_enrolment_code(controller.id)).code,
     }
 
@@ -299,6 +303,7 @@ def nobodys_things() -> dict[str, Any]:
         "kid": p256.b64url(b"nobodys!"),
         "visitor_key": "nobodys-other-key",
         "meeting_key": "nobodys-key",
+        "link": "nobodys",
         "card_number": 9_000_077,
         "qr": "LW1:NOBODYS",
         "code": f"{NOBODYS['controller']}-ABCDEFGHJKMNPQRS",

@@ -57,6 +57,7 @@ from latchwork.cloud.sessions import store as session_store
 from latchwork.cloud.sessions.mail import Mail
 from latchwork.cloud.sessions.service import Sessions
 from latchwork.cloud.sites import endpoints as sites
+from latchwork.cloud.visitors import arrivals
 from latchwork.cloud.visitors import desired as visits
 from latchwork.cloud.visitors import endpoints as visitors
 from latchwork.cloud.visitors.service import drop_lapsed
@@ -159,7 +160,9 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
     database = compose(pool, hints)
     tokens = Tokens(database, seal, hints, settings.public_url, Sessions())
     await tokens.load_keys(int(time.time()))
-    links = link.Links(database, hints, [visits.describe, passages_desired.describe], [commands.witnessing(hints)])
+    links = link.Links(
+        database, hints, [visits.describe, passages_desired.describe], [arrivals.witness, commands.witnessing(hints)]
+    )
     app.state.update(
         settings=settings,
         ending=ending,

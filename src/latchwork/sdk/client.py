@@ -92,14 +92,19 @@ from latchwork.wire.api.sessions import (
 )
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import (
+    Host,
     Meeting,
+    MeetingDoor,
     MeetingDraft,
     MeetingPatch,
     MeetingWithPass,
     Pass,
+    ShownVisit,
+    VisitLink,
     Visitor,
     VisitorDraft,
     VisitorPatch,
+    VisitToken,
 )
 
 __all__ = ["Client", "CloudUnreachable", "Credentials", "Listing", "UnexpectedAnswer"]
@@ -442,11 +447,32 @@ class Client:
         *,
         visitor: int | None = None,
         ends_after: int | None = None,
+        ends_before: int | None = None,
+        starts_after: int | None = None,
+        starts_before: int | None = None,
+        search: str | None = None,
+        order: Literal["id", "start", "-start"] = "id",
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
     ) -> Listing[Meeting]:
-        """Meetings, of one visitor or of all, without their codes."""
-        return self._list("/v1/meetings", Page[Meeting], limit, cursor, visitor=visitor, endsAfter=ends_after)
+        """Meetings, of one visitor or of all, without their codes.
+
+        `starts_after` and `ends_before` are inside, `starts_before` and `ends_after` are not. `search`: in the
+        visitor's name or company.
+        """
+        return self._list(
+            "/v1/meetings",
+            Page[Meeting],
+            limit,
+            cursor,
+            visitor=visitor,
+            endsAfter=ends_after,
+            endsBefore=ends_before,
+            startsAfter=starts_after,
+            startsBefore=starts_before,
+            search=search,
+            order=order,
+        )
 
     async def add_meeting(self, draft: MeetingDraft, *, idempotency_key: str | None = None) -> MeetingWithPass:
         """Books a visit; `current_pass.qr_data` is the text of its QR code."""
@@ -463,6 +489,43 @@ class Client:
     async def remove_meeting(self, meeting_id: int) -> None:
         """Deletes a meeting; its QR codes stop."""
         await self._delete(f"/v1/meetings/{meeting_id}")
+
+    async def check_in(self, meeting_id: int) -> Meeting:
+        """Notes that the visitor has come, or is back; an entry at a door does it by itself."""
+        return await self._post(f"/v1/meetings/{meeting_id}/check-in", Meeting)
+
+    async def check_out(self, meeting_id: int) -> Meeting:
+        """Notes that the visitor has left; their codes stay as they are."""
+        return await self._post(f"/v1/meetings/{meeting_id}/check-out", Meeting)
+
+    async def end_meeting(self, meeting_id: int) -> Meeting:
+        """Ends a meeting that has begun: its QR codes stop, and whoever came is checked out."""
+        return await self._post(f"/v1/meetings/{meeting_id}/end", Meeting)
+
+    async def list_meeting_doors(self, meeting_id: int) -> list[MeetingDoor]:
+        """A meeting's doors, and those that refuse earlier codes of it: whether they are online and know."""
+        return await self._get(f"/v1/meetings/{meeting_id}/doors", list[MeetingDoor])
+
+    def page_meeting_passages(
+        self, meeting_id: int, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[Passage]:
+        """Entries and refusals with a meeting's codes, the latest to become known first."""
+        return self._list(f"/v1/meetings/{meeting_id}/passages", Page[Passage], limit, cursor)
+
+    async def make_visit_link(self, meeting_id: int) -> VisitLink:
+        """A fresh link to the visitor's own page, mailed where that can be; the link before ends."""
+        return await self._post(f"/v1/meetings/{meeting_id}/link", VisitLink, is_safe=False)
+
+    async def show_visit(self, token: VisitToken) -> ShownVisit:
+        """The visit of whoever holds the link of a visitor's own page, with a fresh code; needs no token of a client.
+
+        NotFound: the link was replaced; Conflict: the visit is over. Never repeated by itself.
+        """
+        return await self._post("/v1/visit", ShownVisit, token, is_safe=False, needs_token=False)
+
+    async def list_hosts(self, search: str) -> list[Host]:
+        """Active users whose name has words that begin so, as far as their names."""
+        return await self._get("/v1/hosts", list[Host], {"search": search})
 
     async def issue_pass(self, meeting_id: int) -> Pass:
         """A fresh QR text, good for the organisation's seconds from now on."""
@@ -672,7 +735,7 @@ class Client:
         self,
         path: str,
         record: type[T],
-        query: dict[str, int | float] | None = None,
+        query: Mapping[str, str | float] | None = None,
         *,
         needs_token: bool = True,
         patience: float = 0,

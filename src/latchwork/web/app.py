@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import login, now
+from latchwork.web import login, now, visit, visitors
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
@@ -67,7 +67,7 @@ class Website:
             return Client.of_session(_IN_PROCESS, session, transport=here)
 
         self._app = Litestar(
-            route_handlers=[*login.endpoints, *now.endpoints, static],
+            route_handlers=[*login.endpoints, *now.endpoints, *visitors.endpoints, *visit.endpoints, static],
             state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),
             exception_handlers={Exception: _refused},
             openapi_config=None,
@@ -83,14 +83,15 @@ class Website:
         return _first(path) in self._owned
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuses foreign Host headers, and adds to every answer what keeps browsers safe."""
+        """Refuses foreign Host headers, and adds to every answer what keeps browsers safe, unless it is stricter."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_SECURITY]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _SECURITY if each[0] not in own)]
             await send(message)
 
         names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]

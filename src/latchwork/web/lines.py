@@ -94,7 +94,8 @@ LEFT_OUT: Final[frozenset[str]] = frozenset(
     {
         *("door_opened", "door_closed", "request_to_exit"),  # every entry and every exit brings them
         *("visitor_created", "visitor_changed", "visitor_deleted"),  # a visit is told when the visitor comes
-        *("meeting_created", "meeting_changed", "meeting_deleted"),
+        *("meeting_created", "meeting_changed", "meeting_deleted", "meeting_ended", "visit_link_made"),
+        *("visitor_checked_in", "visitor_checked_out"),  # the desk has a page of its own
         *("organisation_created", "organisation_changed", "term_created", "term_deleted"),
         *("site_created", "site_changed", "site_deleted", "holidays_changed"),
         *("schedule_created", "schedule_changed", "schedule_deleted"),

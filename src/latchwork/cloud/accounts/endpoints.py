@@ -34,6 +34,7 @@ async def whoami(by: Annotated[Caller, may(None, within=True)]) -> WhoAmI:
         user_name=who.user.name if who.user else None,
         roles=list(who.user.roles) if who.user else [],
         sites=list(who.user.sites) if who.user else [],
+        modules=[name for name in ("visitor", "attendance") if getattr(tenant.organisation, f"{name}_module")],
     )
 
 

@@ -33,6 +33,34 @@ async def paged_by(
     return Page(items, _cursor(id_of(items[-1])) if len(found) > limit else None)
 
 
+async def paged_in_time(
+    limit: int,
+    cursor: str | None,
+    query: Callable[[tuple[int, int] | None, int], Awaitable[list[T]]],
+    place_of: Callable[[T], tuple[int, int]],
+) -> Page[T]:
+    """A page of records in the order of an instant and an id: `query(place, n)` answers n of them beyond a place."""
+    found = await query(None if cursor is None else _place(cursor), limit + 1)
+    items = found[:limit]
+    return Page(items, p256.b64url(b"at:%d:%d" % place_of(items[-1])) if len(found) > limit else None)
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    """The place in a cursor of `paged_in_time`; raises Invalid for another."""
+    try:
+        kind, at, id = p256.from_b64url(cursor).decode().split(":")
+        place = int(at), int(id)
+    except ValueError:
+        kind, place = "", (0, 0)
+    if kind != "at" or not all(0 <= number <= MOST for number in place):
+        raise _foreign_cursor()
+    return place
+
+
+def _foreign_cursor() -> Invalid:
+    return Invalid(errors=[FieldError("cursor", "This is not a cursor of this list.")])
+
+
 def _id_of(record: Any) -> int:
     id: int = record.id
     return id
@@ -52,5 +80,5 @@ def _after(cursor: str | None) -> int:
     except ValueError:
         kind, after = "", 0
     if kind != "id" or not 0 <= after <= MOST:
-        raise Invalid(errors=[FieldError("cursor", "This is not a cursor of this list.")])
+        raise _foreign_cursor()
     return after

@@ -12,6 +12,7 @@ from latchwork.cloud.kernel.http import Caller, get, may, post
 from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged_by
 from latchwork.cloud.passages import commands, explain, service, store
 from latchwork.cloud.passages.model import Search
+from latchwork.cloud.visitors import store as visitors
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.passages import (
     CardEnrolmentDraft,
@@ -62,6 +63,24 @@ async def page_passages(
         from_at=since,
         to_at=until,
     )
+    return await paged_by(
+        limit,
+        cursor,
+        lambda before, n: by.read(lambda c, s: store.page(c, s, search, before or None, n)),
+        lambda passage: passage.number,
+    )
+
+
+@get("/v1/meetings/{meeting_id:int}/passages")
+async def page_meeting_passages(
+    meeting_id: int,
+    by: Annotated[Caller, may("visitors:read", within=True)],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Passage]:
+    """Lists entries and refusals with a meeting's codes, the latest to become known first."""
+    meeting = (await by.read(lambda conn, scope: visitors.get_visit(conn, scope, meeting_id))).meeting
+    search = Search(visitors=[meeting.visitor.id], meetings=[meeting_id])
     return await paged_by(
         limit,
         cursor,
@@ -130,4 +149,4 @@ def _one(id: int | None) -> list[int] | None:
     return None if id is None else [id]
 
 
-endpoints = [page_passages, get_mode, set_mode, unlock, enrol_card, explain_decision]
+endpoints = [page_passages, page_meeting_passages, get_mode, set_mode, unlock, enrol_card, explain_decision]

@@ -17,6 +17,7 @@ class Search:
     sites: Sequence[int] | None = None
     users: Sequence[int] | None = None
     visitors: Sequence[int] | None = None
+    meetings: Sequence[int] | None = None
     direction: str | None = None
     credentials: Sequence[str] | None = None
     granted: bool | None = None

@@ -18,7 +18,13 @@ from latchwork.wire.cards import last_digits
 
 # ------------------------------------------------------------------------------------------------- history
 
-_IDS = {"doors": "access_point_id", "sites": "site_id", "users": "user_id", "visitors": "visitor_id"}
+_IDS = {
+    "doors": "access_point_id",
+    "sites": "site_id",
+    "users": "user_id",
+    "visitors": "visitor_id",
+    "meetings": "meeting_id",
+}
 _OF_USERS = "user_id IS NOT NULL AND user_id IN (SELECT u.id FROM users u WHERE u.organisation_id = $1 AND {})"
 _CONDITIONS = {
     "direction": "direction = {}::text",

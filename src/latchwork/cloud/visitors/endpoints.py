@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
-import segno
 from litestar import Response
 from litestar.params import QueryParameter
 
-from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
-from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged
+from latchwork.cloud.kernel.http import Anybody, Caller, anybody, delete, get, may, patch, post
+from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged, paged_in_time
 from latchwork.cloud.kernel.texts import is_text
-from latchwork.cloud.visitors import service, store
+from latchwork.cloud.people import rules as people_rules
+from latchwork.cloud.people import store as people
+from latchwork.cloud.visitors import links, service, store
+from latchwork.cloud.visitors.model import Listed
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.visitors import (
+    Host,
     Meeting,
+    MeetingDoor,
     MeetingDraft,
     MeetingPatch,
     MeetingWithPass,
     Pass,
+    ShownVisit,
+    VisitLink,
     Visitor,
     VisitorDraft,
     VisitorPatch,
+    VisitToken,
 )
 
 Scale = Annotated[int, QueryParameter(ge=1, le=20, description="Pixels per module.")]
+Order = Annotated[Literal["id", "start", "-start"], QueryParameter(description="`-start`: the latest start first.")]
+MOST_HOSTS = 20
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -76,14 +85,30 @@ async def page_meetings(
     by: Annotated[Caller, may("visitors:read", within=True)],
     visitor: Filter = None,
     ends_after: Annotated[int | None, QueryParameter(name="endsAfter", ge=0, le=2**62)] = None,
+    ends_before: Annotated[int | None, QueryParameter(name="endsBefore", ge=0, le=2**62)] = None,
+    starts_after: Annotated[int | None, QueryParameter(name="startsAfter", ge=0, le=2**62)] = None,
+    starts_before: Annotated[int | None, QueryParameter(name="startsBefore", ge=0, le=2**62)] = None,
+    search: Annotated[str | None, QueryParameter(description="In the visitor's name or company.")] = None,
+    order: Order = "id",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Meeting]:
-    """Lists meetings, of one visitor or of all, without their codes."""
-    return await paged(
+    """Lists meetings, of one visitor or of all, without their codes.
+
+    `startsAfter` and `endsBefore` are inside, `startsBefore` and `endsAfter` are not.
+    """
+    if search is not None and not is_text(search):
+        return Page([])
+    listed = Listed(visitor, ends_after, ends_before, starts_after, starts_before, search)
+    if order == "id":
+        return await paged(
+            limit, cursor, lambda after, n: by.read(lambda c, s: store.page_meetings(c, s, listed, after, n))
+        )
+    return await paged_in_time(
         limit,
         cursor,
-        lambda after, n: by.read(lambda c, s: store.page_meetings(c, s, visitor, ends_after, after, n)),
+        lambda place, n: by.read(lambda c, s: store.page_meetings_in_time(c, s, listed, order, place, n)),
+        lambda meeting: (meeting.start_time, meeting.id),
     )
 
 
@@ -119,6 +144,55 @@ async def remove_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:wr
     await by.change(lambda work: service.remove_meeting(work, meeting_id))
 
 
+@post("/v1/meetings/{meeting_id:int}/check-in")
+async def check_in(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Meeting:
+    """Notes that the visitor has come; after a check-out that they are back. An entry at a door does it by itself."""
+    return await by.change(lambda work: service.check_in(work, meeting_id))
+
+
+@post("/v1/meetings/{meeting_id:int}/check-out")
+async def check_out(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Meeting:
+    """Notes that the visitor has left; their codes stay as they are."""
+    return await by.change(lambda work: service.check_out(work, meeting_id))
+
+
+@post("/v1/meetings/{meeting_id:int}/end")
+async def end_meeting(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Meeting:
+    """Ends a meeting that has begun: its QR codes stop, and whoever came is checked out."""
+    return await by.change(lambda work: service.end_meeting(work, meeting_id))
+
+
+@get("/v1/meetings/{meeting_id:int}/doors")
+async def list_meeting_doors(
+    meeting_id: int, by: Annotated[Caller, may("visitors:read", within=True)]
+) -> list[MeetingDoor]:
+    """Lists a meeting's doors, and those that refuse earlier codes of it: whether they are online and know."""
+    await by.read(lambda conn, scope: store.get_visit(conn, scope, meeting_id))
+    return await by.read(lambda conn, scope: store.list_doors(conn, scope, meeting_id, by.now))
+
+
+@post("/v1/meetings/{meeting_id:int}/link")
+async def make_visit_link(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> VisitLink:
+    """Makes a fresh link to the visitor's own page and mails it where that can be; the link before ends."""
+    return await links.make(by, meeting_id)
+
+
+@post("/v1/visit")
+async def show_visit(draft: VisitToken, by: Annotated[Anybody, anybody()]) -> ShownVisit:
+    """Answers the visit of whoever holds the link of a visitor's own page, with a fresh code."""
+    return await links.show(by, by.request.app.state.signer, draft.token)
+
+
+@get("/v1/hosts")
+async def list_hosts(by: Annotated[Caller, may("visitors:write", within=True)], search: str = "") -> list[Host]:
+    """Lists active users whose name has words that begin so, as far as their names: who can be visited."""
+    if not search.strip():
+        return []
+    people_rules.check_search(search)
+    found = await by.read(lambda conn, scope: people.find_users(conn, scope, search, True, 0, MOST_HOSTS))
+    return [Host(user.id, user.name) for user in found]
+
+
 @post("/v1/meetings/{meeting_id:int}/pass")
 async def issue_pass(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Pass:
     """Regenerates the QR text, good for the organisation's seconds from now on. Earlier texts end by themselves."""
@@ -128,9 +202,8 @@ async def issue_pass(meeting_id: int, by: Annotated[Caller, may("visitors:write"
 @get("/v1/meetings/{meeting_id:int}/pass.svg", media_type="image/svg+xml")
 async def draw_svg(meeting_id: int, by: Annotated[Caller, may("visitors:write", within=True)]) -> Response[bytes]:
     """Draws a fresh QR code as SVG."""
-    drawing = io.BytesIO()
-    _drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="svg", xmldecl=False, scale=4)
-    return Response(drawing.getvalue(), media_type="image/svg+xml", headers=_NO_STORE)
+    drawing = links.svg((await _current(by, meeting_id)).current_pass, scale=4)
+    return Response(drawing, media_type="image/svg+xml", headers=_NO_STORE)
 
 
 @get("/v1/meetings/{meeting_id:int}/pass.png", media_type="image/png")
@@ -139,18 +212,13 @@ async def draw_png(
 ) -> Response[bytes]:
     """Draws a fresh QR code as PNG."""
     drawing = io.BytesIO()
-    _drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="png", scale=scale)
+    links.drawn((await _current(by, meeting_id)).current_pass).save(drawing, kind="png", scale=scale)
     return Response(drawing.getvalue(), media_type="image/png", headers=_NO_STORE)
 
 
 async def _current(by: Caller, meeting_id: int) -> MeetingWithPass:
     signer = by.request.app.state.signer
     return await by.read(lambda conn, scope: service.current(conn, scope, signer, meeting_id, by.now))
-
-
-def _drawn(issued: Pass) -> Any:
-    """A code of at most 57 modules a side for every pass (ISO/IEC 18004), error correction M where that fits."""
-    return segno.make_qr(issued.qr_data, error="m", boost_error=False)
 
 
 endpoints = [
@@ -164,6 +232,13 @@ endpoints = [
     get_meeting,
     change_meeting,
     remove_meeting,
+    check_in,
+    check_out,
+    end_meeting,
+    list_meeting_doors,
+    make_visit_link,
+    show_visit,
+    list_hosts,
     issue_pass,
     draw_svg,
     draw_png,

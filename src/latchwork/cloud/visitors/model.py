@@ -38,3 +38,18 @@ class Revocation:
     refuse_below: int
     access_points: tuple[int, ...]
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Which meetings are meant: those that every field allows; None allows all."""
+
+    visitor: int | None = None
+    ends_after: int | None = None
+    ends_before: int | None = None
+    """The end itself is inside."""
+    starts_after: int | None = None
+    """The start itself is inside."""
+    starts_before: int | None = None
+    search: str | None = None
+    """In the visitor's name or company, whatever the case."""

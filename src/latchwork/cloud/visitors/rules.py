@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from latchwork.cloud.kernel.texts import is_name, is_text, text_errors
 from latchwork.cloud.visitors.model import House
-from latchwork.wire.api.problems import FieldError, Invalid
+from latchwork.wire.api.problems import Conflict, FieldError, Invalid
 from latchwork.wire.api.visitors import Meeting, MeetingPatch, MeetingVisitor, VisitorDraft, VisitorPatch
 
 MOST_DOORS = 64
@@ -103,6 +104,31 @@ def changed_doors(before: Sequence[int], patch: MeetingPatch) -> list[int]:
     doors = sorted((set(before) | set(add)) - set(remove))
     raise_any(door_errors(doors, "addAccessPoints"))
     return doors
+
+
+def checked_in(meeting: Meeting, now: int) -> Meeting:
+    """The visitor is there, perhaps again. Raises Conflict when the meeting is over."""
+    if meeting.end_time <= now:
+        raise Conflict("This meeting is over; change its end first.")
+    came_at = now if meeting.checked_in_at is None else meeting.checked_in_at
+    return replace(meeting, checked_in_at=came_at, checked_out_at=None)
+
+
+def checked_out(meeting: Meeting, now: int) -> Meeting:
+    """The visitor has left; the first time counts. Raises Conflict when they have not come."""
+    if meeting.checked_in_at is None:
+        raise Conflict("This visitor has not come yet.")
+    return replace(meeting, checked_out_at=meeting.checked_out_at or max(now, meeting.checked_in_at))
+
+
+def ended(meeting: Meeting, now: int) -> Meeting:
+    """The meeting is over now, and whoever came has left. Raises Conflict when it has not begun."""
+    if meeting.start_time >= now:
+        raise Conflict("This meeting has not begun; delete it instead.")
+    if meeting.end_time <= now:
+        return meeting
+    left = meeting if meeting.checked_in_at is None else checked_out(meeting, now)
+    return replace(left, end_time=now, version=meeting.version + 1)
 
 
 def pass_times(meeting: Meeting, now: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Wor
 from latchwork.cloud.visitors import rules, store
 from latchwork.cloud.visitors.model import House, Revocation, Visit
 from latchwork.cloud.visitors.signing import Signer
+from latchwork.wire.api.events import EventType
 from latchwork.wire.api.problems import Conflict, ModuleOff, NotFound
 from latchwork.wire.api.visitors import (
     Meeting,
@@ -110,9 +111,43 @@ async def change_meeting(work: Work, signer: Signer, id: int, patch: MeetingPatc
         rules.raise_any(rules.time_errors(*times))
         after = msgspec.structs.replace(after, version=before.version + 1, updated_at=work.now)
         await store.change_meeting(work.conn, work.scope, after)
+        if before.end_time <= work.now:
+            await store.remove_link(work.conn, work.scope, id)  # it ended with the meeting as it was
         await _revoke(work, house, visit, {*before.access_points, *after.access_points})
         events.record(work, "meeting_changed", f"meeting/{id}", before=before, after=after)
     return _with_pass(work.scope, signer, house, after, work.now)
+
+
+async def check_in(work: Work, id: int) -> Meeting:
+    """The visitor has come, perhaps again. Raises Conflict when the meeting is over."""
+    await _open_house(work.conn, work.scope)
+    before = (await store.lock_visit(work.conn, work.scope, id)).meeting
+    return await _keep(work, "visitor_checked_in", before, rules.checked_in(before, work.now))
+
+
+async def check_out(work: Work, id: int) -> Meeting:
+    """The visitor has left; their code stays as it is. Raises Conflict."""
+    before = (await store.lock_visit(work.conn, work.scope, id)).meeting
+    return await _keep(work, "visitor_checked_out", before, rules.checked_out(before, work.now))
+
+
+async def end_meeting(work: Work, id: int) -> Meeting:
+    """The meeting is over: every pass of it is refused. Raises Conflict when it has not begun."""
+    visit = await store.lock_visit(work.conn, work.scope, id)
+    after = await _keep(work, "meeting_ended", visit.meeting, rules.ended(visit.meeting, work.now))
+    if after.version != visit.meeting.version:
+        await _revoke(work, await store.get_house(work.conn, work.scope), visit, set(after.access_points))
+    return after
+
+
+async def _keep(work: Work, fact: EventType, before: Meeting, after: Meeting) -> Meeting:
+    """What is new of the meeting, stored and recorded."""
+    if after == before:
+        return before
+    after = msgspec.structs.replace(after, updated_at=work.now)
+    await store.change_meeting(work.conn, work.scope, after)
+    events.record(work, fact, f"meeting/{after.id}", before=before, after=after)
+    return after
 
 
 async def remove_meeting(work: Work, id: int) -> None:
@@ -123,7 +158,7 @@ async def remove_meeting(work: Work, id: int) -> None:
 async def current(conn: Connection, scope: Scope, signer: Signer, id: int, now: int) -> MeetingWithPass:
     """The meeting and a fresh pass of it; writes nothing. Raises Conflict when the meeting is over."""
     visit, house = await store.get_visit_in_house(conn, scope, id)
-    _check_open(house)
+    check_open(house)
     if visit.meeting.end_time <= now:
         raise Conflict("This meeting is over; no code can open a door for it.")
     return _with_pass(scope, signer, house, visit.meeting, now)
@@ -151,11 +186,12 @@ async def _drop(work: Work, meetings: list[int]) -> None:
 async def _open_house(conn: Connection, scope: Scope, doors: Collection[int] = ()) -> House:
     """The house; raises ModuleOff when it receives no visitors."""
     house = await store.get_house(conn, scope, doors)
-    _check_open(house)
+    check_open(house)
     return house
 
 
-def _check_open(house: House) -> None:
+def check_open(house: House) -> None:
+    """Raises ModuleOff when the house receives no visitors."""
     if not house.visitor_module:
         raise ModuleOff
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -10,9 +10,17 @@ import msgspec
 from msgspec import UNSET
 
 from latchwork.cloud.kernel.work import Connection, Scope
-from latchwork.cloud.visitors.model import House, Revocation, Visit
+from latchwork.cloud.visitors.model import House, Listed, Revocation, Visit
+from latchwork.cloud.visitors.rules import SLACK
 from latchwork.wire.api.problems import Conflict, NotFound
-from latchwork.wire.api.visitors import Meeting, MeetingVisitor, Visitor, VisitorDraft
+from latchwork.wire.api.visitors import (
+    Meeting,
+    MeetingDoor,
+    MeetingVisitor,
+    Visitor,
+    VisitorDraft,
+    VisitPlace,
+)
 
 # ------------------------------------------------------------------------------------------------- the house
 
@@ -238,7 +246,7 @@ async def invite(
 
 _VISIT = """m.id AS meeting_id, m.start_time, m.end_time, m.version, m.own_pass,
     CASE WHEN m.own_pass THEN m.pass_seconds ELSE o.pass_seconds END AS pass_seconds,
-    m.created_at AS meeting_created_at, m.updated_at AS meeting_updated_at, v.*,
+    m.created_at AS meeting_created_at, m.updated_at AS meeting_updated_at, m.checked_in_at, m.checked_out_at, v.*,
     ARRAY(SELECT d.access_point_id FROM meeting_doors d
           WHERE d.organisation_id = m.organisation_id AND d.meeting_id = m.id ORDER BY 1) AS access_points"""
 _VISITS = """meetings m JOIN organisations o ON o.id = m.organisation_id
@@ -289,32 +297,99 @@ async def lock_visits_of(conn: Connection, scope: Scope, visitor: int) -> list[V
     return [_visit(row) for row in rows]
 
 
-async def page_meetings(
-    conn: Connection, scope: Scope, visitor: int | None, ends_after: int | None, after: int, limit: int
+_LISTED = f"""m.organisation_id = $1 AND {_meeting_within(2)}
+    AND ($3::bigint IS NULL OR m.visitor_id = $3)
+    AND ($4::bigint IS NULL OR m.end_time > $4) AND ($5::bigint IS NULL OR m.end_time <= $5)
+    AND ($6::bigint IS NULL OR m.start_time >= $6) AND ($7::bigint IS NULL OR m.start_time < $7)
+    AND ($8::text IS NULL OR strpos(lower(v.name || E'\\n' || v.company), lower($8)) > 0)"""
+_BEYOND = {
+    "id": "m.id > $9 ORDER BY m.id LIMIT $10",
+    "start": "($9::bigint IS NULL OR (m.start_time, m.id) > ($9, $10)) ORDER BY m.start_time, m.id LIMIT $11",
+    "-start": """($9::bigint IS NULL OR (m.start_time, m.id) < ($9, $10))
+        ORDER BY m.start_time DESC, m.id DESC LIMIT $11""",
+}
+"""What stands beyond a place, in each order."""
+
+
+async def page_meetings(conn: Connection, scope: Scope, listed: Listed, after: int, limit: int) -> list[Meeting]:
+    """By ascending id."""
+    return await _list_meetings(conn, scope, listed, "id", after, limit)
+
+
+async def page_meetings_in_time(
+    conn: Connection, scope: Scope, listed: Listed, order: str, place: tuple[int, int] | None, limit: int
+) -> list[Meeting]:
+    """By their start, or (`-start`) the latest first."""
+    return await _list_meetings(conn, scope, listed, order, *(place or (None, None)), limit)
+
+
+async def _list_meetings(
+    conn: Connection, scope: Scope, listed: Listed, order: str, *beyond: int | None
 ) -> list[Meeting]:
     rows = await conn.fetch(
-        f"""
-        {_MEETING}
-        WHERE m.organisation_id = $1 AND m.id > $2 AND ($3::bigint IS NULL OR m.visitor_id = $3)
-            AND ($4::bigint IS NULL OR m.end_time > $4) AND {_meeting_within(6)}
-        ORDER BY m.id LIMIT $5
-        """,
+        f"{_MEETING} WHERE {_LISTED} AND {_BEYOND[order]}",
         scope.organisation,
-        after,
-        visitor,
-        ends_after,
-        limit,
         scope.sites,
+        listed.visitor,
+        listed.ends_after,
+        listed.ends_before,
+        listed.starts_after,
+        listed.starts_before,
+        listed.search,
+        *beyond,
     )
     return [_visit(row).meeting for row in rows]
 
 
+async def arrive(conn: Connection, scope: Scope, came: Mapping[int, int]) -> None:
+    """Notes when the visitors of these meetings came, unless that is known."""
+    await conn.execute(
+        """
+        UPDATE meetings m SET checked_in_at = came.at
+        FROM unnest($2::bigint[], $3::bigint[]) AS came (id, at)
+        WHERE m.organisation_id = $1 AND m.id = came.id AND m.checked_in_at IS NULL
+        """,
+        scope.organisation,
+        list(came),
+        list(came.values()),
+    )
+
+
+async def list_doors(conn: Connection, scope: Scope, meeting: int, now: int) -> list[MeetingDoor]:
+    """A meeting's doors, and those where earlier codes of it are refused."""
+    rows = await conn.fetch(
+        """
+        WITH revoked AS (SELECT * FROM meeting_revocations WHERE organisation_id = $1 AND meeting_id = $2),
+        doors AS (
+            SELECT access_point_id AS id, true AS belongs FROM meeting_doors
+            WHERE organisation_id = $1 AND meeting_id = $2
+            UNION ALL SELECT unnest(access_points), false FROM revoked
+        )
+        SELECT a.id, a.name, a.site_id, bool_or(doors.belongs) AS belongs,
+            bool_or(CASE WHEN a.controller_id IS NOT NULL THEN coalesce(l.online_until > $3, false) END) AS online,
+            bool_and(d.revision IS NULL OR coalesce(l.confirmed_revision >= d.revision, false)) AS confirmed,
+            (SELECT until - $4 FROM revoked WHERE a.id = ANY(access_points) AND until - $4 > $3) AS old_codes_end_at
+        FROM doors JOIN access_points a ON a.organisation_id = $1 AND a.id = doors.id
+        LEFT JOIN controller_links l ON l.controller_id = a.controller_id
+        LEFT JOIN desired_records d ON d.organisation_id = $1 AND d.kind = 'revocation' AND d.key = $2::text
+            AND d.controller_id = a.controller_id
+        GROUP BY a.id, a.name, a.site_id ORDER BY belongs DESC, a.name, a.id
+        """,
+        scope.organisation,
+        meeting,
+        now,
+        SLACK,
+    )
+    return [MeetingDoor(*row) for row in rows]
+
+
 async def change_meeting(conn: Connection, scope: Scope, meeting: Meeting) -> None:
-    """Stores times, doors and version."""
+    """Stores times, doors, version, and who came and left."""
     await conn.execute(
         """
         WITH changed AS (
-            UPDATE meetings SET start_time = $3, end_time = $4, version = $5, updated_at = $6
+            UPDATE meetings SET start_time = $3, end_time = $4, version = $5, updated_at = $6,
+                checked_in_at = $8, checked_out_at = $9
             WHERE organisation_id = $1 AND id = $2
         ), left_out AS (
             DELETE FROM meeting_doors
@@ -329,6 +404,8 @@ async def change_meeting(conn: Connection, scope: Scope, meeting: Meeting) -> No
         meeting.version,
         meeting.updated_at,
         meeting.access_points,
+        meeting.checked_in_at,
+        meeting.checked_out_at,
     )
 
 
@@ -349,12 +426,58 @@ def _visit(row: asyncpg.Record | None) -> Visit:
         version=row["version"],
         created_at=row["meeting_created_at"],
         updated_at=row["meeting_updated_at"],
+        checked_in_at=row["checked_in_at"],
+        checked_out_at=row["checked_out_at"],
     )
     return Visit(meeting, row["own_pass"])
 
 
 def _given(value: Any) -> Any:
     return None if value is UNSET else value
+
+
+# ------------------------------------------------------------------------------------------------- visitors' links
+
+
+async def set_link(conn: Connection, scope: Scope, meeting: int, token_hash: bytes, now: int) -> None:
+    """The meeting's only link: an older one ends."""
+    await conn.execute(
+        """
+        INSERT INTO visit_links VALUES ($3, $1, $2, $4)
+        ON CONFLICT (organisation_id, meeting_id) DO UPDATE SET token_hash = EXCLUDED.token_hash, made_at = $4
+        """,
+        scope.organisation,
+        meeting,
+        token_hash,
+        now,
+    )
+
+
+async def remove_link(conn: Connection, scope: Scope, meeting: int) -> None:
+    await conn.execute(
+        "DELETE FROM visit_links WHERE organisation_id = $1 AND meeting_id = $2", scope.organisation, meeting
+    )
+
+
+async def find_link(conn: Connection, token_hash: bytes) -> tuple[int, int] | None:
+    """(organisation, meeting) of a visitor's own page."""
+    row = await conn.fetchrow("SELECT organisation_id, meeting_id FROM visit_links WHERE token_hash = $1", token_hash)
+    return (row["organisation_id"], row["meeting_id"]) if row else None
+
+
+async def where(conn: Connection, scope: Scope, doors: Sequence[int]) -> tuple[str, list[VisitPlace]]:
+    """The organisation's name, and the sites of these doors with the doors' names."""
+    name: str = await conn.fetchval("SELECT name FROM organisations WHERE id = $1", scope.organisation)
+    rows = await conn.fetch(
+        """
+        SELECT s.name, s.location, s.timezone, array_agg(a.name ORDER BY a.id) FROM access_points a
+        JOIN sites s ON s.organisation_id = a.organisation_id AND s.id = a.site_id
+        WHERE a.organisation_id = $1 AND a.id = ANY($2) GROUP BY s.id, s.name, s.location, s.timezone ORDER BY s.id
+        """,
+        scope.organisation,
+        doors,
+    )
+    return name, [VisitPlace(*row) for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------- revocations

@@ -28,3 +28,21 @@ document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
   if (question && !window.confirm(question)) event.preventDefault();
 });
+
+// <input list="id" data-suggest="/path">: what is typed is looked up, and the answer takes the list's place.
+for (const field of document.querySelectorAll("input[data-suggest]")) {
+  let timer;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const answer = await fetch(field.dataset.suggest + "?" + new URLSearchParams({ search: field.value }));
+      if (!answer.ok) return;
+      const parts = document.createElement("template");
+      parts.innerHTML = await answer.text();
+      field.list.replaceChildren(...parts.content.firstElementChild.children);
+    }, 150);
+  });
+}
+
+// <input readonly data-select>: what is there to be copied is selected by touching it.
+for (const field of document.querySelectorAll("[data-select]")) field.addEventListener("focus", () => field.select());

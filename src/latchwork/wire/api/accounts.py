@@ -43,6 +43,8 @@ class WhoAmI(msgspec.Struct, frozen=True, rename="camel"):
     roles: list[str] = []
     sites: list[int] = []
     """Of a user: the sites whose admin they are."""
+    modules: list[str] = []
+    """What the organisation has switched on: `visitor`, `attendance`."""
 
 
 class Organisation(msgspec.Struct, frozen=True, rename="camel"):

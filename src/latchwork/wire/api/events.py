@@ -54,6 +54,10 @@ EventType: TypeAlias = Literal[
     "meeting_created",
     "meeting_changed",
     "meeting_deleted",
+    "meeting_ended",
+    "visitor_checked_in",
+    "visitor_checked_out",
+    "visit_link_made",
     # who logs in
     "user_invited",
     "session_begun",
