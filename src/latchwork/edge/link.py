@@ -35,6 +35,7 @@ from latchwork.wire.link import (
     Command,
     Committed,
     Facts,
+    Health,
     Hello,
     Outcome,
     Tick,
@@ -241,6 +242,7 @@ class Session:
 
     async def run(self) -> None:
         """Returns never; raises what ended the session."""
+        await self._say_health()
         loop = asyncio.get_running_loop()
 
         def appended() -> None:
@@ -270,6 +272,7 @@ class Session:
                     self._let_go(message)
                 case Tick():
                     self._clock.hear(message.time, 0)
+                    await self._say_health()
                 case Command():
                     self._begin(message)
                 case _:
@@ -324,6 +327,9 @@ class Session:
             raise LinkBroken("the cloud committed what was not sent")
         self._journal.committed(page)
         self._told.set()
+
+    async def _say_health(self) -> None:
+        await self._send(Health(self._journal.backlog, self._clock.read().base, self._clock.is_own))
 
     async def _send(self, message: wire.FromController) -> None:
         await self._socket.send(wire.from_controller.encode(message))

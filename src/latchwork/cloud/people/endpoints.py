@@ -180,7 +180,7 @@ async def page_door_permissions(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Permission]:
-    """Lists who may open a door."""
+    """Lists who may open a door, and where each permission has arrived: assigned, pending, or being removed."""
     await by.read(lambda conn, scope: service.check_door(conn, scope, access_point_id))
     return await paged_by(
         limit,

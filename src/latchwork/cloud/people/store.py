@@ -466,8 +466,10 @@ async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
 _PERMISSION = """
     SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
         CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN 'assigned' ELSE 'pending' END AS state,
-        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN NULL ELSE g.created_at END AS since
-    FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        CASE WHEN d.since <= l.confirmed_revision AND NOT l.frozen THEN NULL ELSE g.created_at END AS since,
+        u.name AS user_name
+    FROM grants g JOIN users u ON u.organisation_id = g.organisation_id AND u.id = g.user_id
+    JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
     LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
         AND d.key = g.user_id || '.' || g.access_point_id AND d.controller_id = a.controller_id AND d.body IS NOT NULL
     LEFT JOIN controller_links l ON l.controller_id = a.controller_id
@@ -475,7 +477,8 @@ _PERMISSION = """
 
 _REMOVING = """
     SELECT $2::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at, NULL::bigint AS ends_at,
-        NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
+        NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since,
+        coalesce((SELECT u.name FROM users u WHERE u.organisation_id = $1 AND u.id = $2), '') AS user_name
     FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
     JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
@@ -485,6 +488,20 @@ _REMOVING = """
         AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = $2
                         AND g.access_point_id = a.id)
     GROUP BY a.id
+"""
+
+_REMOVING_AT = """
+    SELECT r.user_id, $2::integer, NULL, NULL, NULL, 'removing', r.since, coalesce(u.name, '')
+    FROM (
+        SELECT split_part(d.key, '.', 1)::bigint AS user_id, min(m.made_at) AS since
+        FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
+        LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
+        WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
+            AND split_part(d.key, '.', 2) = $2::integer::text AND (d.revision > l.confirmed_revision OR l.frozen)
+        GROUP BY 1
+    ) AS r LEFT JOIN users u ON u.organisation_id = $1 AND u.id = r.user_id
+    WHERE r.user_id > $3 AND NOT EXISTS (
+        SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = r.user_id AND g.access_point_id = $2)
 """
 
 
@@ -505,10 +522,14 @@ async def permissions_of(conn: Connection, scope: Scope, user: int) -> list[Perm
 
 
 async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, limit: int) -> list[Permission]:
-    """Who may open a door, by ascending user."""
+    """Who may open a door, by ascending user; also from whom it is taken away and not yet confirmed."""
     rows = await conn.fetch(
-        _PERMISSION
-        + " WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4",
+        "("
+        + _PERMISSION
+        + " WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4)"
+        + " UNION ALL "
+        + _REMOVING_AT
+        + " ORDER BY 1 LIMIT $4",
         scope.organisation,
         door,
         after,
