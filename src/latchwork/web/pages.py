@@ -17,7 +17,11 @@ _MEDIA_TYPES: Final = {
 }
 
 
-MENU: Final = (("now", "/", "events:read"),)
+MENU: Final = (
+    ("now", "/", "events:read"),
+    ("doors", "/doors", "doors:unlock"),
+    ("controllers", "/controllers", "controllers:read"),
+)
 """Name, path, and the scope without which a page is not offered."""
 
 

@@ -50,6 +50,8 @@ class EnrolmentCode(msgspec.Struct, frozen=True, rename="camel"):
 
     code: str
     expires_at: int
+    url: str = ""
+    """Where the program at the door finds the cloud."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True, rename="camel"):
