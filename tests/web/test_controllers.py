@@ -65,6 +65,7 @@ async def test_a_controller_is_enrolled_step_by_step_and_replaced(town: Town, tm
             replaced = await send(http, path)
             page = (await http.get(replaced.headers["location"])).text
             assert "the old program loses its link" in page
+            await asyncio.sleep(1)  # enrolments are told apart by their second
             second = tmp_path / "second"
             second.mkdir()
             code = command(page)[0]

@@ -238,6 +238,8 @@ class Session:
         self.on_command: Obey = _know_no_door
         self._telling: Page | None = None
         """Sent, and not answered yet."""
+        self._backlog = 0
+        """What the cloud was told of it: when it is gone, the cloud is told at once."""
         self._told = asyncio.Event()
 
     async def run(self) -> None:
@@ -307,6 +309,8 @@ class Session:
             self._news.clear()
             page = self._journal.page(FACTS_AT_ONCE, wire.CHUNK_BYTES)
             if page is None:
+                if self._backlog:
+                    await self._say_health()
                 await self._news.wait()
                 continue
             self._told.clear()
@@ -329,7 +333,8 @@ class Session:
         self._told.set()
 
     async def _say_health(self) -> None:
-        await self._send(Health(self._journal.backlog, self._clock.read().base, self._clock.is_own))
+        self._backlog = self._journal.backlog
+        await self._send(Health(self._backlog, self._clock.read().base, self._clock.is_own))
 
     async def _send(self, message: wire.FromController) -> None:
         await self._socket.send(wire.from_controller.encode(message))

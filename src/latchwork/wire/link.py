@@ -12,7 +12,7 @@
     Tick       →              every TICK_SECONDS: the time, and a sign of life
     Command    →              unlock once, wait for a card; never kept for a later link
                ← Outcome      what became of it
-               ← Health       after the welcome and after every tick: how the controller is
+               ← Health       after the welcome, after every tick, and when a backlog is gone: how the controller is
 
 Bytes are data: fields are only ever appended, each with a default; a tag is never reused.
 """
