@@ -113,7 +113,7 @@ async def test_a_real_door_is_unlocked_held_locked_and_set_back(town: Town, tmp_
 
         page = await do("unlock")
         assert "Front door was unlocked once, just now." in page
-        assert "Ada unlocked it" in page
+        assert '<b class="who">Ada</b> unlocked it' in page
         page = await do("hold", minutes="15")
         assert "Front door: Open for everybody until" in page
         assert "The door has confirmed it." in page

@@ -108,15 +108,15 @@ def _next(look: Look, door: int, name: str, listed: Page[Any]) -> str:
 def line_of(passage: Passage, where: Places, say: Say) -> Line:
     """An entry or refusal as a row of the door's history."""
     is_in = passage.granted and not passage.withheld
+    is_remote = is_in and passage.credential == "remote"
     outcome = "withheld" if passage.withheld else "granted" if passage.granted else "refused"
-    by = say("doors.asked_by", name=passage.requested_by.name) if passage.requested_by else ""
     digits = f" …{passage.card_last_digits}" if passage.card_last_digits else ""
     return Line(
         number=passage.number,
         kind="granted" if is_in else "refused",
         who=_who(passage, say),
-        what=say(f"doors.{passage.direction}_{outcome}"),
-        why=by if is_in else passage.sentence if not passage.granted else "",
+        what=say("doors.unlocked_it") if is_remote else say(f"doors.{passage.direction}_{outcome}"),
+        why="" if passage.granted else passage.sentence,
         door=passage.access_point_id,
         where=say(f"doors.with_{passage.credential}") + digits,
         site="",
