@@ -41,6 +41,7 @@ class Peer:
         self.bodies: dict[bytes, list[bytes]] = {}
         self.frames: list[Facts] = []
         self.hellos: list[Hello] = []
+        self.healths: list[link.Health] = []
         self.skew = 0.0
         self.commits = True
         self.frozen = False
@@ -188,6 +189,8 @@ class Peer:
                 if self.commits:
                     held.extend(bodies[len(held) + 1 - first :])
                     await self.send(Committed(journal, len(held) + 1))
+            case link.Health():
+                self.healths.append(message)
             case Outcome(id, reason):
                 self.outcomes.append((id, reason))
             case Hello():

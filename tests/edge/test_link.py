@@ -414,3 +414,19 @@ async def test_a_program_that_ends_in_the_middle_of_a_snapshot_starts_again_from
 def test_the_links_address_follows_the_clouds() -> None:
     assert link_url("https://access.example.org") == "wss://access.example.org/link"
     assert link_url("http://127.0.0.1:8080/") == "ws://127.0.0.1:8080/link"
+
+
+async def test_a_controller_says_how_it_is_after_its_welcome_and_every_tick(site: Site, alice: Organisation) -> None:
+    site.furnish(alice)
+    site.peer.commits = False
+    async with site.peer.serving() as url, site.running(url) as edge:
+        await site.peer.until_applied()
+        await show(edge, "LW1:NOBODYS")
+        await site.peer.tick()
+        async with asyncio.timeout(5):
+            while len(site.peer.healths) < 2:
+                await asyncio.sleep(0.01)
+        health = site.peer.healths[-1]
+        assert health.backlog == 2, "its start and the refusal"
+        assert abs(health.time - site.peer.now) < 1
+        assert not health.own_clock

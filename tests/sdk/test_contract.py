@@ -312,6 +312,8 @@ async def _tour_passages(call: Tour) -> None:
     assert (await call("page_passages", outcome="granted", until=shown.items[0].at)).items == []
     locked = await call("set_mode", door.id, DoorModeDraft("locked", minutes=5))
     assert (await call("get_mode", door.id)) == locked
+    assert (await call("get_door_state", door.id)).mode == "locked"
+    assert (await call("page_door_states", site=door.site_id, limit=1)).items == [await call("get_door_state", door.id)]
     with pytest.raises(DoorOffline):
         await call("enrol_card", door.id, CardEnrolmentDraft(bob.id))
     # A card can only be presented at a door; `test_commands.py` holds the answer.

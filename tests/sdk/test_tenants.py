@@ -206,6 +206,8 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
         TakesNone(),
         *(Takes(query=f"?{thing}={{{thing}}}", expected=200) for thing in ("door", "site", "user", "visitor")),
     ],
+    "page_door_states": [TakesNone(), Takes(query="?site={site}", expected=200)],
+    "get_door_state": [Takes()],
     "get_mode": [Takes()],
     "set_mode": [Takes({"mode": "unlocked"})],
     "unlock": [Takes({}), Takes({"userId": "{user}"}, _OWN_DOOR)],

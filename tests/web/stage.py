@@ -17,6 +17,7 @@ from latchwork.cloud.controllers import store
 from latchwork.cloud.kernel.settings import Settings
 from latchwork.cloud.kernel.work import Work
 from latchwork.cloud.passages import desired as passages
+from latchwork.cloud.passages.service import note_standings
 from latchwork.cloud.visitors import arrivals
 from latchwork.cloud.visitors import desired as visits
 from latchwork.wire import facts
@@ -78,7 +79,8 @@ class Dora:
     async def _take(self, work: Work, message: Facts) -> None:
         held = await store.find_held(work.conn, self._organisation, self._controller)
         assert held is not None
-        await journal.take(work, held, _NO_SESSION, message, [visits.describe, passages.describe], [arrivals.witness])
+        describers = [visits.describe, passages.describe]
+        await journal.take(work, held, _NO_SESSION, message, describers, [arrivals.witness, note_standings])
 
 
 @asynccontextmanager

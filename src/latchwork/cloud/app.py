@@ -46,7 +46,7 @@ from latchwork.cloud.kernel.work import Database, open_pool
 from latchwork.cloud.passages import commands
 from latchwork.cloud.passages import desired as passages_desired
 from latchwork.cloud.passages import endpoints as passages
-from latchwork.cloud.passages.service import drop_expired_modes
+from latchwork.cloud.passages.service import drop_expired_modes, note_standings
 from latchwork.cloud.people import desired as people_desired
 from latchwork.cloud.people import endpoints as people
 from latchwork.cloud.saams import endpoints as saams
@@ -161,7 +161,10 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
     tokens = Tokens(database, seal, hints, settings.public_url, Sessions())
     await tokens.load_keys(int(time.time()))
     links = link.Links(
-        database, hints, [visits.describe, passages_desired.describe], [arrivals.witness, commands.witnessing(hints)]
+        database,
+        hints,
+        [visits.describe, passages_desired.describe],
+        [arrivals.witness, commands.witnessing(hints), note_standings],
     )
     app.state.update(
         settings=settings,

@@ -84,6 +84,11 @@ class Clock:
         self._floor = max(self._floor, base)
         return Reading(self._floor, self._floor + self._advance, known is not None)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the machine knows the time without the cloud."""
+        return self._system() is not None
+
     def elapsed(self) -> float:
         """Seconds on the monotonic clock, which nobody sets."""
         return self._elapsed()

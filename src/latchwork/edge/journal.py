@@ -59,6 +59,11 @@ insert into marks select 0, null where not exists (select 1 from marks)
 _OLDEST_HELD: Final = """
 select journal, coalesce((select min(number) from entries where entries.book = books.book), next) from books
 """
+_BACKLOG: Final = """
+select coalesce(sum(next - case when book = ? then ? else
+    coalesce((select min(number) from entries where entries.book = books.book), next) end), 0)
+from books where book >= ?
+"""
 _PAGE: Final = 4096
 _GROUP: Final = 256
 _QUICK_PAGES: Final = 512
@@ -181,6 +186,13 @@ class Journal:
         book, journal, first, _ = rows[0]
         bodies = [body for place, (of, _, number, body) in enumerate(rows, first) if (of, number) == (book, place)]
         return Page(book, journal, first, _fitting(bodies, max_bytes))
+
+    @property
+    def backlog(self) -> int:
+        """How many entries, of all journals, the cloud is not known to have."""
+        book, number = self._taken
+        count: int = self._one(_BACKLOG, book, number, book)[0]
+        return count
 
     def first_used_at(self, pass_id: bytes, door: int, direction: str) -> float | None:
         """When this pass first opened this door in this direction, or None."""

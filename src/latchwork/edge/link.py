@@ -35,6 +35,7 @@ from latchwork.wire.link import (
     Command,
     Committed,
     Facts,
+    Health,
     Hello,
     Outcome,
     Tick,
@@ -237,10 +238,13 @@ class Session:
         self.on_command: Obey = _know_no_door
         self._telling: Page | None = None
         """Sent, and not answered yet."""
+        self._backlog = 0
+        """What the cloud was told of it: when it is gone, the cloud is told at once."""
         self._told = asyncio.Event()
 
     async def run(self) -> None:
         """Returns never; raises what ended the session."""
+        await self._say_health()
         loop = asyncio.get_running_loop()
 
         def appended() -> None:
@@ -270,6 +274,7 @@ class Session:
                     self._let_go(message)
                 case Tick():
                     self._clock.hear(message.time, 0)
+                    await self._say_health()
                 case Command():
                     self._begin(message)
                 case _:
@@ -304,6 +309,8 @@ class Session:
             self._news.clear()
             page = self._journal.page(FACTS_AT_ONCE, wire.CHUNK_BYTES)
             if page is None:
+                if self._backlog:
+                    await self._say_health()
                 await self._news.wait()
                 continue
             self._told.clear()
@@ -324,6 +331,10 @@ class Session:
             raise LinkBroken("the cloud committed what was not sent")
         self._journal.committed(page)
         self._told.set()
+
+    async def _say_health(self) -> None:
+        self._backlog = self._journal.backlog
+        await self._send(Health(self._backlog, self._clock.read().base, self._clock.is_own))
 
     async def _send(self, message: wire.FromController) -> None:
         await self._socket.send(wire.from_controller.encode(message))

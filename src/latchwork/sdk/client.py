@@ -48,6 +48,7 @@ from latchwork.wire.api.passages import (
     Direction,
     DoorMode,
     DoorModeDraft,
+    DoorState,
     Explanation,
     Passage,
     Question,
@@ -600,7 +601,7 @@ class Client:
     def page_door_permissions(
         self, access_point_id: int, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None
     ) -> Listing[Permission]:
-        """Who may open a door."""
+        """Who may open a door, and where each permission has arrived: assigned, pending, or being removed."""
         return self._list(f"/v1/access-points/{access_point_id}/permissions", Page[Permission], limit, cursor)
 
     async def change_door_permissions(
@@ -695,6 +696,16 @@ class Client:
         filters = {"door": door, "site": site, "user": user, "visitor": visitor, "since": since, "until": until}
         kinds = {"direction": direction, "credential": credential, "outcome": outcome}
         return self._list("/v1/passages", Page[Passage], limit, cursor, **filters, **kinds)
+
+    def page_door_states(
+        self, *, site: int | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[DoorState]:
+        """How doors are now: mode, link, open or closed, alarms."""
+        return self._list("/v1/door-states", Page[DoorState], limit, cursor, site=site)
+
+    async def get_door_state(self, access_point_id: int) -> DoorState:
+        """How a door is now: mode, link, open or closed, alarms."""
+        return await self._get(f"/v1/access-points/{access_point_id}/state", DoorState)
 
     async def get_mode(self, access_point_id: int) -> DoorMode:
         """How a door stands, and whether its controller has confirmed it."""

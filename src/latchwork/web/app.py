@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import login, now, visit, visitors
+from latchwork.web import controllers, door, login, now, sites, visit, visitors
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
@@ -67,7 +67,16 @@ class Website:
             return Client.of_session(_IN_PROCESS, session, transport=here)
 
         self._app = Litestar(
-            route_handlers=[*login.endpoints, *now.endpoints, *visitors.endpoints, *visit.endpoints, static],
+            route_handlers=[
+                *login.endpoints,
+                *now.endpoints,
+                *sites.endpoints,
+                *door.endpoints,
+                *visitors.endpoints,
+                *visit.endpoints,
+                *controllers.endpoints,
+                static,
+            ],
             state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),
             exception_handlers={Exception: _refused},
             openapi_config=None,

@@ -29,7 +29,7 @@ class Entrance:
 
     def __init__(self, client_of: ClientOf, secure: bool, proxy_trusted: bool) -> None:
         self._client_of = client_of
-        self._secure = secure
+        self.secure = secure
         self._proxy_trusted = proxy_trusted
         self._cookie = "__Host-latchwork" if secure else "latchwork"
         self._known: OrderedDict[bytes, Client] = OrderedDict()
@@ -62,7 +62,7 @@ class Entrance:
             path="/",
             httponly=True,
             samesite="lax",
-            secure=self._secure,
+            secure=self.secure,
             max_age=seconds,
         )
         return response

@@ -19,7 +19,9 @@ _MEDIA_TYPES: Final = {
 
 MENU: Final = (
     ("now", "/", "events:read"),
+    ("doors", "/doors", "doors:unlock"),
     ("visitors", "/visitors", "visitors:read"),
+    ("controllers", "/controllers", "controllers:read"),
 )
 """Name, path, and the scope without which a page is not offered."""
 

@@ -12,6 +12,7 @@
     Tick       →              every TICK_SECONDS: the time, and a sign of life
     Command    →              unlock once, wait for a card; never kept for a later link
                ← Outcome      what became of it
+               ← Health       after the welcome, after every tick, and when a backlog is gone: how the controller is
 
 Bytes are data: fields are only ever appended, each with a default; a tag is never reused.
 """
@@ -156,8 +157,17 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     reason: str
 
 
+class Health(msgspec.Struct, frozen=True, tag="health"):
+    backlog: int
+    """Facts that are not committed yet, of all journals."""
+    time: float
+    """What its clock says: seconds since the epoch."""
+    own_clock: bool
+    """Its machine's clock is synchronised: it knows the time after a restart even without the cloud."""
+
+
 FromCloud = Challenge | Welcome | Changes | Committed | Tick | Command
-FromController = Hello | Applied | Facts | Outcome
+FromController = Hello | Applied | Facts | Outcome | Health
 
 from_cloud: Final[Codec[FromCloud]] = Codec(FromCloud)
 from_controller: Final[Codec[FromController]] = Codec(FromController)

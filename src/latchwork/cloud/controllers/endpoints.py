@@ -67,9 +67,9 @@ async def remove_controller(controller_id: int, by: Annotated[Caller, may("contr
 @post("/v1/controllers/{controller_id:int}/enrolment-code", status=201)
 async def make_enrolment_code(controller_id: int, by: Annotated[Caller, may("controllers:write")]) -> EnrolmentCode:
     """Makes a one-time code, good for 15 minutes, for `latchwork edge enrol` at the door."""
-    fingerprint = by.request.app.state.settings.tls_fingerprint
+    settings = by.request.app.state.settings
     return await by.create(
-        lambda work: enrolment.make_code(work, controller_id, fingerprint),
+        lambda work: enrolment.make_code(work, controller_id, settings.tls_fingerprint, settings.public_url),
         enrolment.code_again,
         id_of=lambda _: controller_id,
     )

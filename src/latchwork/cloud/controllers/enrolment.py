@@ -20,14 +20,14 @@ from latchwork.wire.api.problems import Conflict, EnrolmentRefused
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ0123456789"  # 32 that nobody confuses: 16 of them are 80 bits
 
 
-async def make_code(work: Work, controller: int, tls_fingerprint: str) -> EnrolmentCode:
+async def make_code(work: Work, controller: int, tls_fingerprint: str, url: str = "") -> EnrolmentCode:
     """A new code, valid for 15 minutes; an older one ends. Only its hash is stored."""
     await store.get(work.conn, work.scope, controller, work.now)
     code = f"{controller}-{''.join(secrets.choice(_LETTERS) for _ in range(16))}"
     expires_at = work.now + CODE_SECONDS
     await store.put_code(work.conn, work.scope, controller, _hash(code), expires_at)
     events.record(work, "enrolment_code_created", f"controller/{controller}")
-    return EnrolmentCode(f"{code}-{tls_fingerprint}" if tls_fingerprint else code, expires_at)
+    return EnrolmentCode(f"{code}-{tls_fingerprint}" if tls_fingerprint else code, expires_at, url)
 
 
 async def code_again(work: Work, id: str) -> EnrolmentCode:

@@ -238,6 +238,8 @@ class Links:
                         taking = asyncio.create_task(self._take_facts(session, message))
                     case link.Outcome() as outcome:
                         await self._settle(session, outcome)
+                    case link.Health() as health if _is_health(health):
+                        await self._note_health(session, health)
                     case _:
                         raise Closed(link.Close.BAD_MESSAGE)
         finally:
@@ -268,6 +270,11 @@ class Links:
         async with self._database.connection() as conn:
             await store.settle_sent(conn, session.held.controller, session.number, outcome.id, outcome.reason)
         self._hints.give(command_topic(outcome.id))
+
+    async def _note_health(self, session: Session, health: link.Health) -> None:
+        now = time.time()
+        async with self._database.connection() as conn:
+            await store.note_health(conn, session.held.controller, session.number, health, now)
 
     async def _send_state(self, session: Session, way: Course) -> NoReturn:
         """One batch under way at a time; what changes meanwhile comes with the next one."""
@@ -453,6 +460,10 @@ def _is_plausible(hello: link.Hello) -> bool:
 
 def _is_outcome(outcome: link.Outcome) -> bool:
     return 0 <= outcome.id < 2**62 and len(outcome.reason) <= 100 and outcome.reason.isprintable()
+
+
+def _is_health(health: link.Health) -> bool:
+    return 0 <= health.backlog < 2**62 and 0 <= health.time < 2**40  # NaN is neither
 
 
 def _is_takable(message: link.Facts) -> bool:

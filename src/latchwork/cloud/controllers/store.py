@@ -21,14 +21,14 @@ from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.wire.api.controllers import Controller
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.problems import NotFound
-from latchwork.wire.link import Command, Hello
+from latchwork.wire.link import Command, Health, Hello
 from latchwork.wire.state import KINDS
 
 # ------------------------------------------------------------------------------------------------- controllers
 
 _CONTROLLER = """
     SELECT c.id, c.name, c.enrolled_at, c.revision, c.created_at, l.confirmed_revision, l.frozen, l.online_until,
-        l.last_seen_at, l.version, l.tzdata, l.kinds,
+        l.last_seen_at, l.version, l.tzdata, l.kinds, l.backlog, l.clock_offset, l.own_clock,
         ARRAY(SELECT a.id FROM access_points a WHERE a.organisation_id = c.organisation_id AND a.controller_id = c.id
               ORDER BY a.id) AS access_points
     FROM controllers c JOIN controller_links l ON l.controller_id = c.id
@@ -94,6 +94,9 @@ def _controller(row: asyncpg.Record | None, now: int) -> Controller:
         tzdata=row["tzdata"],
         not_enforced=[kind for kind in KINDS if kind not in row["kinds"]] if row["last_seen_at"] else [],
         created_at=row["created_at"],
+        backlog=row["backlog"],
+        clock_offset=row["clock_offset"],
+        own_clock=row["own_clock"],
     )
 
 
@@ -309,6 +312,21 @@ async def confirm(conn: Connection, controller: int, session: int, revision: int
         mark,
     )
     return found is not None
+
+
+async def note_health(conn: Connection, controller: int, session: int, health: Health, now: float) -> None:
+    """Notes how a controller says it is; not of a session that is over."""
+    await conn.execute(
+        """
+        UPDATE controller_links SET backlog = $3, clock_offset = $4, own_clock = $5
+        WHERE controller_id = $1 AND session = $2
+        """,
+        controller,
+        session,
+        health.backlog,
+        health.time - now,
+        health.own_clock,
+    )
 
 
 async def stay_online(conn: Connection, sessions: dict[int, int], now: int, online_until: int) -> None:

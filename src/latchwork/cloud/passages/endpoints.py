@@ -20,6 +20,7 @@ from latchwork.wire.api.passages import (
     Direction,
     DoorMode,
     DoorModeDraft,
+    DoorState,
     Explanation,
     Passage,
     Question,
@@ -95,6 +96,28 @@ async def get_mode(access_point_id: int, by: Annotated[Caller, may("sites:read",
     return await by.read(lambda conn, scope: service.get_mode(conn, scope, access_point_id, by.now))
 
 
+@get("/v1/door-states")
+async def page_door_states(
+    by: Annotated[Caller, may("sites:read", within=True)],
+    site: Filter = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[DoorState]:
+    """Lists how doors are now: mode, link, open or closed, alarms."""
+    return await paged_by(
+        limit,
+        cursor,
+        lambda after, n: by.read(lambda c, s: store.page_states(c, s, site, after, n, by.now)),
+        lambda state: state.access_point_id,
+    )
+
+
+@get("/v1/access-points/{access_point_id:int}/state")
+async def get_door_state(access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> DoorState:
+    """Answers how a door is now: mode, link, open or closed, alarms."""
+    return await by.read(lambda conn, scope: service.get_state(conn, scope, access_point_id, by.now))
+
+
 @post("/v1/access-points/{access_point_id:int}/mode")
 async def set_mode(
     access_point_id: int, draft: DoorModeDraft, by: Annotated[Caller, may("doors:unlock", within=True)]
@@ -149,4 +172,14 @@ def _one(id: int | None) -> list[int] | None:
     return None if id is None else [id]
 
 
-endpoints = [page_passages, page_meeting_passages, get_mode, set_mode, unlock, enrol_card, explain_decision]
+endpoints = [
+    page_passages,
+    page_meeting_passages,
+    page_door_states,
+    get_door_state,
+    get_mode,
+    set_mode,
+    unlock,
+    enrol_card,
+    explain_decision,
+]

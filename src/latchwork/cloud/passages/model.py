@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from latchwork.policy.model import Attempt, Decision, Snapshot
 from latchwork.wire.api.passages import ModeName
@@ -45,6 +46,16 @@ class Mode:
 
     mode: ModeName
     until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a door stands, as its controller told."""
+
+    is_open: bool | None = None
+    alarm: Literal["forced", "held"] | None = None
+    fire: bool = False
+    told_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

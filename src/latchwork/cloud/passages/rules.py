@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from latchwork.cloud.passages.model import Judged, Mode
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from latchwork.cloud.passages.model import Judged, Mode, Standing
 from latchwork.policy.model import BrokenPass, RemoteUnlock, VerifiedPass
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorModeDraft, Question
 from latchwork.wire.api.problems import FieldError, Invalid
+from latchwork.wire.facts import DoorChanged
 
 LATEST = 4_102_444_800
 MOST_MINUTES = 60 * 24 * 366
@@ -36,6 +41,27 @@ def mode_now(mode: Mode | None, now: int) -> Mode:
     if mode is None or (mode.until is not None and mode.until <= now):
         return Mode("access_control", None)
     return mode
+
+
+_STANDINGS: Mapping[str, Mapping[str, Any]] = {
+    "opened": {"is_open": True},
+    "closed": {"is_open": False, "alarm": None},
+    "forced": {"is_open": True, "alarm": "forced"},
+    "held": {"is_open": True, "alarm": "held"},
+    "unforced": {"alarm": None},
+    "fire_release": {"fire": True},
+    "fire_clear": {"fire": False},
+}
+"""What each change of a door makes of how it stands; other changes: nothing."""
+
+
+def is_of_standing(change: DoorChanged) -> bool:
+    return change.change in _STANDINGS
+
+
+def standing_after(standing: Standing, change: DoorChanged) -> Standing:
+    """How a door stands after a change that `is_of_standing`."""
+    return replace(standing, **_STANDINGS[change.change], told_at=change.at)
 
 
 def check_enrolment(draft: CardEnrolmentDraft) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from latchwork.cloud.controllers.model import Held
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Work
 from latchwork.cloud.passages import rules, store
 from latchwork.cloud.passages.model import Mode, Search
 from latchwork.cloud.sites import store as sites
-from latchwork.wire.api.passages import DoorMode, DoorModeDraft, Passage
+from latchwork.wire import facts
+from latchwork.wire.api.passages import DoorMode, DoorModeDraft, DoorState, Passage
 
 NORMAL = Mode("access_control", None)
 
@@ -25,6 +29,25 @@ async def get_mode(conn: Connection, scope: Scope, door: int, now: int) -> DoorM
     if found.controller_id is not None:
         confirmed = await store.has_confirmed(conn, scope, found.controller_id, {("mode", str(door))})
     return DoorMode(door, mode.mode, mode.until, confirmed)
+
+
+async def get_state(conn: Connection, scope: Scope, door: int, now: int) -> DoorState:
+    """All that can be said of a door now."""
+    await sites.get_door(conn, scope, door)
+    [state] = await store.page_states(conn, scope, None, door - 1, 1, now)
+    return state
+
+
+async def note_standings(work: Work, held: Held, told: Sequence[facts.AnyFact]) -> None:
+    """Remembers how doors stand after what their controller told."""
+    changes = [fact for fact in told if isinstance(fact, facts.DoorChanged) and rules.is_of_standing(fact)]
+    if not changes:
+        return
+    standings = await store.lock_standings(work.conn, work.scope, held.controller, {each.door for each in changes})
+    for change in changes:
+        if change.door in standings:
+            standings[change.door] = rules.standing_after(standings[change.door], change)
+    await store.put_standings(work.conn, work.scope, standings)
 
 
 async def set_mode(work: Work, door: int, draft: DoorModeDraft) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from latchwork.cloud.kernel.work import Connection, Scope
-from latchwork.cloud.passages.model import Mode, Search
+from latchwork.cloud.passages.model import Mode, Search, Standing
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api.events import Actor
-from latchwork.wire.api.passages import Passage, PassageUser, PassageVisitor
+from latchwork.wire.api.passages import DoorState, Passage, PassageUser, PassageVisitor
 from latchwork.wire.api.problems import NotFound
 from latchwork.wire.cards import last_digits
 
@@ -251,6 +251,89 @@ async def mode_records(
         controllers,
     )
     return rows
+
+
+# ------------------------------------------------------------------------------------------------- how doors stand
+
+
+async def page_states(
+    conn: Connection, scope: Scope, site: int | None, after: int, limit: int, now: int
+) -> list[DoorState]:
+    """How doors (of a site) are now, by ascending door."""
+    rows = await conn.fetch(
+        """
+        SELECT a.id,
+            CASE WHEN m.until <= $6 THEN NULL ELSE m.mode END AS mode,
+            CASE WHEN m.until <= $6 THEN NULL ELSE m.until END AS until,
+            NOT l.frozen AND NOT EXISTS (
+                SELECT FROM desired_records d WHERE d.organisation_id = a.organisation_id AND d.kind = 'mode'
+                    AND d.key = a.id::text AND d.controller_id = a.controller_id AND d.revision > l.confirmed_revision
+            ) AS confirmed,
+            CASE WHEN c.id IS NULL THEN 'none' WHEN c.enrolled_at IS NULL THEN 'waiting'
+                WHEN l.online_until <= $6 THEN 'offline' WHEN l.frozen THEN 'frozen' ELSE 'online' END AS link,
+            l.last_seen_at, s.is_open, s.alarm, coalesce(s.fire, false) AS fire, s.told_at
+        FROM access_points a
+        LEFT JOIN controllers c ON c.organisation_id = a.organisation_id AND c.id = a.controller_id
+        LEFT JOIN controller_links l ON l.controller_id = c.id
+        LEFT JOIN door_modes m ON m.organisation_id = a.organisation_id AND m.access_point_id = a.id
+        LEFT JOIN door_states s ON s.organisation_id = a.organisation_id AND s.access_point_id = a.id
+        WHERE a.organisation_id = $1 AND a.id > $2 AND ($3::integer IS NULL OR a.site_id = $3)
+            AND ($4::integer[] IS NULL OR a.site_id = ANY($4))
+        ORDER BY a.id LIMIT $5
+        """,
+        scope.organisation,
+        after,
+        site,
+        scope.sites,
+        limit,
+        now,
+    )
+    return [_state(row) for row in rows]
+
+
+def _state(row: asyncpg.Record) -> DoorState:
+    return DoorState(
+        access_point_id=row["id"],
+        mode=row["mode"] or "access_control",
+        until=row["until"],
+        confirmed=row["confirmed"],
+        link=row["link"],
+        last_seen_at=row["last_seen_at"],
+        is_open=row["is_open"],
+        alarm=row["alarm"],
+        fire=row["fire"],
+        told_at=row["told_at"],
+    )
+
+
+async def lock_standings(
+    conn: Connection, scope: Scope, controller: int, doors: Collection[int]
+) -> dict[int, Standing]:
+    """How those of these doors stand that the controller runs; they are neither deleted nor moved until commit."""
+    rows = await conn.fetch(
+        """
+        SELECT a.id, s.is_open, s.alarm, coalesce(s.fire, false) AS fire, coalesce(s.told_at, 0) AS told_at
+        FROM access_points a
+        LEFT JOIN door_states s ON s.organisation_id = a.organisation_id AND s.access_point_id = a.id
+        WHERE a.organisation_id = $1 AND a.controller_id = $2 AND a.id = ANY($3::bigint[])
+        ORDER BY a.id FOR SHARE OF a
+        """,
+        scope.organisation,
+        controller,
+        list(doors),
+    )
+    return {row["id"]: Standing(row["is_open"], row["alarm"], row["fire"], row["told_at"]) for row in rows}
+
+
+async def put_standings(conn: Connection, scope: Scope, standings: Mapping[int, Standing]) -> None:
+    await conn.executemany(
+        """
+        INSERT INTO door_states VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (organisation_id, access_point_id) DO UPDATE SET
+            is_open = EXCLUDED.is_open, alarm = EXCLUDED.alarm, fire = EXCLUDED.fire, told_at = EXCLUDED.told_at
+        """,
+        [(scope.organisation, door, s.is_open, s.alarm, s.fire, s.told_at) for door, s in standings.items()],
+    )
 
 
 # ------------------------------------------------------------------------------------------------- what a decision asks

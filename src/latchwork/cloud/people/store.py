@@ -526,8 +526,10 @@ async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
 _PERMISSION = """
     SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
         CASE WHEN d.since <= l.confirmed_revision THEN 'assigned' ELSE 'pending' END AS state,
-        CASE WHEN d.since <= l.confirmed_revision THEN NULL ELSE g.created_at END AS since
-    FROM grants g JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+        CASE WHEN d.since <= l.confirmed_revision THEN NULL ELSE g.created_at END AS since,
+        u.name AS user_name
+    FROM grants g JOIN users u ON u.organisation_id = g.organisation_id AND u.id = g.user_id
+    JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
     LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
         AND d.key = g.user_id || '.' || g.access_point_id AND d.controller_id = a.controller_id AND d.body IS NOT NULL
     LEFT JOIN controller_links l ON l.controller_id = a.controller_id AND NOT l.frozen
@@ -536,10 +538,12 @@ _PERMISSION = """
 
 _REMOVING = """
     SELECT split_part(d.key, '.', 1)::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at,
-        NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since
+        NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since,
+        coalesce(max(u.name), '') AS user_name
     FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
     JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
+    LEFT JOIN users u ON u.organisation_id = d.organisation_id AND u.id = split_part(d.key, '.', 1)::bigint
     WHERE d.organisation_id = $1 AND d.kind = 'grant' AND d.body IS NULL
         AND (d.revision > l.confirmed_revision OR l.frozen)
         AND NOT EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.access_point_id = a.id

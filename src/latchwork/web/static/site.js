@@ -46,3 +46,26 @@ for (const field of document.querySelectorAll("input[data-suggest]")) {
 
 // <input readonly data-select>: what is there to be copied is selected by touching it.
 for (const field of document.querySelectorAll("[data-select]")) field.addEventListener("focus", () => field.select());
+// <div id="x" data-again="3">: while the page is seen, this part is fetched anew every so many seconds, for as long as it says so.
+function again(id) {
+  const part = document.getElementById(id);
+  if (!part || !part.dataset.again) return;
+  setTimeout(async () => {
+    try {
+      if (!document.hidden && !part.contains(document.activeElement)) await renew(part);
+    } catch {
+      // The next turn tries again.
+    }
+    again(id);
+  }, part.dataset.again * 1000);
+}
+
+async function renew(part) {
+  const answer = await fetch(location.href, { headers: { "x-part": part.id } });
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.getElementById(part.id);
+  if (fresh && fresh.outerHTML !== part.outerHTML) part.replaceWith(fresh);
+}
+
+for (const part of document.querySelectorAll("[data-again]")) again(part.id);

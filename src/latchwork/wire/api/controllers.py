@@ -25,6 +25,12 @@ class Controller(msgspec.Struct, frozen=True, rename="camel"):
     not_enforced: list[str]
     """Record kinds that this controller's program is too old to enforce."""
     created_at: int
+    backlog: int | None = None
+    """Entries of its journal that the cloud did not have yet when it was last in touch; null: it never said."""
+    clock_offset: float | None = None
+    """Seconds by which its clock was ahead of the cloud's when it was last in touch."""
+    own_clock: bool | None = None
+    """Its machine's clock is synchronised: it knows the time after a restart even without the cloud."""
 
 
 class ControllerDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -44,6 +50,8 @@ class EnrolmentCode(msgspec.Struct, frozen=True, rename="camel"):
 
     code: str
     expires_at: int
+    url: str = ""
+    """Where the program at the door finds the cloud."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True, rename="camel"):

@@ -68,6 +68,29 @@ class DoorMode(msgspec.Struct, frozen=True, rename="camel"):
     """Whether the door's controller has confirmed it; null: the door has no controller."""
 
 
+class DoorState(msgspec.Struct, frozen=True, rename="camel"):
+    """All that can be said of a door now."""
+
+    access_point_id: int
+    mode: ModeName
+    until: int | None
+    """When the mode ends by itself."""
+    confirmed: bool | None
+    """Whether the door's controller has confirmed the mode; null: the door has no controller."""
+    link: Literal["none", "waiting", "offline", "frozen", "online"]
+    """Of its controller: none, not enrolled yet, out of touch, in touch but keeping older state, in touch."""
+    last_seen_at: int | None
+    """When the cloud last heard of the controller."""
+    is_open: bool | None
+    """As the controller told last; null: never."""
+    alarm: Literal["forced", "held"] | None
+    """Opened although nobody had been let in, or standing open for too long."""
+    fire: bool
+    """The fire alarm holds it open."""
+    told_at: float | None
+    """When it last opened, closed or changed otherwise, as the door saw it."""
+
+
 class DoorModeDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     mode: ModeName
     until: int | None = None

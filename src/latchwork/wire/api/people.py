@@ -140,6 +140,8 @@ class Permission(msgspec.Struct, frozen=True, rename="camel"):
     """assigned: the door's controller has confirmed it; pending: not yet; removing: taken away, not yet confirmed."""
     since: int | None
     """Since when it is pending or removing."""
+    user_name: str = ""
+    """Empty: the user was deleted."""
 
 
 class Limits(msgspec.Struct, frozen=True, rename="camel"):

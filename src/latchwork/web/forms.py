@@ -1,0 +1,52 @@
+"""What a form says and what is wrong with it: fields as records take them, errors by field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from latchwork.wire.api.problems import FieldError, Invalid, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Why a form comes back: a sentence for all of it, and one for each field by its name in the API."""
+
+    sentence: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+NOTHING_WRONG: Final = Wrong()
+
+
+def wrong_of(problem: Problem) -> Wrong:
+    """What the cloud, or the form itself, has against it."""
+    fields = {error.field: error.detail for error in problem.errors if error.field}
+    general = " ".join(error.detail for error in problem.errors if not error.field)
+    return Wrong("" if fields else general or problem.detail, fields, problem.status)
+
+
+def whole(text: str, field: str, sentence: str) -> int:
+    """A whole number that somebody typed; raises Invalid at this field."""
+    number = decimal(text, field, sentence)
+    if number != int(number):
+        raise Invalid(errors=[FieldError(field, sentence)])
+    return int(number)
+
+
+def decimal(text: str, field: str, sentence: str) -> float:
+    """A number that somebody typed, with a point or a comma; raises Invalid at this field."""
+    try:
+        number = float(text.strip().replace(",", "."))
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < 2**53:
+        raise Invalid(errors=[FieldError(field, sentence)])
+    return number
+
+
+def id_of(text: str | None) -> int | None:
+    """An id in a field or a query; None for whatever is none."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else None
