@@ -34,7 +34,7 @@ async def modes(conn: Connection, scope: Scope, touched: Touched) -> tuple[Compu
 
 
 async def describe(conn: Connection, scope: Scope, about: Sequence[facts.AnyFact]) -> list[dict[str, Any]]:
-    """Of each attempt: the user by name, even one who is gone; the last digits of the card; who asked for the command."""
+    """Of each attempt: the user by name, even one who is gone; the last digits of the card; who asked for a command."""
     decided = [fact for fact in about if isinstance(fact, facts.AccessDecided)]
     users = sorted({fact.user for fact in decided if fact.user is not None})
     cards = {int(fact.card) for fact in decided if _is_card(fact.card)}
