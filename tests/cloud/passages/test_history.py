@@ -44,6 +44,14 @@ async def test_who_has_left_stays_in_the_history_under_their_name(alice: Client,
     assert entry["user"]["name"] == "Bob"
 
 
+async def test_what_a_door_tells_late_names_who_has_been_deleted(alice: Client, line: Line, bob: int) -> None:
+    await alice.delete(f"/v1/users/{bob}")
+    await line.take_state()
+    await line.tell(1, decided(user=bob))
+    [entry] = (await alice.get("/v1/passages"))["items"]
+    assert entry["user"] == {"id": bob, "name": "Bob", "employeeCode": ""}
+
+
 async def test_every_filter_finds_its_own(alice: Client, line: Line, bob: int) -> None:
     meeting = await alice.invite(1)
     visitor = meeting["visitor"]["id"]

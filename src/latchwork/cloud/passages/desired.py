@@ -34,12 +34,15 @@ async def modes(conn: Connection, scope: Scope, touched: Touched) -> tuple[Compu
 
 
 async def describe(conn: Connection, scope: Scope, about: Sequence[facts.AnyFact]) -> list[dict[str, Any]]:
-    """Of each attempt: the user by name, the last digits of the card, who asked for the command."""
+    """Of each attempt: the user by name, even one who is gone; the last digits of the card; who asked for a command."""
     decided = [fact for fact in about if isinstance(fact, facts.AccessDecided)]
     users = sorted({fact.user for fact in decided if fact.user is not None})
     cards = {int(fact.card) for fact in decided if _is_card(fact.card)}
     ids = {fact.command for fact in decided if fact.command is not None}
     named = await people.name_users(conn, scope, users) if users else {}
+    if gone := set(users) - named.keys():
+        late = await store.name_gone_users(conn, scope, gone)
+        named |= {user: (name, "") for user, name in late.items()}
     digits = await store.card_digits(conn, scope, cards) if cards else {}
     actors = await controllers.command_actors(conn, scope, ids) if ids else {}
     return [_described(fact, named, digits, actors) for fact in about]

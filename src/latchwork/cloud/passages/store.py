@@ -185,6 +185,19 @@ def _visitor(row: asyncpg.Record) -> PassageVisitor | None:
     return PassageVisitor(row["visitor_id"], row["visitor_key"] or "", row["visitor_name"] or "", row["meeting_id"])
 
 
+async def name_gone_users(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
+    """The names of those of these users who were deleted, as the log has them."""
+    rows = await conn.fetch(
+        """
+        SELECT subject, data ->> 'name' AS name FROM events
+        WHERE organisation_id = $1 AND type = 'user_deleted' AND subject = ANY($2)
+        """,
+        scope.organisation,
+        [f"user/{id}" for id in ids],
+    )
+    return {int(row["subject"].removeprefix("user/")): row["name"] for row in rows}
+
+
 async def card_digits(conn: Connection, scope: Scope, ids: Collection[int]) -> dict[int, str]:
     """The last digits of those of these cards that still exist."""
     rows = await conn.fetch(
