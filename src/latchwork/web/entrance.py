@@ -78,7 +78,7 @@ class Entrance:
         """The browser goes to sign in elsewhere; it alone may come back with this state, and goes on to `next`."""
         value = f"{state} {quote(next)}"
         response.set_cookie(
-            self._cookie + "-away", value, path="/", httponly=True, samesite="lax", secure=self._secure, max_age=600
+            self._cookie + "-away", value, path="/", httponly=True, samesite="lax", secure=self.secure, max_age=600
         )
         return response
 
