@@ -31,6 +31,7 @@ from latchwork.wire.api.people import (
     TermDraft,
     UserDraft,
     UserPatch,
+    UsersImport,
 )
 from latchwork.wire.api.problems import Outdated
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
@@ -198,6 +199,8 @@ async def _tour_people(call: Tour) -> None:
     term = await call("add_term", TermDraft("Masons"))
     assert await call("list_terms") == [term]
     await call("remove_term", term.id)
+    assert (await call("import_users", UsersImport("name\r\nAnn\r\n", dry_run=True))).added == 1
+    assert b"Bob Builder" in await call("export_users", after=0, most=5)
     assert "end_user" in [role.name for role in await call("list_roles")]
     card = await call("add_card", bob.id, CardDraft(4711))
     assert (await call("get_card", bob.id, card.id)).number == 4711
@@ -236,6 +239,7 @@ async def _tour_passages(call: Tour) -> None:
     assert (refused.outcome, refused.reason) == ("refused", "way_off")
     shown = await call("page_passages", door=door.id, user=bob.id, direction="entry", outcome="refused", since=1.5)
     assert [passage.reason for passage in shown.items] == ["way_off"]
+    assert [await call("get_passage", shown.items[0].number)] == shown.items
     assert (await call("page_passages", outcome="granted", until=shown.items[0].at)).items == []
     locked = await call("set_mode", door.id, DoorModeDraft("locked", minutes=5))
     assert (await call("get_mode", door.id)) == locked

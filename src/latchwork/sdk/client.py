@@ -71,6 +71,8 @@ from latchwork.wire.api.people import (
     User,
     UserDraft,
     UserPatch,
+    UsersImport,
+    UsersImported,
 )
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sessions import (
@@ -466,6 +468,15 @@ class Client:
         """Creates a user, with the default doors and those asked for."""
         return await self._create("/v1/users", draft, User, idempotency_key)
 
+    async def import_users(self, sheet: UsersImport) -> UsersImported:
+        """Takes in people from CSV, all lines or none; with `dry_run` nothing changes, and every bad line is listed."""
+        return await self._post("/v1/users/import", UsersImported, sheet, is_safe=sheet.dry_run)
+
+    async def export_users(self, *, after: int = 0, most: int | None = None) -> bytes:
+        """Everybody by id as CSV; `after` an id: only those above it, without the line of column names."""
+        query = {"after": after} if most is None else {"after": after, "most": most}
+        return await self._answer(Call("GET", "/v1/users/export", query))
+
     async def get_user(self, user_id: int) -> User:
         """One user."""
         return await self._get(f"/v1/users/{user_id}", User)
@@ -595,6 +606,10 @@ class Client:
         filters = {"door": door, "site": site, "user": user, "visitor": visitor, "since": since, "until": until}
         kinds = {"direction": direction, "credential": credential, "outcome": outcome}
         return self._list("/v1/passages", Page[Passage], limit, cursor, **filters, **kinds)
+
+    async def get_passage(self, number: int) -> Passage:
+        """One entry or refusal."""
+        return await self._get(f"/v1/passages/{number}", Passage)
 
     async def get_mode(self, access_point_id: int) -> DoorMode:
         """How a door stands, and whether its controller has confirmed it."""

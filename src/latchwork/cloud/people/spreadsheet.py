@@ -1,9 +1,13 @@
-"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons."""
+"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons.
+
+A cell that a spreadsheet program would take for a formula is written behind an apostrophe, which reading takes away.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,6 +102,8 @@ _READ: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "isActive": ("is_active", _yes),
     "accessPoints": ("access_points", _numbers),
 }
+_FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
+_DEFUSED: Final = re.compile(r"'+[=+@\t\r-]")
 COLUMNS: Final = ("id", *_READ, "accessExpiresAt")
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -117,13 +123,19 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
                 columns = [cell.strip() for cell in cells]
                 bad += _bad_columns(columns)
             elif len(cells) == len(columns):
-                lines.append(Line(number, dict(zip(columns, map(str.strip, cells), strict=True))))
+                lines.append(Line(number, dict(zip(columns, map(_undone, cells), strict=True))))
             elif cells:
                 sentence = f"This line has {len(cells)} cells; there are {len(columns)} columns."
                 bad.append(BadLine(number, "", sentence))
     except csv.Error:
         bad.append(BadLine(start, "", "From here on this is not CSV: look for a quotation mark that is not closed."))
     return lines, bad if columns else [BadLine(1, "", "The first line names the columns.")]
+
+
+def _undone(cell: str) -> str:
+    """A cell as it was before it was defused."""
+    cell = cell.strip()
+    return cell[1:] if _DEFUSED.match(cell) else cell
 
 
 def _bad_columns(columns: Sequence[str]) -> Iterator[BadLine]:
@@ -222,8 +234,12 @@ def _unknown(fields: Mapping[str, Any], doors: Collection[int], known: Known) ->
 def write(rows: Sequence[Sequence[object]]) -> str:
     """Lines that end as RFC 4180 §2.1 says."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerows([_defused(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _defused(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def cells(user: User, doors: Sequence[int] | None) -> list[object]:
