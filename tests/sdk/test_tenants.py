@@ -196,7 +196,7 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
         TakesNone(),
         *(Takes(query=f"?{thing}={{{thing}}}", expected=200) for thing in ("door", "site", "user", "visitor")),
     ],
-    "get_passage": [Takes(path={"number": "{refusal}"})],
+    "get_passage": [Takes()],
     "get_mode": [Takes()],
     "set_mode": [Takes({"mode": "unlocked"})],
     "unlock": [Takes({}), Takes({"userId": "{user}"}, _OWN_DOOR)],
@@ -231,6 +231,7 @@ _PATHS = {
     "card_id": "{card}",
     "schedule_id": "{schedule}",
     "term_id": "{term}",
+    "number": "{refusal}",
 }
 _KINDS = ("client", "site", "door", "controller", "visitor", "meeting", "user", "card", "schedule", "term", "refusal")
 NOBODYS: Ids = {name: 900_000 + n for n, name in enumerate(_KINDS)}

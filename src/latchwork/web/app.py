@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import login, now
+from latchwork.web import login, now, people, person, why
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE
@@ -67,7 +67,14 @@ class Website:
             return Client.of_session(_IN_PROCESS, session, transport=here)
 
         self._app = Litestar(
-            route_handlers=[*login.endpoints, *now.endpoints, static],
+            route_handlers=[
+                *login.endpoints,
+                *now.endpoints,
+                *people.endpoints,
+                *person.endpoints,
+                *why.endpoints,
+                static,
+            ],
             state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),
             exception_handlers={Exception: _refused},
             openapi_config=None,

@@ -30,7 +30,7 @@ def say_in(language: str) -> Say:
     """The texts of a language; what it lacks is said in the default one. Raises NoText."""
     own, default = LANGUAGES.get(language, {}), LANGUAGES[DEFAULT]
 
-    def say(name: str, **values: Any) -> str:
+    def say(name: str, /, **values: Any) -> str:
         text = own.get(name) or default.get(name)
         if text is None:
             raise NoText(name)

@@ -17,7 +17,10 @@ _MEDIA_TYPES: Final = {
 }
 
 
-MENU: Final = (("now", "/", "events:read"),)
+MENU: Final = (
+    ("now", "/", "events:read"),
+    ("people", "/people", "users:read"),
+)
 """Name, path, and the scope without which a page is not offered."""
 
 

@@ -28,3 +28,33 @@ document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
   if (question && !window.confirm(question)) event.preventDefault();
 });
+
+// <… id data-again="2">: this part of the page is fetched anew every so many seconds, until it comes without that.
+async function again(id) {
+  const old = document.getElementById(id);
+  if (!old?.dataset.again) return;
+  if (!document.hidden && !old.contains(document.activeElement)) {
+    const answer = await fetch(location.pathname, { headers: { "x-part": id } }).catch(() => null);
+    if (answer?.ok) {
+      const parts = document.createElement("template");
+      parts.innerHTML = await answer.text();
+      const part = parts.content.getElementById(id);
+      if (part) old.replaceWith(part);
+    }
+  }
+  setTimeout(again, old.dataset.again * 1000, id);
+}
+for (const part of document.querySelectorAll("[data-again]")) setTimeout(again, part.dataset.again * 1000, part.id);
+
+// <form data-busy="Waiting …">: what its button says while the answer takes its time.
+document.addEventListener("submit", (event) => {
+  const busy = event.target.dataset.busy;
+  if (!busy || event.defaultPrevented) return;
+  event.submitter.textContent = busy;
+  event.submitter.disabled = true;
+});
+
+// <input data-select>: one click selects all of it, to copy.
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("[data-select]")) event.target.select();
+});
