@@ -69,7 +69,8 @@ class Remedy:
 
 def remedy(reason: str, user: int | None, door: int | None) -> Remedy | None:
     """What helps against a refusal; None: nothing is known to."""
-    name = _REMEDIES.get(reason)
+    # a controller knows nobody who has none of its doors
+    name = "give" if reason == Reason.UNKNOWN_CREDENTIAL and user is not None else _REMEDIES.get(reason)
     if name is None:
         return None
     if name not in _OF_USER or user is None:
@@ -89,7 +90,8 @@ class Now:
 
     explained: Explained
     rule: str
-    """The kind of what decided, as the log names its subjects: `permission`, `user` …; empty: not known."""
+    """The kind of what decided, as the log names its subjects: `permission`, `user` …; `unknown`: nothing at the door
+    is about this person; empty: not known."""
     user: User | None
     expired_at: str
     """When their access expired, where that is why."""
@@ -160,7 +162,8 @@ async def _judged(look: Look, decision: Explained | None, user_id: int | None, w
     user = await _user(look, user_id)
     at = user.access_expires_at if user and decision.reason == Reason.ACCESS_EXPIRED else None
     expired = clocks.written(at, where.zone(user.home_site_id)) if user and at is not None else ""
-    return Now(decision, decision.subject.partition("/")[0], user, expired)
+    unknown = user is not None and decision.reason == Reason.UNKNOWN_CREDENTIAL
+    return Now(decision, "unknown" if unknown else decision.subject.partition("/")[0], user, expired)
 
 
 async def _user(look: Look, user_id: int | None) -> User | None:
