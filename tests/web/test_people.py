@@ -94,7 +94,7 @@ async def test_an_edit_changes_what_differs_and_only_what_was_seen(town: Town) -
 async def test_an_import_is_previewed_and_then_confirmed(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bad = await send(http, "/people/import", csv="name,email\r\nGood,\r\nBad,x@\r\n")
-        assert "1 lines are bad" in text(bad.text)
+        assert "Bad lines: 1." in text(bad.text)
         assert '<th scope="row">3</th><td>email</td>' in bad.text
         sheet = "name,email\r\nAnn,\r\nBen,ben@example.org\r\n"
         shown = await send(http, "/people/import", csv=sheet)
@@ -197,7 +197,7 @@ async def test_whoever_is_deleted_or_deactivated_is_told_what_follows(town: Town
         assert "No door opens for this person." in (await http.get(path)).text
         await send(http, f"{path}/active", path, active="yes")
         assert (await house.alice.get_user(bob)).is_active
-        assert "1 doors, 1 cards" in (await http.get(f"{path}/delete")).text
+        assert "doors (1), cards (1)" in (await http.get(f"{path}/delete")).text
         assert (await send(http, f"{path}/delete")).status_code == 303
         assert "Bob Builder is deleted." in (await http.get("/people")).text
         assert (await http.get(path)).status_code == 404
@@ -285,7 +285,7 @@ async def test_what_is_in_the_way_is_named_with_its_remedy(town: Town) -> None:
         await house.alice.change_permissions(bob, PermissionsPatch(add=[GrantDraft(house.lab)]))
         ask = f"/why?person={bob}&door={house.front}&way=card"
         steps = [
-            (UserPatch(name="Robert"), "what is set for the person At the door"),
+            (UserPatch(name="Robert"), "what is set for the person: doors"),
             (UserPatch(name="Bob"), "Give them this door."),
             (UserPatch(access_expires_at=1_700_000_000), "Their access expired on 14 Nov 2023, 23:13."),
             (UserPatch(access_expires_at=None, access=AccessPatch(card=False)), "Switch this way in on"),
