@@ -102,8 +102,8 @@ _READ: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "isActive": ("is_active", _yes),
     "accessPoints": ("access_points", _numbers),
 }
-_FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
-_DEFUSED: Final = re.compile(r"'+[=+@\t\r-]")
+_FORMULA: Final = re.compile(r"'*[=+@-]")
+_DEFUSED: Final = re.compile(r"'+[=+@-]")
 COLUMNS: Final = ("id", *_READ, "accessExpiresAt")
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -239,7 +239,11 @@ def write(rows: Sequence[Sequence[object]]) -> str:
 
 
 def _defused(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+    """Without the spaces around it, which reading does not keep either."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def cells(user: User, doors: Sequence[int] | None) -> list[object]:
