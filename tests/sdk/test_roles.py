@@ -133,13 +133,23 @@ TABLE: dict[str, Row] = {
     "get_holidays": Row(_ADMIN),
     "set_holidays": Row(_ADMIN, {"dates": ["2027-01-01"]}),
     "page_passages": Row(_MANAGER, shows=True),
+    "get_passage": Row(_MANAGER, shows=True),
+    "page_meeting_passages": Row(_DESK),
+    "list_meeting_doors": Row(_DESK),
+    "check_in": Row(_DESK, shows=True),
+    "check_out": Row(_DESK, shows=True),
+    "end_meeting": Row(_DESK, shows=True),
+    "make_visit_link": Row(_DESK, expected=201),
+    "list_hosts": Row(_DESK),
+    "page_door_states": Row(_DESK),
+    "get_door_state": Row(_DESK),
     "get_mode": Row(_DESK),
     "set_mode": Row(_ADMIN, {"mode": "locked"}),
     "unlock": Row(_ADMIN, {"userId": "{user}"}),
     "enrol_card": Row(_ADMIN, {"userId": "{user}"}, 409),
     "explain_decision": Row(_ADMIN, {"accessPointId": "{door}", "userId": "{user}"}),
 }
-PUBLIC = {"enrol", "pass_jwks", *LOGGING_IN}
+PUBLIC = {"enrol", "pass_jwks", "show_visit", *LOGGING_IN}
 """Operations that need no token."""
 EVERYBODYS = {"client", "controller", "kid", "schedule", "term"}
 """Things that belong to no site: who may see some may see all."""
@@ -160,6 +170,7 @@ _PATHS = {
     "card_id": "{card}",
     "schedule_id": "{schedule}",
     "term_id": "{term}",
+    "number": "{refusal}",
 }
 
 

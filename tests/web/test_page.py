@@ -168,8 +168,8 @@ async def test_who_changed_what_is_told_by_name(town: Town) -> None:
         page = (await http.get("/")).text
     who = "Alice &amp; Co&#39;s backend</b> "
     for deed in (
-        "added Bob {x}", "gave Bob {x} a permission for Lab", "gave Bob {x} the card that ends in 4711",
-        "took the card that ends in 4711 from Bob {x}", "gave Bob {x} a permission for Front door",
+        "added Bob {x}", "gave Bob {x} a permission for Lab", "gave Bob {x} the card that ends in 711",
+        "took the card that ends in 711 from Bob {x}", "gave Bob {x} a permission for Front door",
         "changed the permission of Bob {x} for Front door", "took the permission for Front door from Bob {x}",
         "changed Bob {x}", "deactivated Bob {x}", "deleted Bob {x}", "set the door to lockdown",
     ):  # fmt: skip
