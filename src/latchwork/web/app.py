@@ -14,6 +14,7 @@ from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
@@ -90,6 +91,10 @@ class Website:
     def owns(self, path: str) -> bool:
         """Whether a path is the website's, by its first segment; all others are the cloud's."""
         return _first(path) in self._owned
+
+    def pages(self) -> list[str]:
+        """What a browser can open, as templates: `/doors/{door_id}`."""
+        return [route.path_format for route in self._app.routes if isinstance(route, HTTPRoute) and "GET" in route.methods]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses foreign Host headers, and adds to every answer what keeps browsers safe, unless it is stricter."""
