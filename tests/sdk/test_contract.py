@@ -268,13 +268,14 @@ async def _tour_people(call: Tour) -> None:
     term = await call("add_term", TermDraft("Masons"))
     assert await call("list_terms") == [term]
     await call("remove_term", term.id)
+    assert b"Bob Builder" in await call("export_users", after=0, most=5)
     assert "end_user" in [role.name for role in await call("list_roles")]
     card = await call("add_card", bob.id, CardDraft(4711))
     assert (await call("get_card", bob.id, card.id)).number == 4711
     assert [each.last_digits for each in await call("list_cards", bob.id)] == ["11"]
     assert (await call("get_user", bob.id)).cards == 1
     await call("remove_card", bob.id, card.id)
-    everybody = await call("export_users")
+    everybody = (await call("export_users")).decode()
     assert (await call("import_users", UsersImport(everybody, dry_run=True))).changed == 1
     assert (await call("import_users", UsersImport(everybody))).changed == 1
     await call("remove_user", bob.id)
@@ -309,6 +310,7 @@ async def _tour_passages(call: Tour) -> None:
     assert (refused.outcome, refused.reason) == ("refused", "way_off")
     shown = await call("page_passages", door=door.id, user=bob.id, direction="entry", outcome="refused", since=1.5)
     assert [passage.reason for passage in shown.items] == ["way_off"]
+    assert [await call("get_passage", shown.items[0].number)] == shown.items
     assert (await call("page_passages", outcome="granted", until=shown.items[0].at)).items == []
     locked = await call("set_mode", door.id, DoorModeDraft("locked", minutes=5))
     assert (await call("get_mode", door.id)) == locked

@@ -208,6 +208,7 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
     ],
     "page_door_states": [TakesNone(), Takes(query="?site={site}", expected=200)],
     "get_door_state": [Takes()],
+    "get_passage": [Takes()],
     "get_mode": [Takes()],
     "set_mode": [Takes({"mode": "unlocked"})],
     "unlock": [Takes({}), Takes({"userId": "{user}"}, _OWN_DOOR)],
@@ -249,6 +250,7 @@ _PATHS = {
     "card_id": "{card}",
     "schedule_id": "{schedule}",
     "term_id": "{term}",
+    "number": "{refusal}",
 }
 _KINDS = ("client", "site", "door", "controller", "visitor", "meeting", "user", "card", "schedule", "term", "refusal")
 NOBODYS: Ids = {name: 900_000 + n for n, name in enumerate(_KINDS)}

@@ -561,9 +561,10 @@ class Client:
         """Takes in people from CSV: all lines or none. With `dry_run` nothing changes, and every bad line is listed."""
         return await self._create("/v1/users/import", sheet, UsersImported, idempotency_key)
 
-    async def export_users(self) -> str:
-        """Everybody as CSV, which can be imported again."""
-        return (await self._answer(Call("GET", "/v1/users/export"))).decode()
+    async def export_users(self, *, after: int = 0, most: int | None = None) -> bytes:
+        """Everybody by id as CSV; `after` an id: only those above it, without the line of column names."""
+        query = {"after": after} if most is None else {"after": after, "most": most}
+        return await self._answer(Call("GET", "/v1/users/export", query))
 
     async def get_user(self, user_id: int) -> User:
         """One user."""
@@ -706,6 +707,10 @@ class Client:
     async def get_door_state(self, access_point_id: int) -> DoorState:
         """How a door is now: mode, link, open or closed, alarms."""
         return await self._get(f"/v1/access-points/{access_point_id}/state", DoorState)
+
+    async def get_passage(self, number: int) -> Passage:
+        """One entry or refusal."""
+        return await self._get(f"/v1/passages/{number}", Passage)
 
     async def get_mode(self, access_point_id: int) -> DoorMode:
         """How a door stands, and whether its controller has confirmed it."""

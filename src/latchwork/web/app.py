@@ -18,7 +18,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import controllers, door, login, now, sites, visit, visitors
+from latchwork.web import controllers, door, login, now, people, person, sites, visit, visitors, why
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
@@ -73,6 +73,9 @@ class Website:
                 *now.endpoints,
                 *sites.endpoints,
                 *door.endpoints,
+                *people.endpoints,
+                *person.endpoints,
+                *why.endpoints,
                 *visitors.endpoints,
                 *visit.endpoints,
                 *controllers.endpoints,

@@ -20,6 +20,7 @@ _MEDIA_TYPES: Final = {
 MENU: Final = (
     ("now", "/", "events:read"),
     ("doors", "/doors", "doors:unlock"),
+    ("people", "/people", "users:read"),
     ("visitors", "/visitors", "visitors:read"),
     ("controllers", "/controllers", "controllers:read"),
 )

@@ -194,6 +194,18 @@ async def test_an_import_that_was_refused_or_only_tried_leaves_its_key_free(alic
     assert [user["name"] for user in await everybody(alice)] == ["Bob"]
 
 
+async def test_an_export_may_be_fetched_in_parts(alice: Client) -> None:
+    await take(alice, "name\r\n" + "".join(f"User {n}\r\n" for n in range(7)))
+    whole, parts = (await alice.call("GET", "/v1/users/export")).text, ""
+    while part := (await alice.call("GET", "/v1/users/export", params={"after": last_id(parts), "most": 3})).text:
+        parts += part
+    assert parts == whole
+
+
+def last_id(sheet: str) -> str:
+    return sheet.rstrip().rpartition("\r\n")[2].partition(",")[0] or "0"
+
+
 async def test_an_export_of_nobody_is_its_columns(charlie: Client) -> None:
     assert (await charlie.call("GET", "/v1/users/export")).text == HEADER + "\r\n"
 

@@ -90,6 +90,12 @@ async def page_meeting_passages(
     )
 
 
+@get("/v1/passages/{number:int}")
+async def get_passage(number: int, by: Annotated[Caller, may("events:read", within=True)]) -> Passage:
+    """Answers one entry or refusal."""
+    return await by.read(lambda conn, scope: store.get(conn, scope, number))
+
+
 @get("/v1/access-points/{access_point_id:int}/mode")
 async def get_mode(access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> DoorMode:
     """Answers how a door stands, and whether its controller has confirmed it."""
@@ -174,6 +180,7 @@ def _one(id: int | None) -> list[int] | None:
 
 endpoints = [
     page_passages,
+    get_passage,
     page_meeting_passages,
     page_door_states,
     get_door_state,

@@ -45,6 +45,7 @@ _CONDITIONS = {
 """What each field of a search demands. Only what is asked stands in the statement, so that the plan uses its index."""
 _OF_REPORTS = """user_id IS NOT NULL AND user_id = ANY(ARRAY(
     SELECT u.id FROM users u WHERE u.organisation_id = $1 AND u.reporting_to = {}::bigint))"""
+_NO_PASSAGE = "There is no entry or refusal with this number."
 _SENTENCES = {reason.value: reason.sentence for reason in Reason}
 
 
@@ -82,7 +83,16 @@ async def search(conn: Connection, scope: Scope, search: Search, skip: int, limi
     return [_passage(row) for row in rows], total
 
 
+async def get(conn: Connection, scope: Scope, number: int) -> Passage:
+    """One passage; raises NotFound."""
+    found = await page(conn, scope, Search(), number + 1, 1)
+    if not found or found[0].number != number:
+        raise NotFound(_NO_PASSAGE)
+    return found[0]
+
+
 async def get_passage(conn: Connection, scope: Scope, number: int) -> asyncpg.Record:
+    """A row as it is stored; raises NotFound."""
     row = await conn.fetchrow(
         """
         SELECT * FROM passages
@@ -93,7 +103,7 @@ async def get_passage(conn: Connection, scope: Scope, number: int) -> asyncpg.Re
         scope.sites,
     )
     if row is None:
-        raise NotFound("There is no entry or refusal with this number.")
+        raise NotFound(_NO_PASSAGE)
     return row
 
 

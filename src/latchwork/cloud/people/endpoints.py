@@ -11,6 +11,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
+from latchwork.cloud.kernel.ids import MOST
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
 from latchwork.cloud.kernel.work import Scope, Work
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
@@ -99,23 +100,29 @@ async def _imported_before(work: Work, counts: str) -> UsersImported:
 
 
 @get("/v1/users/export")
-async def export_users(by: Annotated[Caller, may("users:read", within=True)]) -> Stream:
-    """Answers everybody as CSV, which can be imported again; the doors only with the scope `permissions:read`.
+async def export_users(
+    by: Annotated[Caller, may("users:read", within=True)],
+    after: Annotated[int, QueryParameter(ge=0, le=MOST, description="Only above this id, without column names.")] = 0,
+    most: Annotated[int | None, QueryParameter(ge=1, le=MOST, description="How many people at most.")] = None,
+) -> Stream:
+    """Answers everybody by id as CSV, which can be imported again; the doors only with the scope `permissions:read`.
 
     An apostrophe stands before what a spreadsheet program would take for a formula.
     """
     doors_in = by.scope_of("permissions:read")
     headers = {"content-disposition": 'attachment; filename="people.csv"'}
-    return Stream(_exported(by, doors_in), media_type="text/csv; charset=utf-8", headers=headers)
+    return Stream(_exported(by, doors_in, after, most), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _exported(by: Caller, doors_in: Scope | None) -> AsyncIterator[str]:
+async def _exported(by: Caller, doors_in: Scope | None, after: int, most: int | None) -> AsyncIterator[str]:
     """A page of people at a time, each from a connection of its own."""
-    yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
-    after, text = 0, "…"
-    while text:
-        last = after
-        text, after = await by.read(lambda c, s, last=last: service.export_users(c, s, last, AT_ONCE, doors_in))  # type: ignore[misc]
+    if after == 0:
+        yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
+    left, text = MOST if most is None else most, "…"
+    while text and left > 0:
+        last, n = after, min(left, AT_ONCE)
+        text, after = await by.read(lambda c, s, last=last, n=n: service.export_users(c, s, last, n, doors_in))  # type: ignore[misc]
+        left -= n
         yield text
 
 
@@ -264,7 +271,8 @@ async def remove_card(user_id: int, card_id: int, by: Annotated[Caller, may("use
 @get("/v1/roles")
 async def list_roles(by: Annotated[Caller, may("users:read", within=True)]) -> list[Role]:
     """Lists the roles that users may have here; `front_desk` and `manager` come with their modules."""
-    return await by.read(service.roles)
+    powers = by.identity.user.powers if by.identity.user else None
+    return [rules.offered(role, powers) for role in await by.read(service.roles)]
 
 
 @get("/v1/terms")

@@ -15,7 +15,7 @@ from latchwork.cloud.accounts.roles import ROLES, covers, has_module
 from latchwork.cloud.accounts.roles import powers as role_powers
 from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import is_text, name_errors, text_errors
-from latchwork.cloud.kernel.work import Powers, Scope
+from latchwork.cloud.kernel.work import Powers, Reach, Scope
 from latchwork.cloud.people.model import Pair
 from latchwork.policy.model import Schedule as PolicySchedule
 from latchwork.policy.schedule import find_zone, problems
@@ -27,6 +27,7 @@ from latchwork.wire.api.people import (
     GrantDraft,
     Limits,
     PermissionsPatch,
+    Role,
     RoleName,
     ScheduleDraft,
     SchedulePatch,
@@ -137,6 +138,15 @@ def _powers(user: User) -> Powers:
     """What their roles could give, whatever modules are switched on now."""
     roles = [*user.roles, "site_admin"] if user.admin_of_sites else user.roles
     return role_powers(user.id, roles, user.admin_of_sites)
+
+
+def offered(role: Role, powers: Powers | None) -> Role:
+    """The role, and whether whoever has these powers may give it: at most for the sites where they change users."""
+    if powers is None:
+        return role
+    reach = powers.get("users:write", Reach())
+    gives = role_powers(0, [role.name], reach.sites if reach else ())
+    return msgspec.structs.replace(role, may_give="users:write" in powers and covers(powers, gives))
 
 
 def check_within(scope: Scope, own_id: str, before: User | None, after: User) -> None:

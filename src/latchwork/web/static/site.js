@@ -44,8 +44,6 @@ for (const field of document.querySelectorAll("input[data-suggest]")) {
   });
 }
 
-// <input readonly data-select>: what is there to be copied is selected by touching it.
-for (const field of document.querySelectorAll("[data-select]")) field.addEventListener("focus", () => field.select());
 // <div id="x" data-again="3">: while the page is seen, this part is fetched anew every so many seconds, for as long as it says so.
 function again(id) {
   const part = document.getElementById(id);
@@ -69,3 +67,16 @@ async function renew(part) {
 }
 
 for (const part of document.querySelectorAll("[data-again]")) again(part.id);
+
+// <form data-busy="Waiting …">: what its button says while the answer takes its time.
+document.addEventListener("submit", (event) => {
+  const busy = event.target.dataset.busy;
+  if (!busy || event.defaultPrevented) return;
+  event.submitter.textContent = busy;
+  event.submitter.disabled = true;
+});
+
+// <input data-select>: one click selects all of it, to copy.
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("[data-select]")) event.target.select();
+});

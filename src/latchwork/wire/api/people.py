@@ -15,6 +15,8 @@ class Role(msgspec.Struct, frozen=True, rename="camel"):
 
     id: int
     name: RoleName
+    may_give: bool = True
+    """Whether whoever asks may give it to users."""
 
 
 class Term(msgspec.Struct, frozen=True, rename="camel"):

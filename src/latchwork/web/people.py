@@ -1,0 +1,204 @@
+"""People: the list, somebody new, many at once from a spreadsheet and back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from litestar import Response
+from litestar.response import Stream
+
+from latchwork.sdk.client import Client
+from latchwork.web.look import NO_STORE, Look, form, page
+from latchwork.web.person_form import PersonForm, by_field, number, read
+from latchwork.web.places import NOWHERE, Places, everything
+from latchwork.wire.api.people import Role, Term, User, UsersImport
+from latchwork.wire.api.problems import Invalid, Problem
+
+ON_A_PAGE: Final = 50
+EXPORTED_AT_ONCE: Final = 2_000
+_ACTIVE: Final = {"yes": True, "no": False}
+_TEMPLATE: Final = ("name", "email", "phone", "employeeCode", "homeSiteId", "roles", "accessPoints", "accessExpiresAt")
+"""The columns that a newcomer needs; docs name the others."""
+
+# ------------------------------------------------------------------------------------------------- the list
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Somebody in the list."""
+
+    user: User
+    state: str
+    """`active`, `expired` or `deactivated`."""
+
+
+def row(user: User, now: float) -> Row:
+    expired = user.access_expires_at is not None and user.access_expires_at <= now
+    return Row(user, "deactivated" if not user.is_active else "expired" if expired else "active")
+
+
+@page("/people", needs="users:read")
+async def show(look: Look) -> Response[str]:
+    """`?search=` the beginning of any word of the name, `?active=yes|no`, `?cursor=`."""
+    query = look.query
+    search, active = query.get("search", "").strip(), query.get("active", "")
+    listing = look.cloud.page_users(
+        search=search or None, active=_ACTIVE.get(active), limit=ON_A_PAGE, cursor=query.get("cursor")
+    )
+    found = await listing
+    filters = {name: value for name, value in (("search", search), ("active", active)) if value}
+    return look.show(
+        "people/list.html" if look.is_part else "people/people.html",
+        rows=[row(user, time.time()) for user in found.items],
+        search=search,
+        active=active,
+        first=_linked(filters) if query.get("cursor") else "",
+        next=_linked({**filters, "cursor": found.next_cursor}) if found.next_cursor else "",
+        may_import=may_import(look),
+    )
+
+
+def _linked(query: dict[str, str]) -> str:
+    return "/people?" + urlencode(query) if query else "/people"
+
+
+def may_import(look: Look) -> bool:
+    """An import may concern everybody: it is offered to whoever runs the whole organisation."""
+    return "super_admin" in look.who.roles
+
+
+# ------------------------------------------------------------------------------------------------- somebody new
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What can be chosen in the form of a person."""
+
+    places: Places
+    roles: Sequence[Role]
+    """Those that whoever looks may give."""
+    terms: Sequence[Term]
+    default_doors: Sequence[str]
+
+
+async def choices(look: Look) -> Choices:
+    doors = await everything(look.cloud.page_access_points()) if look.may("sites:read") else []
+    return Choices(
+        await sites(look),
+        [role for role in await look.cloud.list_roles() if role.may_give],
+        await look.cloud.list_terms(),
+        sorted(door.name for door in doors if door.is_default),
+    )
+
+
+async def sites(look: Look) -> Places:
+    """The sites that whoever looks may see."""
+    if not look.may("sites:read"):
+        return NOWHERE
+    return Places({site.id: site for site in await everything(look.cloud.page_sites())}, {}, {})
+
+
+@page("/people/new", needs="users:write")
+async def new(look: Look) -> Response[str]:
+    return await _new(look, PersonForm())
+
+
+@form("/people/new", needs="users:write")
+async def add(look: Look) -> Response[Any]:
+    filled = read(await look.fields())
+    try:
+        zone = (await sites(look)).zone(filled.home_site)
+        user = await look.cloud.add_user(filled.draft(zone))
+    except Problem as refused:
+        return await _new(look, filled, refused)
+    return look.go(f"/people/{user.id}", said=look.say("people.added", name=user.name))
+
+
+async def _new(look: Look, filled: PersonForm, refused: Problem | None = None) -> Response[str]:
+    return look.show(
+        "people/new.html",
+        refused.status if refused else 200,
+        form=filled,
+        choices=await choices(look),
+        errors=by_field(refused.errors) if refused else {},
+        wrong=refused.detail if refused and not refused.errors else "",
+    )
+
+
+# ------------------------------------------------------------------------------------------------- many at once
+
+
+@page("/people/import", needs="users:write")
+async def import_page(look: Look) -> Response[str]:
+    return look.show("people/import.html", sheet="", told=None, wrong="")
+
+
+@form("/people/import", needs="users:write")
+async def import_people(look: Look) -> Response[Any]:
+    """First what would happen; the same sheet with `confirmed` is taken in."""
+    fields = await look.form()
+    sheet = fields.get("file", "").strip() or fields.get("csv", "")
+    if wrong := sheet_error(sheet):
+        return look.show("people/import.html", 400, sheet=sheet, told=None, wrong=look.say(wrong))
+    if "confirmed" not in fields:
+        return await _previewed(look, sheet)
+    try:
+        done = await look.cloud.import_users(UsersImport(sheet))
+    except Invalid:
+        return await _previewed(look, sheet)
+    return look.go("/people", said=look.say("people.imported", added=done.added, changed=done.changed))
+
+
+async def _previewed(look: Look, sheet: str) -> Response[str]:
+    try:
+        told = await look.cloud.import_users(UsersImport(sheet, dry_run=True))
+    except Invalid as refused:
+        detail = refused.errors[0].detail if refused.errors else refused.detail
+        return look.show("people/import.html", 400, sheet=sheet, told=None, wrong=detail)
+    return look.show("people/import.html", sheet=sheet, told=told, wrong="")
+
+
+def sheet_error(sheet: str) -> str:
+    """What a glance at a sheet tells, as the name of a sentence; empty: nothing is wrong with it so far."""
+    header = sheet.lstrip().partition("\n")[0]
+    if not header.strip():
+        return "people.sheet_empty"
+    if "\ufffd" in sheet or "\0" in sheet:
+        return "people.sheet_encoding"
+    return "people.sheet_semicolons" if ";" in header and "," not in header else ""
+
+
+@page("/people/template.csv", needs="users:write")
+async def template(look: Look) -> Response[str]:
+    """A sheet to fill in."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(_TEMPLATE)
+    return Response(text.getvalue(), media_type="text/csv", headers=_attached("people-template.csv"))
+
+
+@page("/people/export.csv", needs="users:read")
+async def export(look: Look) -> Response[Any]:
+    """Everybody whom whoever asks may see."""
+    first = await look.cloud.export_users(most=EXPORTED_AT_ONCE)
+    return Stream(_exported(look.cloud, first), media_type="text/csv; charset=utf-8", headers=_attached("people.csv"))
+
+
+async def _exported(cloud: Client, part: bytes) -> AsyncIterator[bytes]:
+    """Part by part, so that a million people need no more memory than a few."""
+    while part:
+        yield part
+        last = number(part.rstrip().rpartition(b"\r\n")[2].partition(b",")[0].decode())
+        part = await cloud.export_users(after=last, most=EXPORTED_AT_ONCE) if last else b""
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {**NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
+
+
+endpoints = [show, new, add, import_page, import_people, template, export]

@@ -1,0 +1,108 @@
+"""The form of a person, as it was filled in: read, turned into what the API takes, and shown again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any, Final
+
+from latchwork.web import clocks
+from latchwork.wire.api.people import Access, AccessPatch, User, UserDraft, UserPatch
+from latchwork.wire.api.problems import FieldError, Invalid
+
+WAYS: Final = ("card", "mobile", "remote")
+"""The ways in that can be switched; named as in the API."""
+_TEXTS: Final = ("name", "email", "phone", "employeeCode")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonForm:
+    """Its fields are called as the API's are."""
+
+    texts: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(_TEXTS, ""))
+    home_site: int | None = None
+    roles: Sequence[str] = ("end_user",)
+    admin_of_sites: Sequence[int] = ()
+    terms: Sequence[int] = ()
+    ways: Sequence[str] = ("card", "mobile")
+    expires: str = ""
+    """As typed, on the home site's clock."""
+
+    def draft(self, zone: tzinfo) -> UserDraft:
+        """Raises Invalid for an instant that is none."""
+        return UserDraft(**self._fields(zone), access=Access(**self._ways()))
+
+    def patch(self, zone: tzinfo, before: User) -> UserPatch:
+        """What differs from the user as they were shown, so that nothing else is touched. Raises Invalid."""
+        was = form_of(before, zone)
+        fields = self._fields(zone)
+        if self.expires == was.expires:
+            del fields["access_expires_at"]
+        changed = {name: value for name, value in fields.items() if value != getattr(before, name)}
+        if self.ways != was.ways:
+            changed["access"] = AccessPatch(**self._ways())
+        return UserPatch(**changed)
+
+    def _fields(self, zone: tzinfo) -> dict[str, Any]:
+        try:
+            expires = clocks.typed(self.expires, zone)
+        except (ValueError, OverflowError):
+            raise Invalid(errors=[FieldError("accessExpiresAt", "This is not a day and a time.")]) from None
+        return {
+            "name": self.texts["name"],
+            "email": self.texts["email"],
+            "phone": self.texts["phone"],
+            "employee_code": self.texts["employeeCode"],
+            "home_site_id": self.home_site,
+            "roles": list(self.roles),
+            "admin_of_sites": list(self.admin_of_sites),
+            "terms": list(self.terms),
+            "access_expires_at": expires,
+        }
+
+    def _ways(self) -> dict[str, bool]:
+        return {way: way in self.ways for way in WAYS}
+
+
+def read(fields: Sequence[tuple[str, str]], keep: Iterable[str] = ()) -> PersonForm:
+    """What came with a form; `keep`: roles that whoever fills it in cannot choose about, and the person keeps."""
+    texts = {name: next((v.strip() for n, v in fields if n == name), "") for name in _TEXTS}
+    chosen = [value for name, value in fields if name == "roles"]
+    return PersonForm(
+        texts=texts,
+        home_site=next(iter(ids(fields, "homeSiteId")), None),
+        roles=[*(role for role in keep if role not in chosen), *chosen] or ["end_user"],
+        admin_of_sites=ids(fields, "adminOfSites"),
+        terms=ids(fields, "terms"),
+        ways=tuple(way for way in WAYS if (way, "yes") in fields),
+        expires=next((value for name, value in fields if name == "accessExpiresAt"), ""),
+    )
+
+
+def form_of(user: User, zone: tzinfo) -> PersonForm:
+    """A user as the form shows them."""
+    return PersonForm(
+        texts={"name": user.name, "email": user.email, "phone": user.phone, "employeeCode": user.employee_code},
+        home_site=user.home_site_id,
+        roles=user.roles,
+        admin_of_sites=user.admin_of_sites,
+        terms=user.terms,
+        ways=tuple(way for way in WAYS if getattr(user.access, way)),
+        expires=clocks.field(user.access_expires_at, zone),
+    )
+
+
+def ids(fields: Sequence[tuple[str, str]], name: str) -> list[int]:
+    """The ids in the fields of a name; what is none is left out."""
+    return [id for field, value in fields if field == name and (id := number(value)) is not None]
+
+
+def number(text: str | None) -> int | None:
+    """A positive number that an id may be."""
+    return int(text) if text and text.isascii() and text.isdecimal() and 0 < len(text) < 19 else None
+
+
+def by_field(errors: Sequence[FieldError]) -> dict[str, str]:
+    """The sentences of a refusal at the fields they are about."""
+    return {error.field: error.detail for error in errors}

@@ -1,0 +1,299 @@
+"""People and why a door refused, on the real cloud: what the pages show, do and refuse."""
+
+from __future__ import annotations
+
+import re
+
+from tests.sdk.town import Town
+from tests.web.cast import browser, employ, send
+from tests.web.test_page import HOSTILE, House, opened_house
+
+from latchwork.wire.api.accounts import OrganisationPatch
+from latchwork.wire.api.people import AccessPatch, CardDraft, GrantDraft, PermissionsPatch, UserDraft, UserPatch
+from latchwork.wire.api.sites import AccessPointPatch, SiteDraft
+from latchwork.wire.facts import AccessDecided
+
+
+def text(html: str) -> str:
+    """What a reader sees of the main part, spaces as one."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html[html.index("<main") :]))
+
+
+async def bob_of(house: House, **more: object) -> int:
+    return (await house.alice.add_user(UserDraft("Bob Builder", **more))).id  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------- the list
+
+
+async def test_people_are_found_by_the_beginning_of_any_word_and_paged(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        for n in range(60):
+            await house.alice.add_user(UserDraft(f"Worker {n}"))
+        bob = await bob_of(house)
+        await house.alice.change_user(bob, UserPatch(is_active=False))
+        first = (await http.get("/people")).text
+        following = re.search(r'href="(/people\?cursor=[^"]+)" rel="next"', first)
+        assert following is not None
+        assert "Bob Builder" not in first
+        assert "Bob Builder" in (await http.get(following[1])).text
+        found = (await http.get("/people?search=buil", headers={"x-part": "people"})).text
+        assert (found.lstrip().startswith('<div id="people">'), "Bob Builder" in found) == (True, True)
+        assert "deactivated" in found
+        assert "Bob Builder" not in (await http.get("/people?search=buil&active=yes")).text
+        assert "Nobody was found" in (await http.get("/people?search=zz")).text
+
+
+async def test_a_person_is_made_or_the_form_comes_back_with_what_is_wrong_at_its_field(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        await house.alice.change_access_point(house.front, AccessPointPatch(is_default=True))
+        assert "these doors at once: Front door" in text((await http.get("/people/new")).text)
+        filled = {
+            "name": "Zoë",
+            "email": "no",
+            "roles": "end_user",
+            "card": "yes",
+            "accessExpiresAt": "2030-01-31T18:00",
+        }
+        again = await send(http, "/people/new", **filled)
+        assert again.status_code == 400
+        assert 'value="Zoë"' in again.text
+        assert 'id="email-wrong">This is not an e-mail address.' in again.text
+        made = await send(http, "/people/new", **{**filled, "email": "zoe@example.org"})
+        assert made.status_code == 303
+        zoe = await house.alice.get_user(int(made.headers["location"].rpartition("/")[2]))
+        page = text((await http.get(made.headers["location"])).text)
+    assert (zoe.access.card, zoe.access.mobile, zoe.access_expires_at) == (
+        True,
+        False,
+        1_896_109_200,
+    )  # 18:00 in Berlin
+    assert "Front door pending since" in page
+    assert "31 Jan 2030, 18:00" in page
+
+
+async def test_an_edit_changes_what_differs_and_only_what_was_seen(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house, roles=["super_admin"], phone="+49 30 123", access_expires_at=1_896_109_201)
+        before = await house.alice.get_user(bob)
+        form = {
+            "name": "Robert", "phone": "+49 30 123", "roles": "super_admin", "homeSiteId": str(before.home_site_id),
+            "card": "yes", "mobile": "yes", "accessExpiresAt": "2030-01-31T18:00:01", "version": str(before.version),
+        }  # fmt: skip
+        assert (await send(http, f"/people/{bob}/edit", **form)).status_code == 303
+        after = await house.alice.get_user(bob)
+        assert (after.name, after.phone, after.roles) == ("Robert", "+49 30 123", ["super_admin"])
+        assert (after.access, after.access_expires_at) == (before.access, before.access_expires_at)
+        stale = await send(http, f"/people/{bob}/edit", **{**form, "name": "Rob"})
+        assert (stale.status_code, "Somebody else has changed this" in stale.text) == (412, True)
+
+
+# ------------------------------------------------------------------------------------------------- spreadsheets
+
+
+async def test_an_import_is_previewed_and_then_confirmed(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bad = await send(http, "/people/import", csv="name,email\r\nGood,\r\nBad,x@\r\n")
+        assert "Bad lines: 1." in text(bad.text)
+        assert '<th scope="row">3</th><td>email</td>' in bad.text
+        sheet = "name,email\r\nAnn,\r\nBen,ben@example.org\r\n"
+        shown = await send(http, "/people/import", csv=sheet)
+        assert "New: 2. Changed: 0." in text(shown.text)
+        assert (await house.alice.page_users(search="ann")).items == []
+        assert (await send(http, "/people/import", csv=sheet, confirmed="yes")).status_code == 303
+        assert "Imported. New: 2, changed: 0." in (await http.get("/people")).text
+        for wrong, sentence in (("", "nothing in it"), ("name;email\r\n", "semicolons"), ("name\r\n\ufffd", "UTF-8")):
+            assert sentence in (await send(http, "/people/import", csv=wrong)).text
+
+
+async def test_an_uploaded_file_is_read_and_an_export_comes_in_again(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        await bob_of(house, phone="+49 30 123")
+        await house.alice.add_user(UserDraft("=HYPERLINK(0)"))
+        sheet = (await http.get("/people/export.csv")).content
+        assert b"'=HYPERLINK(0)" in sheet
+        assert (await http.get("/people/template.csv")).text.startswith("name,email,")
+        token = re.search(r'name="csrf" value="(\w+)"', (await http.get("/people/import")).text)
+        assert token is not None
+        shown = await http.post(
+            "/people/import", data={"csrf": token[1], "csv": ""}, files={"file": ("people.csv", sheet, "text/csv")}
+        )
+    assert "New: 0. Changed: 3." in text(shown.text)
+
+
+# ------------------------------------------------------------------------------------------------- a person
+
+
+async def test_doors_are_given_limited_withdrawn_and_taken_away(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house)
+        path = f"/people/{bob}"
+        limits = {"startsAt": "2030-01-01T08:00", "endsAt": "", "schedule": ""}
+        assert (await send(http, f"{path}/doors", path, door=[house.front, house.lab], **limits)).status_code == 303
+        given = await house.alice.list_permissions(bob)
+        assert {each.access_point_id: each.starts_at for each in given} == dict.fromkeys(
+            (house.front, house.lab), 1_893_481_200
+        )  # 08:00 in Berlin
+        page = (await http.get(path)).text
+        assert "Given. Each opens as soon as it has confirmed it." in page
+        assert "from 1 Jan 2030, 08:00" in page
+        assert 'data-again="2"' in page
+        part = (await http.get(path, headers={"x-part": "doors"})).text
+        assert part.lstrip().startswith('<section id="doors"')
+        wrong = await send(http, f"{path}/doors/{house.lab}", startsAt="2030-01-02T08:00", endsAt="2030-01-01T08:00")
+        assert (wrong.status_code, "It must end after it starts." in wrong.text) == (400, True)
+        await send(http, f"{path}/doors/{house.lab}", startsAt="", endsAt="2030-01-01T08:00", schedule="")
+        assert "until 1 Jan 2030, 08:00" in (await http.get(path)).text
+        await send(http, f"{path}/doors/{house.lab}/withdraw", path)
+        assert "Withdrawn before the door had it." in (await http.get(path)).text
+        await send(http, f"{path}/doors/{house.front}/take", path)
+        held = [each for each in await house.alice.list_permissions(bob) if each.state != "removing"]
+    assert held == []
+
+
+async def test_cards_and_pins_come_and_go_and_are_never_shown(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob, path = await bob_of(house), ""
+        path = f"/people/{bob}"
+        await send(http, f"{path}/cards", path, number="4711 0815")
+        await send(http, f"{path}/pin", path, pin="2468")
+        page = (await http.get(path)).text
+        assert "Card ending in 0815" in page
+        assert ("47110815" in page, "2468" in page, "A PIN is set" in page) == (False, False, True)
+        other = await house.alice.add_user(UserDraft("Eve"))
+        taken = await send(http, f"/people/{other.id}/cards", path, number="47110815")
+        assert (taken.status_code, 'class="wrong"' in taken.text) == (409, True)
+        wrong = await send(http, f"{path}/pin", path, pin="12")
+        assert (wrong.status_code, "A PIN has 4 to 8 digits." in wrong.text) == (400, True)
+        offline = await send(http, f"{path}/cards/enrol", path, door=str(house.front))
+        assert (offline.status_code, "cannot be reached" in offline.text) == (409, True)
+        (card,) = await house.alice.list_cards(bob)
+        await send(http, f"{path}/cards/{card.id}/remove", path)
+        await send(http, f"{path}/pin/remove", path)
+        assert "No card yet." in (await http.get(path)).text
+        assert not (await house.alice.get_user(bob)).has_pin
+
+
+async def test_somebody_is_invited_by_a_link_that_is_shown_once(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house, email="bob@example.org")
+        path = f"/people/{bob}"
+        invited = await send(http, f"{path}/invite", path)
+        assert re.search(r'value="http://cloud.test/password/[\w-]+"', invited.text)
+        page = (await http.get(path)).text
+        assert "no password chosen yet" in page
+        assert "/password/" not in page
+        await send(http, f"{path}/log-in/remove", path)
+        assert "Cannot log in" in (await http.get(path)).text
+
+
+async def test_whoever_is_deleted_or_deactivated_is_told_what_follows(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house)
+        await house.alice.add_card(bob, CardDraft(4711))
+        await house.alice.change_permissions(bob, PermissionsPatch(add=[GrantDraft(house.front)]))
+        path = f"/people/{bob}"
+        await send(http, f"{path}/active", path, active="no")
+        assert "No door opens for this person." in (await http.get(path)).text
+        await send(http, f"{path}/active", path, active="yes")
+        assert (await house.alice.get_user(bob)).is_active
+        assert "doors (1), cards (1)" in (await http.get(f"{path}/delete")).text
+        assert (await send(http, f"{path}/delete")).status_code == 303
+        assert "Bob Builder is deleted." in (await http.get("/people")).text
+        assert (await http.get(path)).status_code == 404
+
+
+async def test_hostile_texts_are_shown_as_they_are(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = (await house.alice.add_user(UserDraft(HOSTILE, employee_code=HOSTILE))).id
+        await send(http, "/people/import", csv=f"name\r\n{HOSTILE}\r\n")
+        for path in ("/people", f"/people/{bob}", f"/people/{bob}/edit", f"/people/{bob}/delete", f"/why?person={bob}"):
+            page = (await http.get(path)).text
+            assert "<script>alert" not in page, path
+            assert "&lt;script&gt;" in page, path
+
+
+# ------------------------------------------------------------------------------------------------- roles
+
+
+async def test_each_role_is_offered_what_it_may(town: Town) -> None:
+    async with opened_house(town) as house:
+        (site,) = [each.id async for each in house.alice.page_sites()]
+        far = await house.alice.add_site(SiteDraft("Far away"))
+        stranger = (await house.alice.add_user(UserDraft("Stranger", home_site_id=far.id))).id
+        boss = await employ(town, "Boss", ["super_admin"])
+        async with browser(town, ["site_admin"], name="Sam", home_site_id=site, admin_of_sites=[site]) as http:
+            form = (await http.get("/people/new")).text
+            assert re.findall(r'name="roles" value="(\w+)"', form) == ["end_user", "site_admin"]
+            assert "Far away" not in form
+            listed = (await http.get("/people")).text
+            assert ("Sam" in listed, "Stranger" in listed, "/people/import" in listed) == (True, False, False)
+            assert (await http.get(f"/people/{stranger}")).status_code == 404
+            seen = await http.get(f"/people/{boss}/edit")
+            assert (seen.status_code, "Super administrator stays" in seen.text) == (200, True)
+            refused = await send(http, f"/people/{boss}/active", f"/people/{boss}", active="no")
+            assert (refused.status_code, "reach further than yours" in refused.text) == (403, True)
+        async with browser(town, ["front_desk"], name="Fred") as http:
+            assert (await http.get("/people")).status_code == 403
+
+
+async def test_a_manager_sees_who_reports_to_them_and_changes_nothing(town: Town) -> None:
+    await town.client(town.alice).change_organisation(OrganisationPatch(attendance_module=True))
+    async with opened_house(town) as house, browser(town, ["manager"], name="Mia") as http:
+        mia = (await house.alice.page_users(search="mia")).items[0].id
+        bob = await bob_of(house, reporting_to=mia)
+        page = await http.get(f"/people/{bob}")
+        assert page.status_code == 200
+        for hidden in ("Take away", "Deactivate", "/edit", "Add doors", "Set a PIN"):
+            assert hidden not in page.text
+        assert (await send(http, f"/people/{bob}/pin", "/account", pin="1234")).status_code == 403
+
+
+# ------------------------------------------------------------------------------------------------- why
+
+
+async def refusal(house: House, bob: int, reason: str) -> int:
+    card = await house.alice.add_card(bob, CardDraft(4711))
+    await house.dora.reports(
+        AccessDecided(
+            at=1_793_361_600, door=house.front, direction="entry", credential="card", reason=reason,
+            user=bob, card=str(card.id),
+        )
+    )  # fmt: skip
+    return (await house.alice.last_event()).last
+
+
+async def test_a_refusal_says_why_and_what_to_do_until_it_is_mended(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house)
+        event = await refusal(house, bob, "no_permission")
+        assert f'href="/why?event={event}"' in (await http.get(f"/people/{bob}")).text
+        page = (await http.get(f"/why?event={event}")).text
+        assert "You have no permission for this door." in page
+        assert "the controller does not know them" in text(page)
+        assert "Give them this door." in page
+        given = await send(http, f"/people/{bob}/doors", f"/why?event={event}", door=str(house.front))
+        assert given.headers["location"] == f"/people/{bob}"
+        told = text((await http.get(f"/why?event={event}")).text)
+    for sentence in ("The door would open.", "has not confirmed all of this yet", "the door has to hear of it first"):
+        assert sentence in told
+
+
+async def test_what_is_in_the_way_is_named_with_its_remedy(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house)
+        await house.alice.change_permissions(bob, PermissionsPatch(add=[GrantDraft(house.lab)]))
+        ask = f"/why?person={bob}&door={house.front}&way=card"
+        steps = [
+            (UserPatch(name="Robert"), "what is set for the person: doors"),
+            (UserPatch(name="Bob"), "Give them this door."),
+            (UserPatch(access_expires_at=1_700_000_000), "Their access expired on 14 Nov 2023, 23:13."),
+            (UserPatch(access_expires_at=None, access=AccessPatch(card=False)), "Switch this way in on"),
+            (UserPatch(is_active=False), "They are deactivated."),
+        ]
+        for patch, sentence in steps:
+            await house.alice.change_user(bob, patch)
+            assert sentence in text((await http.get(ask)).text), sentence
+        assert (await http.get("/why")).headers["location"] == "/people"
+        assert (await http.get("/people/explain?event=7")).headers["location"] == "/why?event=7"
+        assert (await http.get("/why?event=999999")).status_code == 404
