@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import calls, cards, cedar, change, decision, fleet, lists, strike, tokens
+from benchmarks import calls, cards, cedar, change, decision, fleet, lists, site, strike, tokens
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -31,12 +31,14 @@ QUICK = (
     Benchmark(calls.run, calls.NAMES),
     Benchmark(tokens.run, tokens.NAMES),
     Benchmark(change.run, change.NAMES),
+    Benchmark(site.run, site.NAMES),
 )
 SCALE = (
     Benchmark(strike.run_at_scale, strike.SCALE_NAMES),
     Benchmark(fleet.run, fleet.NAMES),
     Benchmark(cards.run, cards.NAMES),
     Benchmark(lists.run, lists.NAMES),
+    Benchmark(site.run_at_scale, site.SCALE_NAMES),
 )
 
 

@@ -43,8 +43,12 @@ class Running:
         return answer.json()
 
     def show(self, text: str, door: int = 1, **more: Any) -> str:
-        """The reason of the door's answer."""
-        answer = self.doors.post(f"/doors/{door}/present", json={"qr": text, **more})
+        """The reason of the door's answer to a QR's text."""
+        return self.present(door, qr=text, **more)
+
+    def present(self, door: int, **shown: Any) -> str:
+        """The reason of the door's answer to a QR or a card."""
+        answer = self.doors.post(f"/doors/{door}/present", json=shown)
         assert answer.status_code == 200, answer.text
         told = answer.json()
         assert told["granted"] == (told["reason"] == "granted")

@@ -14,6 +14,7 @@ from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
@@ -21,6 +22,7 @@ from latchwork.web import controllers, door, login, now, people, person, sites, 
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
+from latchwork.web.packing import packing, takes_packed
 from latchwork.web.pages import STATIC, render
 from latchwork.wire.api.problems import NotFound, Problem, Unauthorized
 
@@ -94,6 +96,18 @@ class Website:
         """Whether a path is the website's, by its first segment; all others are the cloud's."""
         return _first(path) in self._owned
 
+    def pages(self) -> list[str]:
+        """What a browser can open, as templates: `/doors/{door_id}`."""
+        return self._paths("GET")
+
+    def forms(self) -> list[str]:
+        """Where forms are sent, as templates."""
+        return self._paths("POST")
+
+    def _paths(self, method: str) -> list[str]:
+        routes = (route for route in self._app.routes if isinstance(route, HTTPRoute))
+        return [route.path_format for route in routes if method in route.methods]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses foreign Host headers, and adds to every answer what keeps browsers safe, unless it is stricter."""
         if scope["type"] != ScopeType.HTTP:
@@ -104,8 +118,9 @@ class Website:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(each for each in _SECURITY if each[0] not in own)]
-            await send(message)
+            await out(message)
 
+        out = packing(scope, send)
         names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         is_ours = is_allowed(names[0], self._hosts) if len(names) == 1 else self._hosts is None
         await (self._app if is_ours else _misdirected)(scope, receive, sending)
@@ -116,12 +131,14 @@ def _first(path: str) -> str:
 
 
 @litestar.get("/static/{name:str}")
-async def static(name: FromPath[str]) -> Response[bytes]:
+async def static(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """A file of the website itself; its URL changes with its content."""
     file = STATIC.get(name)
     if file is None:
         raise HTTPException(status_code=404)
-    headers = {"cache-control": "public, max-age=31536000, immutable"}
+    headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
+    if takes_packed(request.headers.get("accept-encoding", "")):
+        return Response(file.packed, media_type=file.media_type, headers={**headers, "content-encoding": "gzip"})
     return Response(file.content, media_type=file.media_type, headers=headers)
 
 

@@ -42,7 +42,7 @@ class Entrance:
         cloud = self._client(session, self.address(request))
         who = await cloud.whoami()
         language = chosen(request.headers.get("accept-language", ""))
-        return Look(cloud, who, say_in(language), language, csrf_of(session), request)
+        return Look(cloud, who, say_in(language), language, session, csrf_of(session), request)
 
     def guest(self, request: Request[Any, Any, Any]) -> Client:
         """The cloud for somebody who is not logged in."""

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import hmac
 import inspect
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -38,6 +39,8 @@ from latchwork.wire.api.problems import Forbidden
 NO_STORE: Final = {"cache-control": "no-store"}
 SAID: Final = "latchwork-said"
 """The cookie that carries a sentence to the next page."""
+_ONCE: Final = 16
+"""Random bytes of a form's proof."""
 Handler = Callable[..., Awaitable[Response[Any]]]
 
 
@@ -53,7 +56,9 @@ class Look:
     who: WhoAmI
     say: Say
     language: str
+    session: str = field(repr=False)
     csrf: str
+    """What the forms of this page carry."""
     request: Request[Any, Any, Any]
 
     def may(self, scope: str) -> bool:
@@ -82,7 +87,7 @@ class Look:
     async def check_form(self) -> None:
         """Raises FormRefused unless a page of this session sent it."""
         token = (await self.request.form()).get("csrf")
-        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), self.csrf.encode()):
+        if not isinstance(token, str) or not is_csrf_of(self.session, token):
             raise FormRefused
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response[str]:
@@ -121,8 +126,18 @@ async def _text(value: Any) -> str:
 
 
 def csrf_of(session: str) -> str:
-    """What a form of this session carries; nobody who does not know the session can make it."""
-    return hmac.new(session.encode(), b"latchwork csrf", sha256).hexdigest()
+    """What a form of this session carries: another each time; nobody who does not know the session can make one."""
+    once = secrets.token_hex(_ONCE)
+    return once + _proof(session, once)
+
+
+def is_csrf_of(session: str, token: str) -> bool:
+    once, proof = token[: 2 * _ONCE], token[2 * _ONCE :]
+    return hmac.compare_digest(proof.encode(), _proof(session, once).encode())
+
+
+def _proof(session: str, once: str) -> str:
+    return hmac.new(session.encode(), b"latchwork csrf " + once.encode(), sha256).hexdigest()
 
 
 def page(path: str, *, needs: str | None = None) -> Callable[[Handler], HTTPRouteHandler]:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import jinja2
 
+from latchwork.web.packing import packed
+
 _HERE: Final = Path(__file__).parent
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -30,6 +32,7 @@ MENU: Final = (
 @dataclass(frozen=True, slots=True)
 class StaticFile:
     content: bytes
+    packed: bytes
     media_type: str
     url: str
     """With the content's hash, so that it may be kept for ever."""
@@ -38,7 +41,7 @@ class StaticFile:
 def _read(path: Path) -> StaticFile:
     content = path.read_bytes()
     url = f"/static/{path.name}?v={sha256(content).hexdigest()[:12]}"
-    return StaticFile(content, _MEDIA_TYPES[path.suffix], url)
+    return StaticFile(content, packed(content), _MEDIA_TYPES[path.suffix], url)
 
 
 STATIC: Final = {path.name: _read(path) for path in sorted((_HERE / "static").iterdir()) if path.suffix in _MEDIA_TYPES}

@@ -70,7 +70,7 @@ def _linked(query: dict[str, str]) -> str:
 
 def may_import(look: Look) -> bool:
     """An import may concern everybody: it is offered to whoever runs the whole organisation."""
-    return "super_admin" in look.who.roles
+    return look.may("organisation:write")
 
 
 # ------------------------------------------------------------------------------------------------- somebody new
@@ -134,12 +134,12 @@ async def _new(look: Look, filled: PersonForm, refused: Problem | None = None) -
 # ------------------------------------------------------------------------------------------------- many at once
 
 
-@page("/people/import", needs="users:write")
+@page("/people/import", needs="organisation:write")
 async def import_page(look: Look) -> Response[str]:
     return look.show("people/import.html", sheet="", told=None, wrong="")
 
 
-@form("/people/import", needs="users:write")
+@form("/people/import", needs="organisation:write")
 async def import_people(look: Look) -> Response[Any]:
     """First what would happen; the same sheet with `confirmed` is taken in."""
     fields = await look.form()
@@ -174,7 +174,7 @@ def sheet_error(sheet: str) -> str:
     return "people.sheet_semicolons" if ";" in header and "," not in header else ""
 
 
-@page("/people/template.csv", needs="users:write")
+@page("/people/template.csv", needs="organisation:write")
 async def template(look: Look) -> Response[str]:
     """A sheet to fill in."""
     text = io.StringIO(newline="")

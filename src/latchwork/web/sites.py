@@ -23,6 +23,9 @@ DOORS: Final = 100
 """How many a page lists."""
 ZONES: Final = [*sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")), "UTC"]
 
+WHOLE: Final = "organisation:write"
+"""The scope of whoever runs the whole organisation; a site's administrator changes doors, and makes none."""
+
 
 @dataclass(frozen=True, slots=True)
 class DoorRow:
@@ -62,7 +65,7 @@ async def show(look: Look) -> Response[str]:
 
 def is_whole(look: Look) -> bool:
     """Whether somebody looks after the whole organisation: sites and new doors are theirs to make."""
-    return look.may("sites:write") and look.may("organisation:write")
+    return look.may(WHOLE)
 
 
 def _tags(state: DoorState | None, look: Look) -> list[Tag]:
@@ -89,12 +92,12 @@ def _more(site: int | None, cursor: str | None) -> str:
 # ------------------------------------------------------------------------------------------------- sites
 
 
-@page("/doors/sites/new", needs="sites:write")
+@page("/doors/sites/new", needs=WHOLE)
 async def new_site(look: Look) -> Response[str]:
     return _site_form(look, None, {"timezone": "Europe/London"})
 
 
-@form("/doors/sites/new", needs="sites:write")
+@form("/doors/sites/new", needs=WHOLE)
 async def add_site(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
@@ -104,14 +107,14 @@ async def add_site(look: Look) -> Response[Any]:
     return look.go(f"/doors?site={site.id}", said=look.say("doors.site_made", name=site.name))
 
 
-@page("/doors/sites/{site_id:int}", needs="sites:write")
+@page("/doors/sites/{site_id:int}", needs=WHOLE)
 async def site(look: Look, site_id: int) -> Response[str]:
     found = await look.cloud.get_site(site_id)
     fields = {"name": found.name, "location": found.location, "timezone": found.timezone}
     return _site_form(look, found, fields)
 
 
-@form("/doors/sites/{site_id:int}", needs="sites:write")
+@form("/doors/sites/{site_id:int}", needs=WHOLE)
 async def change_site(look: Look, site_id: int) -> Response[Any]:
     fields = await look.form()
     try:
@@ -121,7 +124,7 @@ async def change_site(look: Look, site_id: int) -> Response[Any]:
     return look.go("/doors", said=look.say("doors.site_changed", name=site.name))
 
 
-@form("/doors/sites/{site_id:int}/delete", needs="sites:write")
+@form("/doors/sites/{site_id:int}/delete", needs=WHOLE)
 async def remove_site(look: Look, site_id: int) -> Response[Any]:
     found = await look.cloud.get_site(site_id)
     try:
@@ -143,14 +146,14 @@ def _site_form(look: Look, site: Site | None, fields: Mapping[str, str], wrong: 
 # ------------------------------------------------------------------------------------------------- doors
 
 
-@page("/doors/new", needs="sites:write")
+@page("/doors/new", needs=WHOLE)
 async def new_door(look: Look) -> Response[str]:
     """`?site=`: where it will be."""
     draft = AccessPointDraft(id_of(look.query.get("site")) or 0, "")
     return await _door_form(look, None, _shown(draft))
 
 
-@form("/doors/new", needs="sites:write")
+@form("/doors/new", needs=WHOLE)
 async def add_door(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
@@ -177,7 +180,7 @@ async def change_door(look: Look, door_id: int) -> Response[Any]:
     return look.go(f"/doors/{door_id}", said=look.say("doors.changed", name=changed.name))
 
 
-@form("/doors/{door_id:int}/delete", needs="sites:write")
+@form("/doors/{door_id:int}/delete", needs=WHOLE)
 async def remove_door(look: Look, door_id: int) -> Response[Any]:
     found = await look.cloud.get_access_point(door_id)
     await look.cloud.remove_access_point(door_id)
