@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.cloud.passages.model import Mode, Search, Standing
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api.events import Actor
-from latchwork.wire.api.passages import DoorState, Passage, PassageUser, PassageVisitor
+from latchwork.wire.api.passages import AttendanceMark, DoorState, Passage, PassageUser, PassageVisitor
 from latchwork.wire.api.problems import NotFound
 from latchwork.wire.cards import last_digits
 
@@ -30,6 +31,7 @@ _CONDITIONS = {
     "direction": "direction = {}::text",
     "credentials": "credential = ANY({}::text[])",
     "granted": "(granted AND NOT withheld) = {}::boolean",
+    "reason": "reason = {}::text",
     "from_at": "at >= {}::float8",
     "to_at": "at < {}::float8",
     "name": "strpos(lower(concat_ws(E'\\n', user_name, visitor_name, visitor_key)), lower({}::text)) > 0",
@@ -54,8 +56,10 @@ async def page(conn: Connection, scope: Scope, search: Search, before: int | Non
     if before is not None:
         values.append(before)
         where += f" AND number < ${len(values) + 1}"
+    # a name may be rare: the log is not walked back for it, but what else is asked for is searched and put in order
+    order = "number" if search.name is None else "number + 0"
     rows = await conn.fetch(
-        f"SELECT * FROM passages WHERE {where} ORDER BY number DESC LIMIT ${len(values) + 2}",  # noqa: S608 - our own
+        f"SELECT * FROM passages WHERE {where} ORDER BY {order} DESC LIMIT ${len(values) + 2}",  # noqa: S608 - our own
         scope.organisation,
         *values,
         limit,
@@ -80,6 +84,57 @@ async def search(conn: Connection, scope: Scope, search: Search, skip: int, limi
         *values,
     )
     return [_passage(row) for row in rows], total
+
+
+async def count_by_hour(conn: Connection, scope: Scope, search: Search, since: int) -> dict[int, tuple[int, int]]:
+    """(entries, refusals) of those hours after an instant in which anybody came, by the hour's number from 0."""
+    where, values = _where(scope, search)
+    rows = await conn.fetch(
+        f"""
+        SELECT floor((at - ${len(values) + 2}::float8) / 3600)::integer AS hour,
+            count(*) FILTER (WHERE granted AND direction = 'entry' AND NOT withheld) AS entries,
+            coalesce(sum(count) FILTER (WHERE NOT granted), 0)::bigint AS refusals
+        FROM passages WHERE {where} GROUP BY 1
+        """,  # noqa: S608 - our own
+        scope.organisation,
+        *values,
+        since,
+    )
+    return {row["hour"]: (row["entries"], row["refusals"]) for row in rows}
+
+
+async def first_and_last(
+    conn: Connection, scope: Scope, user: int, first: date, last: date
+) -> dict[date, dict[str, AttendanceMark]]:
+    """By day on the clock of each site: the first entry and the last exit of somebody (`entry`, `exit`).
+
+    Doors that were opened from afar say nothing about where somebody was.
+    """
+    since, until = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (first, last))
+    where, values = _where(
+        scope, Search(users=[user], granted=True, from_at=since - 86_400, to_at=until + 2 * 86_400)
+    )
+    n = len(values)
+    rows = await conn.fetch(
+        f"""
+        SELECT DISTINCT ON (day, direction) * FROM (
+            SELECT p.*, (to_timestamp(p.at) AT TIME ZONE coalesce(
+                (SELECT s.timezone FROM sites s WHERE s.organisation_id = $1 AND s.id = p.site_id), 'UTC'))::date AS day
+            FROM passages p WHERE {where} AND credential <> 'remote'
+        ) AS passed
+        WHERE day BETWEEN ${n + 2}::date AND ${n + 3}::date
+        ORDER BY day, direction, CASE direction WHEN 'entry' THEN at ELSE -at END
+        """,  # noqa: S608 - our own
+        scope.organisation,
+        *values,
+        first,
+        last,
+    )
+    days: dict[date, dict[str, AttendanceMark]] = {}
+    for row in rows:
+        mark = AttendanceMark(row["at"], row["access_point_id"], row["access_point_name"] or "", row["site_id"])
+        days.setdefault(row["day"], {})[row["direction"]] = mark
+    return days
 
 
 async def get_passage(conn: Connection, scope: Scope, number: int) -> asyncpg.Record:
@@ -284,6 +339,8 @@ async def page_states(
             ) AS confirmed,
             CASE WHEN c.id IS NULL THEN 'none' WHEN c.enrolled_at IS NULL THEN 'waiting'
                 WHEN l.online_until <= $6 THEN 'offline' WHEN l.frozen THEN 'frozen' ELSE 'online' END AS link,
+            (SELECT min(r.made_at) FROM revision_marks r
+                WHERE r.controller_id = c.id AND r.revision > l.confirmed_revision) AS pending_since,
             l.last_seen_at, s.is_open, s.alarm, coalesce(s.fire, false) AS fire, s.told_at
         FROM access_points a
         LEFT JOIN controllers c ON c.organisation_id = a.organisation_id AND c.id = a.controller_id
@@ -316,6 +373,7 @@ def _state(row: asyncpg.Record) -> DoorState:
         alarm=row["alarm"],
         fire=row["fire"],
         told_at=row["told_at"],
+        pending_since=row["pending_since"],
     )
 
 
