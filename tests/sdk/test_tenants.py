@@ -88,6 +88,8 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
     "revoke_client": [Takes()],
     "page_events": [TakesNone()],
     "last_event": [TakesNone()],
+    "page_alarms": [TakesNone()],
+    "acknowledge_alarm": [Takes({"note": ""})],
     "page_sites": [TakesNone()],
     "add_site": [TakesNone({"name": "New"})],
     "get_site": [Takes()],
@@ -206,6 +208,8 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
         TakesNone(),
         *(Takes(query=f"?{thing}={{{thing}}}", expected=200) for thing in ("door", "site", "user", "visitor")),
     ],
+    "count_passages": [Takes(query="?site={site}&since=0", expected=200)],
+    "get_attendance": [Takes(query="?user={user}&month=2026-10")],
     "page_door_states": [TakesNone(), Takes(query="?site={site}", expected=200)],
     "get_door_state": [Takes()],
     "get_mode": [Takes()],
@@ -249,6 +253,7 @@ _PATHS = {
     "card_id": "{card}",
     "schedule_id": "{schedule}",
     "term_id": "{term}",
+    "number": "{refusal}",
 }
 _KINDS = ("client", "site", "door", "controller", "visitor", "meeting", "user", "card", "schedule", "term", "refusal")
 NOBODYS: Ids = {name: 900_000 + n for n, name in enumerate(_KINDS)}

@@ -115,14 +115,23 @@ def line_of(passage: Passage, where: Places, say: Say) -> Line:
         number=passage.number,
         kind="granted" if is_in else "refused",
         who=_who(passage, say),
+        who_path=_who_path(passage),
         what=say("doors.unlocked_it") if is_remote else say(f"doors.{passage.direction}_{outcome}"),
         why="" if passage.granted else passage.sentence,
         door=passage.access_point_id,
         where=say(f"doors.with_{passage.credential}") + digits,
+        where_path="",
         site="",
         when=moment(passage.at, where, passage.site_id),
         count=passage.count,
     )
+
+
+def _who_path(passage: Passage) -> str:
+    """The page of the user or the visit; empty: there is none."""
+    if passage.user:
+        return f"/people/{passage.user.id}"
+    return f"/visitors/{passage.visitor.meeting_id}" if passage.visitor and passage.visitor.meeting_id else ""
 
 
 def _who(passage: Passage, say: Say) -> str:

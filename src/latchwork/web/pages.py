@@ -18,7 +18,7 @@ _MEDIA_TYPES: Final = {
 
 
 MENU: Final = (
-    ("now", "/", "events:read"),
+    ("now", "/", "doors:unlock"),
     ("doors", "/doors", "doors:unlock"),
     ("visitors", "/visitors", "visitors:read"),
     ("controllers", "/controllers", "controllers:read"),

@@ -43,10 +43,12 @@ async def append(conn: Connection, scope: Scope, actor: Actor, recorded_at: floa
         [d.before.decode() if d.before else None for d in drafts],
         [d.after.decode() if d.after else None for d in drafts],
     )
-    first = last - len(drafts) + 1
-    if alarms := [number for number, draft in enumerate(drafts, first) if draft.type in ALARMS]:
+    if alarms := [n for n, draft in enumerate(reversed(drafts)) if draft.type in ALARMS]:
         await conn.execute(
-            "INSERT INTO alarms (organisation_id, number) SELECT $1, unnest($2::bigint[])", scope.organisation, alarms
+            "INSERT INTO alarms (organisation_id, number) SELECT $1, $2 - unnest($3::bigint[])",
+            scope.organisation,
+            last,
+            alarms,
         )
     return last
 

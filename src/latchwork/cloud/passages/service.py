@@ -40,10 +40,10 @@ async def count_by_hour(conn: Connection, scope: Scope, site: int | None, since:
 
 
 async def attendance(conn: Connection, scope: Scope, user: int, month: str) -> Attendance:
-    """First in and last out of each day of a month. Raises ModuleOff, NotFound for who is out of reach, Invalid."""
-    if "attendance" not in await people.modules(conn, scope):
-        raise ModuleOff("The attendance module is switched off.")
+    """First in and last out of each day of a month. Raises NotFound for who is out of reach, ModuleOff, Invalid."""
     person = await people.get_user(conn, scope, user)
+    if "attendance" not in await people.modules(conn, scope):
+        raise ModuleOff("The attendance module is switched off for this organisation.")
     first, last = rules.days_of(month)
     days = await store.first_and_last(conn, scope, user, first, last)
     sheet = [AttendanceDay(day.isoformat(), days[day].get("entry"), days[day].get("exit")) for day in sorted(days)]

@@ -111,9 +111,7 @@ async def first_and_last(
     Doors that were opened from afar say nothing about where somebody was.
     """
     since, until = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (first, last))
-    where, values = _where(
-        scope, Search(users=[user], granted=True, from_at=since - 86_400, to_at=until + 2 * 86_400)
-    )
+    where, values = _where(scope, Search(users=[user], granted=True, from_at=since - 86_400, to_at=until + 2 * 86_400))
     n = len(values)
     rows = await conn.fetch(
         f"""
