@@ -17,6 +17,7 @@ from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
 from latchwork.cloud.people.model import Pair
 from latchwork.cloud.sessions import links
 from latchwork.cloud.sessions import store as session_store
+from latchwork.wire import sheet
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
     Card,
@@ -111,7 +112,7 @@ async def export_users(by: Annotated[Caller, may("users:read", within=True)]) ->
 
 async def _exported(by: Caller, doors_in: Scope | None) -> AsyncIterator[str]:
     """A page of people at a time, each from a connection of its own."""
-    yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
+    yield sheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
     after, text = 0, "…"
     while text:
         last = after
