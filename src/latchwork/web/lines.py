@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final, Literal
 
 from latchwork.policy.reasons import Reason
@@ -142,7 +142,12 @@ def line_of(event: Event, places: Places) -> Line:
 
 def moment(at: float, places: Places, site: int | None) -> Moment:
     """An instant on the clock of a site."""
-    local = datetime.fromtimestamp(at, places.zone(site))
+    return moment_in(at, places.zone(site))
+
+
+def moment_in(at: float, zone: tzinfo) -> Moment:
+    """An instant on the clock of a zone."""
+    local = datetime.fromtimestamp(at, zone)
     return Moment(
         machine=local.isoformat(timespec="seconds"),
         clock=f"{local:%H:%M:%S}",

@@ -50,6 +50,10 @@ _OF_REPORTS = """user_id IS NOT NULL AND user_id = ANY(ARRAY(
 _SENTENCES = {reason.value: reason.sentence for reason in Reason}
 
 
+_TIMEZONE = """(SELECT s.timezone FROM sites s
+    WHERE s.organisation_id = passages.organisation_id AND s.id = site_id) AS timezone"""
+
+
 async def page(conn: Connection, scope: Scope, search: Search, before: int | None, limit: int) -> list[Passage]:
     """Passages with a number below `before`, the newest first."""
     where, values = _where(scope, search)
@@ -59,7 +63,7 @@ async def page(conn: Connection, scope: Scope, search: Search, before: int | Non
     # a name may be rare: the log is not walked back for it, but what else is asked for is searched and put in order
     order = "number" if search.name is None else "number + 0"
     rows = await conn.fetch(
-        f"SELECT * FROM passages WHERE {where} ORDER BY {order} DESC LIMIT ${len(values) + 2}",  # noqa: S608 - our own
+        f"SELECT *, {_TIMEZONE} FROM passages WHERE {where} ORDER BY {order} DESC LIMIT ${len(values) + 2}",  # noqa: S608 - our own
         scope.organisation,
         *values,
         limit,
@@ -72,7 +76,7 @@ async def search(conn: Connection, scope: Scope, search: Search, skip: int, limi
     where, values = _where(scope, search)
     last = len(values) + 1
     rows = await conn.fetch(
-        f"SELECT * FROM passages WHERE {where} ORDER BY number DESC OFFSET ${last + 1} LIMIT ${last + 2}",  # noqa: S608
+        f"SELECT *, {_TIMEZONE} FROM passages WHERE {where} ORDER BY number DESC OFFSET ${last + 1} LIMIT ${last + 2}",  # noqa: S608
         scope.organisation,
         *values,
         skip,
@@ -116,9 +120,8 @@ async def first_and_last(
     rows = await conn.fetch(
         f"""
         SELECT DISTINCT ON (day, direction) * FROM (
-            SELECT p.*, (to_timestamp(p.at) AT TIME ZONE coalesce(
-                (SELECT s.timezone FROM sites s WHERE s.organisation_id = $1 AND s.id = p.site_id), 'UTC'))::date AS day
-            FROM passages p WHERE {where} AND credential <> 'remote'
+            SELECT here.*, (to_timestamp(at) AT TIME ZONE coalesce(timezone, 'UTC'))::date AS day
+            FROM (SELECT *, {_TIMEZONE} FROM passages WHERE {where} AND credential <> 'remote') AS here
         ) AS passed
         WHERE day BETWEEN ${n + 2}::date AND ${n + 3}::date
         ORDER BY day, direction, CASE direction WHEN 'entry' THEN at ELSE -at END
@@ -130,7 +133,8 @@ async def first_and_last(
     )
     days: dict[date, dict[str, AttendanceMark]] = {}
     for row in rows:
-        mark = AttendanceMark(row["at"], row["access_point_id"], row["access_point_name"] or "", row["site_id"])
+        name = row["access_point_name"] or ""
+        mark = AttendanceMark(row["at"], row["access_point_id"], name, row["site_id"], row["timezone"])
         days.setdefault(row["day"], {})[row["direction"]] = mark
     return days
 
@@ -218,6 +222,7 @@ def _passage(row: asyncpg.Record) -> Passage:
         visitor=_visitor(row),
         requested_by=msgspec.json.decode(row["requested_by"], type=Actor) if row["requested_by"] else None,
         count=row["count"],
+        timezone=row["timezone"],
     )
 
 

@@ -55,6 +55,8 @@ class Passage(msgspec.Struct, frozen=True, rename="camel"):
     """For a remote unlock: who asked."""
     count: int
     """How many identical refusals this stands for."""
+    timezone: str | None
+    """Of its site, as it is now; null: the site is gone."""
 
 
 class DoorMode(msgspec.Struct, frozen=True, rename="camel"):
@@ -114,6 +116,7 @@ class AttendanceMark(msgspec.Struct, frozen=True, rename="camel"):
     access_point_id: int
     access_point_name: str
     site_id: int | None
+    timezone: str | None
 
 
 class AttendanceDay(msgspec.Struct, frozen=True, rename="camel"):
