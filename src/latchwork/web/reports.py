@@ -241,7 +241,7 @@ async def _lines(look: Look, asked: Asked, where: Places, head: list[str], has_r
 
 def _sheet(lines: AsyncIterator[str], name: str) -> Stream:
     headers = {**NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
-    return Stream(lines, media_type="text/csv; charset=utf-8", headers=headers)
+    return Stream(lines, media_type="text/csv", headers=headers)
 
 
 endpoints = [history, history_csv, attended, attended_csv]
