@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
+from latchwork.cloud.events.model import Deeds
 from latchwork.cloud.kernel.work import Connection, EventDraft, Scope
 from latchwork.wire.api.events import Actor, Event
 
@@ -62,7 +63,7 @@ async def page_within(conn: Connection, scope: Scope, after: int, until: int, li
     Of who reports to somebody: their entries and refusals. What names a door is judged by that door alone; a meeting
     by all of its doors.
     """
-    rows = await conn.fetch(_WITHIN, scope.organisation, after, until, limit, scope.sites, scope.chief)
+    rows = await conn.fetch(_WITHIN, scope.organisation, after, until, limit, scope.sites, scope.chief, None)
     return [_event(row) for row in rows]
 
 
@@ -71,7 +72,8 @@ _WITHIN = """
         SELECT split_part(e.subject, '/', 1) AS kind, split_part(e.subject, '/', 2) AS id,
             coalesce(e.before -> 'accessPoints', '[]') || coalesce(e.after -> 'accessPoints', '[]') AS doors
     ) AS s
-    WHERE e.organisation_id = $1 AND e.number > $2 AND e.number <= $3 AND (CASE
+    WHERE e.organisation_id = $1 AND e.number > $2 AND e.number <= $3
+        AND ($7::bigint[] IS NULL OR e.number = ANY($7)) AND (CASE
         WHEN e.data ->> 'siteId' IS NOT NULL THEN (e.data ->> 'siteId')::bigint = ANY($5::integer[])
         WHEN e.data ->> 'accessPointId' IS NOT NULL OR s.kind = 'access_point' THEN EXISTS (
             SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.site_id = ANY($5)
@@ -87,6 +89,87 @@ _WITHIN = """
                 AND u.reporting_to = $6::bigint)))
     ORDER BY e.number LIMIT $4
 """
+
+
+async def newest(conn: Connection, scope: Scope, before: int, limit: int) -> list[Event]:
+    """Events with a number below `before`, newest first."""
+    rows = await conn.fetch(
+        "SELECT * FROM events WHERE organisation_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3",
+        scope.organisation,
+        before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def newest_deeds(conn: Connection, scope: Scope, wanted: Deeds, before: int, limit: int) -> list[Event]:
+    """What somebody did, with a number below `before`, newest first: merged from what each kind of actor did last."""
+    rows = await conn.fetch(
+        """
+        SELECT e.* FROM events e WHERE e.organisation_id = $1 AND e.number IN (
+            SELECT d.number FROM unnest($2::text[]) AS t (type), unnest($3::text[]) AS k (kind), LATERAL (
+                SELECT number FROM events
+                WHERE organisation_id = $1 AND type = t.type AND actor ->> 'kind' = k.kind
+                    AND actor ->> 'kind' <> 'controller' AND number >= $4 AND number < $5
+                ORDER BY number DESC LIMIT $6
+            ) AS d ORDER BY d.number DESC LIMIT $6
+        ) ORDER BY e.number DESC
+        """,
+        scope.organisation,
+        wanted.types,
+        wanted.actors,
+        wanted.since,
+        before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def newest_about(
+    conn: Connection, scope: Scope, wanted: Deeds, subject: str, before: int, limit: int
+) -> list[Event]:
+    """As `newest_deeds`, of what is about one thing."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM events
+        WHERE organisation_id = $1 AND subject = $2 AND actor ->> 'kind' <> 'controller' AND type = ANY($3)
+            AND actor ->> 'kind' = ANY($4) AND number >= $5 AND number < $6
+        ORDER BY number DESC LIMIT $7
+        """,
+        scope.organisation,
+        subject,
+        wanted.types,
+        wanted.actors,
+        wanted.since,
+        before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def first_deed_from(conn: Connection, scope: Scope, at: float) -> int | None:
+    """The number of the first deed that was recorded at an instant or later; None: there is none."""
+    number: int | None = await conn.fetchval(
+        """
+        SELECT number FROM events
+        WHERE organisation_id = $1 AND actor ->> 'kind' <> 'controller' AND recorded_at >= $2
+        ORDER BY recorded_at, number LIMIT 1
+        """,
+        scope.organisation,
+        at,
+    )
+    return number
+
+
+async def within(conn: Connection, scope: Scope, found: Sequence[Event]) -> list[Event]:
+    """Those of these events that are within reach, in their order."""
+    if scope.reach is None or not found:
+        return list(found)
+    first, last = min(e.number for e in found), max(e.number for e in found)
+    numbers = [event.number for event in found]
+    rows = await conn.fetch(_WITHIN, scope.organisation, first - 1, last, len(found), scope.sites, scope.chief, numbers)
+    seen = {row["number"] for row in rows}
+    return [event for event in found if event.number in seen]
 
 
 async def last_number(conn: Connection, scope: Scope) -> int:
