@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import controllers, door, login, now, sites, visit, visitors
+from latchwork.web import audit, clients, controllers, door, login, now, schedules, settings, sites, visit, visitors
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
@@ -75,6 +75,10 @@ class Website:
                 *visitors.endpoints,
                 *visit.endpoints,
                 *controllers.endpoints,
+                *settings.endpoints,
+                *schedules.endpoints,
+                *clients.endpoints,
+                *audit.endpoints,
                 static,
             ],
             state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),

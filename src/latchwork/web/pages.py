@@ -22,6 +22,7 @@ MENU: Final = (
     ("doors", "/doors", "doors:unlock"),
     ("visitors", "/visitors", "visitors:read"),
     ("controllers", "/controllers", "controllers:read"),
+    ("settings", "/settings", "permissions:read"),
 )
 """Name, path, and the scope without which a page is not offered."""
 
