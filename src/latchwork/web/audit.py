@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, get_args
@@ -16,18 +17,23 @@ from latchwork.web.hours import write
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, page
 from latchwork.web.places import Places, places
+from latchwork.web.standing import week
 from latchwork.wire.api.events import DEEDS, ActorKind, Event
-from latchwork.wire.api.people import Interval
+from latchwork.wire.api.people import Interval, Schedule
+from latchwork.wire.api.problems import Problem
 
 ROWS: Final = 50
 ACTORS: Final = tuple(kind for kind in get_args(ActorKind) if kind != "controller")
 _KNOWN: Final = frozenset(fact for facts in DEEDS.values() for fact in facts)
 _UNTOLD: Final = frozenset({"id", "updatedAt", "createdAt", "version", "organisationId"})
 """What says nothing to people, or changes with everything else."""
-_SECRET: Final = re.compile(r"secret|password|token|(^|[a-z.])pin$|^pin|hash|qrdata", re.IGNORECASE)
+_SECRET: Final = re.compile(r"(secret|password|token|pin|hash|qrdata)$", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"(At|Time)$")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LONGEST: Final = 300
+NOTHING: Final = "–"
+FEW: Final = 3
+"""Fields of something new or gone that are shown without being asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class Entry:
     when: Moment
     differences: list[Difference]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the fields stand behind a fold: what has changed never does."""
+        return len(self.differences) > FEW and not any(each.before and each.after for each in self.differences)
+
 
 @page("/settings/log", needs="events:read")
 async def show(look: Look) -> Response[str]:
@@ -68,16 +79,32 @@ async def show(look: Look) -> Response[str]:
         since=_midnight(fields.get("from"), zone, 0),
         until=_midnight(fields.get("until"), zone, 1),
     )
+    names = await _names(look, found.events)
     older = "/settings/log?" + urlencode({**fields, "before": found.last}) if found.last else ""
     return look.show(
         "settings/log.html",
-        entries=[entry_of(event, where, look.say) for event in found.events],
+        entries=[entry_of(event, where, names, look.say) for event in found.events],
         fields=fields,
         older=older,
         newest="/settings/log?" + urlencode(fields) if "before" in look.query else "",
         deeds=list(DEEDS),
         actors=ACTORS,
     )
+
+
+async def _names(look: Look, events: Sequence[Event]) -> dict[str, str]:
+    """What the users in these events are called now, by `user/<id>`, as far as the reader may know."""
+    wanted = {event.subject for event in events} | {f"user/{e.actor.id}" for e in events if e.actor.kind == "user"}
+    ids = [id for kind, _, id in (each.partition("/") for each in wanted) if kind == "user" and id.isdecimal()]
+    found = await asyncio.gather(*(_user_name(look, int(id)) for id in ids)) if look.may("users:read") else []
+    return {f"user/{id}": name for id, name in zip(ids, found, strict=False) if name}
+
+
+async def _user_name(look: Look, id: int) -> str:
+    try:
+        return (await look.cloud.get_user(id)).name
+    except Problem:
+        return ""
 
 
 def _wanted(query: Mapping[str, str]) -> dict[str, str]:
@@ -113,21 +140,22 @@ def _midnight(text: str | None, zone: tzinfo, later: int) -> int | None:
 # ------------------------------------------------------------------------------------------------- what a row says
 
 
-def entry_of(event: Event, where: Places, say: Say) -> Entry:
+def entry_of(event: Event, where: Places, names: Mapping[str, str], say: Say) -> Entry:
+    """`names`: what users are called, by `user/<id>`."""
     what = say(f"audit.type_{event.type}") if event.type in _KNOWN else event.type.replace("_", " ")
     return Entry(
         number=event.number,
-        who=event.actor.name or say(f"audit.actor_{event.actor.kind}"),
+        who=event.actor.name or names.get(f"user/{event.actor.id}") or say(f"audit.actor_{event.actor.kind}"),
         kind=say(f"audit.actor_{event.actor.kind}") if event.actor.kind in (*ACTORS, "controller") else "",
         what=what,
-        about=_about(event, where, say),
+        about=_about(event, where, names, say),
         subject=event.subject,
         when=moment(event.recorded_at, where, None),
         differences=differences(event, where, say),
     )
 
 
-def _about(event: Event, where: Places, say: Say) -> str:
+def _about(event: Event, where: Places, known_names: Mapping[str, str], say: Say) -> str:
     """What it is called now, in the event, or by its id."""
     kind, _, id = event.subject.partition("/")
     known: Mapping[str, Mapping[int, Any]] = {
@@ -140,7 +168,7 @@ def _about(event: Event, where: Places, say: Say) -> str:
     data = event.data
     names = (
         (event.after or {}).get("name"), (event.before or {}).get("name"), data.get("userName"), data.get("name"),
-        visitor, found.name if found else "",
+        visitor, found.name if found else "", known_names.get(event.subject),
     )  # fmt: skip
     name = next((str(name) for name in names if name), "")
     return name or f"{say(f'audit.kind_{kind}') if kind in _KINDS else kind.replace('_', ' ')} {id}"
@@ -156,19 +184,25 @@ _KINDS: Final = frozenset(
 
 def differences(event: Event, where: Places, say: Say) -> list[Difference]:
     """Field by field; secrets are never said, and of what has come or gone only what it held."""
-    before, after = _flat(event.before), _flat(event.after)
-    if event.before is None and event.after is None:
-        after = _flat(event.data)
+    before, after, data = _flat(event.before), _flat(event.after), _flat(event.data)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name) and not _is_untold(name)]
-    found = [
-        Difference(
-            _HUMP.sub(" ", name).replace(".", " · ").lower(),
-            _shown(name, before.get(name), where, say) if event.before is not None else "",
-            _shown(name, after.get(name), where, say) if event.after is not None or event.before is None else "",
+    facts = [_fact(name, "", _shown(name, value, where, say)) for name, value in data.items() if not _is_untold(name)]
+    changed = [
+        _fact(
+            name,
+            "" if event.before is None else _shown(name, before.get(name), where, say),
+            "" if event.after is None else _shown(name, after.get(name), where, say),
         )
         for name in names
     ]
-    return found if event.before and event.after else [each for each in found if (each.before or each.after) != "–"]
+    both = event.before is not None and event.after is not None
+    return [
+        each for each in (*facts, *changed) if (both and each in changed) or NOTHING not in (each.before, each.after)
+    ]
+
+
+def _fact(name: str, before: str, after: str) -> Difference:
+    return Difference(_HUMP.sub(" ", name).replace(".", " · ").removesuffix("Id").strip().lower(), before, after)
 
 
 def _is_untold(name: str) -> bool:
@@ -185,21 +219,38 @@ def _flat(record: Mapping[str, Any] | None, under: str = "") -> dict[str, Any]:
 
 def _shown(name: str, value: Any, where: Places, say: Say) -> str:
     if value is None or value in ("", []):
-        return "–"
-    if _SECRET.search(name):
-        return say("audit.hidden")
+        return NOTHING
     if isinstance(value, bool):
         return say("audit.yes" if value else "audit.no")
+    if _SECRET.search(name):
+        return say("audit.hidden")
     if isinstance(value, int) and _INSTANT.search(name) and value > 86_400:
         return moment(value, where, None).full
-    text = _listed(name, value) if isinstance(value, list) else str(value)
+    text = _listed(name, value, where, say) if isinstance(value, list) else _called(name, value, where)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
 
 
-def _listed(name: str, value: list[Any]) -> str:
+def _listed(name: str, value: list[Any], where: Places, say: Say) -> str:
     if name == "week":
-        return " | ".join(_hours(day) or "–" for day in value)
-    return _hours(value) if name == "holiday" else ", ".join(map(str, value))
+        days = [[Interval(int(start), int(end)) for start, end in day] for day in value]
+        return "; ".join(f"{each.days} {each.hours}" for each in week(Schedule(0, "", days, []), say)[:-1])
+    return _hours(value) if name == "holiday" else ", ".join(_called(name, each, where) for each in value)
+
+
+def _called(name: str, value: Any, where: Places) -> str:
+    """An id by the name of what it stands for, where that is known."""
+    known: Mapping[int, Any] = next((of(where) for end, of in _NAMED.items() if name.endswith(end)), {})
+    return known[value].name if isinstance(value, int) and value in known else str(value)
+
+
+_NAMED: Final[dict[str, Callable[[Places], Mapping[int, Any]]]] = {
+    "iteId": lambda where: where.sites,
+    "Sites": lambda where: where.sites,
+    "ccessPointId": lambda where: where.doors,
+    "ccessPoints": lambda where: where.doors,
+    "ontrollerId": lambda where: where.controllers,
+    "ontrollers": lambda where: where.controllers,
+}
 
 
 def _hours(day: list[Any]) -> str:

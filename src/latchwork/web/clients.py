@@ -159,7 +159,8 @@ def length_text(look: Look, seconds: int) -> str:
     """A time span in the longest unit that fits."""
     for name, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds % length == 0:
-            return look.say(f"clients.{name}", n=seconds // length)
+            n = seconds // length
+            return look.say(f"clients.one_{name}") if n == 1 else look.say(f"clients.{name}", n=n)
     return look.say("clients.seconds", n=seconds)
 
 
