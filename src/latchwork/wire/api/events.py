@@ -33,9 +33,9 @@ _OfControllers: TypeAlias = Literal[
     "journal_gap",
     "record_rejected",
     "unreadable_fact",
-    "alarm_acknowledged",
 ]
 _AskedOfDoors: TypeAlias = Literal[
+    "alarm_acknowledged",
     "door_mode_changed",
     "unlock_requested",
     "card_enrolment_requested",
