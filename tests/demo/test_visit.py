@@ -171,6 +171,9 @@ def test_the_saams_dialect_opens_the_same_door(demo: Running) -> None:
     assert made["type"] == "success" and made["message"]["qrData"].startswith("LW1:")
 
 
-def test_the_first_page_shows_the_doors(demo: Running) -> None:
-    page = httpx2.get(demo.line["baseUrl"] + "/")
-    assert page.status_code == 200 and "Front door" in page.text
+def test_whoever_logs_in_as_the_demo_says_sees_the_doors(demo: Running) -> None:
+    with httpx2.Client(base_url=demo.line["baseUrl"], follow_redirects=True) as browser:
+        assert "Front door" not in browser.get("/").text
+        page = browser.post("/log-in", data=demo.line["admin"])
+    assert page.status_code == 200
+    assert "Front door" in page.text

@@ -10,10 +10,13 @@ from tests.web.cast import browser, employ, log_in, send, stranger
 from tests.web.test_page import entry, opened_house
 
 from latchwork.web.app import Website
+from latchwork.web.attention import PATIENCE, needs
+from latchwork.web.catalogue import say_in
 from latchwork.web.chart import chart
+from latchwork.web.places import Places
 from latchwork.wire.api.accounts import OrganisationPatch
-from latchwork.wire.api.passages import HourCount
-from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
+from latchwork.wire.api.passages import DoorState, HourCount
+from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, Site, SiteDraft
 from latchwork.wire.facts import DoorChanged
 
 
@@ -66,8 +69,25 @@ async def test_what_needs_attention_is_said_and_where_to_see_to_it(town: Town) -
         assert "Its controller is not enrolled yet: Front door, Lab." in (await http.get("/")).text
         await house.dora.reports(DoorChanged(at=time.time(), door=house.lab, change="held"))
         page = (await http.get("/")).text
-    assert "Lab is being held open since" in page
+    assert "Lab has been held open since" in page
     assert f'<a href="/doors/{house.lab}">See to it' in page
+
+
+def test_changes_that_wait_too_long_for_a_door_in_touch_are_told_once_for_its_controller() -> None:
+    site = Site(1, "Harbour House", "", "UTC", 0, 0)
+    doors = {
+        id: AccessPoint(id, 1, f"Door {id}", "", None, None, 5, 30, False, False, "refuse", 7, 0, 0)
+        for id in range(1, 6)
+    }
+    where = Places({1: site}, doors, {})
+    states = [
+        DoorState(id, "access_control", None, False, "online", 1_000, False, None, False, None, 1_000) for id in doors
+    ]
+    assert needs(states, where, say_in("en"), 1_000 + PATIENCE) == []
+    [need] = needs(states, where, say_in("en"), 1_001 + PATIENCE)
+    assert "00:16" in need.sentence
+    assert "Door 1, Door 2, Door 3 and 2 more" in need.sentence
+    assert need.path == "/doors/1"
 
 
 async def test_the_day_by_the_hour_is_a_picture_and_a_table(town: Town) -> None:

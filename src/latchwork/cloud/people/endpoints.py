@@ -112,7 +112,7 @@ async def export_users(
     """
     doors_in = by.scope_of("permissions:read")
     headers = {"content-disposition": 'attachment; filename="people.csv"'}
-    return Stream(_exported(by, doors_in, after, most), media_type="text/csv; charset=utf-8", headers=headers)
+    return Stream(_exported(by, doors_in, after, most), media_type="text/csv", headers=headers)
 
 
 async def _exported(by: Caller, doors_in: Scope | None, after: int, most: int | None) -> AsyncIterator[str]:

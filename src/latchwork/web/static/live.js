@@ -13,7 +13,7 @@ function show(html) {
     const old = document.getElementById(part.id);
     if (old) old.replaceWith(part);
     else if (part.matches(".line")) prepend(part);
-    if (part.matches(".alarm")) lookSoon();
+    if (part.matches(".alarm, .note")) lookSoon();
   }
 }
 
