@@ -276,6 +276,9 @@ async def test_clients_are_made_with_roles_that_allow_it_alone(town: Town) -> No
         more = {"admin_of_sites": [site.id], "home_site_id": site.id} if role == "site_admin" else {}
         async with browser(town, (role,), name=role.replace("_", ""), **more) as http:
             assert {path for path in paths if (await http.get(f"/settings{path}")).status_code == 200} == wanted
+            for path in ("/schedules/new", "/clients/new"):
+                assert (await http.get(f"/settings{path}")).status_code == (200 if role == "super_admin" else 403)
+            assert ("Add the term" in (await http.get("/settings/terms")).text) == (role == "super_admin")
             menu = (await http.get("/account")).text
             assert ('href="/settings"' in menu) == bool(wanted)
     assert set(ACTORS) == {"client", "user", "admin", "system"}

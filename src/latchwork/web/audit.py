@@ -25,7 +25,7 @@ from latchwork.wire.api.problems import Problem
 ROWS: Final = 50
 ACTORS: Final = tuple(kind for kind in get_args(ActorKind) if kind != "controller")
 _KNOWN: Final = frozenset(fact for facts in DEEDS.values() for fact in facts)
-_UNTOLD: Final = frozenset({"id", "updatedAt", "createdAt", "version", "organisationId"})
+_UNTOLD: Final = frozenset({"id", "userId", "cardId", "userName", "updatedAt", "createdAt", "version"})
 """What says nothing to people, or changes with everything else."""
 _SECRET: Final = re.compile(r"(secret|password|token|pin|hash|qrdata)$", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"(At|Time)$")
