@@ -93,11 +93,12 @@ async def show(look: Look) -> Response[str]:
 
 
 async def _names(look: Look, events: Sequence[Event]) -> dict[str, str]:
-    """What the users in these events are called now, by `user/<id>`, as far as the reader may know."""
+    """What users and the organisation are called now, by subject, as far as the reader may know."""
     wanted = {event.subject for event in events} | {f"user/{e.actor.id}" for e in events if e.actor.kind == "user"}
     ids = [id for kind, _, id in (each.partition("/") for each in wanted) if kind == "user" and id.isdecimal()]
     found = await asyncio.gather(*(_user_name(look, int(id)) for id in ids)) if look.may("users:read") else []
-    return {f"user/{id}": name for id, name in zip(ids, found, strict=False) if name}
+    names = {f"user/{id}": name for id, name in zip(ids, found, strict=False) if name}
+    return {**names, f"organisation/{look.who.organisation_id}": look.who.organisation_name}
 
 
 async def _user_name(look: Look, id: int) -> str:
@@ -141,7 +142,7 @@ def _midnight(text: str | None, zone: tzinfo, later: int) -> int | None:
 
 
 def entry_of(event: Event, where: Places, names: Mapping[str, str], say: Say) -> Entry:
-    """`names`: what users are called, by `user/<id>`."""
+    """`names`: what users and the organisation are called, by subject."""
     what = say(f"audit.type_{event.type}") if event.type in _KNOWN else event.type.replace("_", " ")
     return Entry(
         number=event.number,

@@ -124,7 +124,7 @@ def _read(look: Look, fields: Mapping[str, str]) -> tuple[list[list[Interval]], 
     if errors:
         raise Invalid(errors=errors)
     if not any(days):
-        raise Invalid(errors=[FieldError(DAYS[0], look.say("schedules.never_opens"))])
+        raise Invalid(errors=[FieldError("", look.say("schedules.never_opens"))])
     return days[:7], days[7]
 
 

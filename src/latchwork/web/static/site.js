@@ -69,3 +69,6 @@ async function renew(part) {
 }
 
 for (const part of document.querySelectorAll("[data-again]")) again(part.id);
+
+// On a phone the menu is scrolled sideways: to where one is.
+document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
