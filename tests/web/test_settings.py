@@ -13,10 +13,13 @@ from tests.web.cast import browser, send
 
 from latchwork.sdk.client import Client, Credentials
 from latchwork.web import hours
-from latchwork.web.audit import ACTORS
+from latchwork.web.audit import ACTORS, entry_of
+from latchwork.web.catalogue import say_in
 from latchwork.web.clients import SCOPES
+from latchwork.web.places import NOWHERE
 from latchwork.web.settings import amount
 from latchwork.wire.api.accounts import ClientDraft, OrganisationPatch
+from latchwork.wire.api.events import DEEDS, Actor, Event
 from latchwork.wire.api.people import CardDraft, Interval, ScheduleDraft, UserDraft
 from latchwork.wire.api.problems import Unauthorized
 from latchwork.wire.api.sites import SiteDraft
@@ -265,6 +268,12 @@ async def test_the_log_is_paged_and_filtered_by_what_it_is_about_and_when(town: 
         assert "Site 59" in (await http.get("/settings/log?from=2001-01-01")).text
         for nonsense in ("from=x&until=&deed=all&actor=door", "before=0", "before=x", "subject=%00", "from=0001-01-01"):
             assert (await http.get(f"/settings/log?{nonsense}")).status_code == 200
+
+
+@pytest.mark.parametrize("fact", [fact for facts in DEEDS.values() for fact in facts])
+def test_the_log_has_words_for_everything_that_somebody_does(fact: str) -> None:
+    event = Event(1, fact, 0, 0, Actor("system", "", ""), "site/3", {})
+    assert entry_of(event, NOWHERE, {}, say_in("en")).about == "site 3"
 
 
 async def test_clients_are_made_with_roles_that_allow_it_alone(town: Town) -> None:

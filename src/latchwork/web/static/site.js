@@ -23,6 +23,9 @@ for (const form of document.querySelectorAll("form[data-into]")) {
   });
 }
 
+// On a phone the menu is scrolled sideways: to where one is.
+document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // <form data-ask="Really?">
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
@@ -69,6 +72,3 @@ async function renew(part) {
 }
 
 for (const part of document.querySelectorAll("[data-again]")) again(part.id);
-
-// On a phone the menu is scrolled sideways: to where one is.
-document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
