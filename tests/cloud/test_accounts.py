@@ -67,6 +67,17 @@ async def test_a_client_authenticates_by_basic_or_in_the_body(alice: Client) -> 
         assert set(body["scope"].split()) == {"sites:read", "sites:write"}
 
 
+async def test_a_client_says_when_it_was_last_used_without_a_note_for_each_token(alice: Client, db: Conn) -> None:
+    client = await made(alice, "sites:read")
+    assert client["lastUsedAt"] is None
+    now = int(time.time())
+    for before, is_noted in ((None, True), (now - 100, False), (now - 301, True)):
+        await db.fetch("UPDATE clients SET last_used_at = $1 WHERE client_id = $2", before, client["clientId"])
+        await token_of(alice.cloud, client)
+        found = await alice.get(f"/v1/clients/{client['id']}")
+        assert (found["lastUsedAt"] != before) == is_noted
+
+
 async def test_a_token_is_a_jwt_that_anybody_can_verify(alice: Client) -> None:
     jwks = (await alice.cloud.http.get("/.well-known/jwks.json")).json()
     assert all("d" not in key for key in jwks["keys"])

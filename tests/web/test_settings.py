@@ -13,10 +13,13 @@ from tests.web.cast import browser, send
 
 from latchwork.sdk.client import Client, Credentials
 from latchwork.web import hours
-from latchwork.web.audit import ACTORS
+from latchwork.web.audit import ACTORS, entry_of
+from latchwork.web.catalogue import say_in
 from latchwork.web.clients import SCOPES
+from latchwork.web.places import NOWHERE
 from latchwork.web.settings import amount
 from latchwork.wire.api.accounts import ClientDraft, OrganisationPatch
+from latchwork.wire.api.events import DEEDS, Actor, Event
 from latchwork.wire.api.people import CardDraft, Interval, ScheduleDraft, UserDraft
 from latchwork.wire.api.problems import Unauthorized
 from latchwork.wire.api.sites import SiteDraft
@@ -119,8 +122,11 @@ async def test_a_provider_is_set_without_its_secret_ever_being_shown(town: Town)
         await send(http, "/settings/sign-in", **{**draft, "clientSecret": "", "name": "Ours"})
         page = (await http.get("/settings/sign-in")).text
         assert ('value="Ours"' in page, "hush" in page) == (True, False)
-        assert "hush" not in (await http.get("/settings/log")).text
         await send(http, "/settings/sign-in/remove", "/settings/sign-in")
+        log = unescape(re.sub(r"<[^>]+>", "", (await http.get("/settings/log")).text))
+        assert "hush" not in log
+        assert "set the sign-in provider Own" in log
+        assert "removed the sign-in provider of Alice & Co" in log
         assert "There is no provider yet" in (await http.get("/settings/sign-in")).text
 
 
@@ -264,6 +270,12 @@ async def test_the_log_is_paged_and_filtered_by_what_it_is_about_and_when(town: 
             assert (await http.get(f"/settings/log?{nonsense}")).status_code == 200
 
 
+@pytest.mark.parametrize("fact", [fact for facts in DEEDS.values() for fact in facts])
+def test_the_log_has_words_for_everything_that_somebody_does(fact: str) -> None:
+    event = Event(1, fact, 0, 0, Actor("system", "", ""), "site/3", {})
+    assert entry_of(event, NOWHERE, {}, say_in("en")).about == "site 3"
+
+
 async def test_clients_are_made_with_roles_that_allow_it_alone(town: Town) -> None:
     paths = ("", "/holidays", "/schedules", "/terms", "/clients", "/sign-in", "/keys", "/log")
     site = await town.client(town.alice).add_site(SiteDraft("Harbour House"))
@@ -276,6 +288,9 @@ async def test_clients_are_made_with_roles_that_allow_it_alone(town: Town) -> No
         more = {"admin_of_sites": [site.id], "home_site_id": site.id} if role == "site_admin" else {}
         async with browser(town, (role,), name=role.replace("_", ""), **more) as http:
             assert {path for path in paths if (await http.get(f"/settings{path}")).status_code == 200} == wanted
+            for path in ("/schedules/new", "/clients/new"):
+                assert (await http.get(f"/settings{path}")).status_code == (200 if role == "super_admin" else 403)
+            assert ("Add the term" in (await http.get("/settings/terms")).text) == (role == "super_admin")
             menu = (await http.get("/account")).text
             assert ('href="/settings"' in menu) == bool(wanted)
     assert set(ACTORS) == {"client", "user", "admin", "system"}

@@ -25,7 +25,7 @@ from latchwork.wire.api.problems import Problem
 ROWS: Final = 50
 ACTORS: Final = tuple(kind for kind in get_args(ActorKind) if kind != "controller")
 _KNOWN: Final = frozenset(fact for facts in DEEDS.values() for fact in facts)
-_UNTOLD: Final = frozenset({"id", "updatedAt", "createdAt", "version", "organisationId"})
+_UNTOLD: Final = frozenset({"id", "userId", "cardId", "userName", "updatedAt", "createdAt", "version"})
 """What says nothing to people, or changes with everything else."""
 _SECRET: Final = re.compile(r"(secret|password|token|pin|hash|qrdata)$", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"(At|Time)$")
@@ -93,11 +93,12 @@ async def show(look: Look) -> Response[str]:
 
 
 async def _names(look: Look, events: Sequence[Event]) -> dict[str, str]:
-    """What the users in these events are called now, by `user/<id>`, as far as the reader may know."""
+    """What users and the organisation are called now, by subject, as far as the reader may know."""
     wanted = {event.subject for event in events} | {f"user/{e.actor.id}" for e in events if e.actor.kind == "user"}
     ids = [id for kind, _, id in (each.partition("/") for each in wanted) if kind == "user" and id.isdecimal()]
     found = await asyncio.gather(*(_user_name(look, int(id)) for id in ids)) if look.may("users:read") else []
-    return {f"user/{id}": name for id, name in zip(ids, found, strict=False) if name}
+    names = {f"user/{id}": name for id, name in zip(ids, found, strict=False) if name}
+    return {**names, f"organisation/{look.who.organisation_id}": look.who.organisation_name}
 
 
 async def _user_name(look: Look, id: int) -> str:
@@ -141,7 +142,7 @@ def _midnight(text: str | None, zone: tzinfo, later: int) -> int | None:
 
 
 def entry_of(event: Event, where: Places, names: Mapping[str, str], say: Say) -> Entry:
-    """`names`: what users are called, by `user/<id>`."""
+    """`names`: what users and the organisation are called, by subject."""
     what = say(f"audit.type_{event.type}") if event.type in _KNOWN else event.type.replace("_", " ")
     return Entry(
         number=event.number,

@@ -15,7 +15,8 @@ from latchwork.wire.api.people import Interval, Schedule, ScheduleDraft, Schedul
 from latchwork.wire.api.problems import Conflict, FieldError, Invalid
 
 READ: Final = "permissions:read"
-WRITE: Final = "permissions:write"
+WRITE: Final = "organisation:write"
+"""A schedule belongs to no site: only whoever looks after the whole organisation changes it."""
 ROWS: Final = 20
 DAYS: Final = (*(f"day{n}" for n in range(7)), "holiday")
 """The fields of a form, Monday first."""
@@ -60,7 +61,7 @@ async def add(look: Look) -> Response[Any]:
     return look.go("/settings/schedules", said=look.say("schedules.made", name=made.name))
 
 
-@page("/settings/schedules/{schedule_id:int}", needs=READ)
+@page("/settings/schedules/{schedule_id:int}", needs=WRITE)
 async def edit(look: Look, schedule_id: int) -> Response[str]:
     return _editor(look, await look.cloud.get_schedule(schedule_id))
 
@@ -123,7 +124,7 @@ def _read(look: Look, fields: Mapping[str, str]) -> tuple[list[list[Interval]], 
     if errors:
         raise Invalid(errors=errors)
     if not any(days):
-        raise Invalid(errors=[FieldError(DAYS[0], look.say("schedules.never_opens"))])
+        raise Invalid(errors=[FieldError("", look.say("schedules.never_opens"))])
     return days[:7], days[7]
 
 

@@ -180,7 +180,7 @@ async def terms(look: Look) -> Response[str]:
     return await _terms(look)
 
 
-@form("/settings/terms", needs="users:write")
+@form("/settings/terms", needs=WRITE)
 async def add_term(look: Look) -> Response[Any]:
     name = (await look.form()).get("name", "").strip()
     try:
@@ -190,7 +190,7 @@ async def add_term(look: Look) -> Response[Any]:
     return look.go("/settings/terms", said=look.say("settings.term_added", name=name))
 
 
-@form("/settings/terms/{term_id:int}/delete", needs="users:write")
+@form("/settings/terms/{term_id:int}/delete", needs=WRITE)
 async def remove_term(look: Look, term_id: int) -> Response[Any]:
     try:
         await look.cloud.remove_term(term_id)

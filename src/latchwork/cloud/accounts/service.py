@@ -101,7 +101,7 @@ async def rotate_secret(work: Work, hints: Hints, own: Collection[str], id: int,
         raise Conflict("This client was revoked; make a new one.")
     await store.change_secret(work.conn, work.scope, id, secret.hash)
     await _forget_tokens(work, hints, client, not_before=work.now + 1)
-    events.record(work, "client_secret_rotated", f"client/{id}")
+    events.record(work, "client_secret_rotated", f"client/{id}", data={"name": client.name})
     return msgspec.structs.replace(client, client_secret=secret.text)
 
 

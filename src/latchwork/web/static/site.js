@@ -23,6 +23,9 @@ for (const form of document.querySelectorAll("form[data-into]")) {
   });
 }
 
+// On a phone the menu is scrolled sideways: to where one is.
+document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // <form data-ask="Really?">
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
