@@ -88,10 +88,14 @@ class House:
         self.demo.show(self.visit["pass"]["qrData"], door=office)
         for is_open in (True, False):
             self.demo.doors.post(f"/doors/{office}/contact", json={"open": is_open})
-        self.demo.until(lambda: len([e for e in self.demo.events() if e["type"].startswith("access_")]) >= 5)
+        self.demo.until(lambda: len(self._decisions()) >= 5)
 
     def _refusal(self) -> int:
-        return next(e["number"] for e in self.demo.events() if e["type"] == "access_refused" and "userId" in e["data"])
+        refused = (e for e in self._decisions() if e["type"] == "access_refused")
+        return int(next(e["number"] for e in refused if "userId" in e["data"]))
+
+    def _decisions(self) -> list[dict[str, Any]]:
+        return [e for e in self.demo.events() if e["type"] in ("access_granted", "access_refused")]
 
     def _make(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.demo.api.request(method, path, json=body)
