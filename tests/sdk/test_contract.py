@@ -37,7 +37,7 @@ from latchwork.wire.api.people import (
     UserPatch,
     UsersImport,
 )
-from latchwork.wire.api.problems import Outdated
+from latchwork.wire.api.problems import NotFound, Outdated
 from latchwork.wire.api.sessions import (
     IdentityProviderDraft,
     LogIn,
@@ -312,6 +312,15 @@ async def _tour_passages(call: Tour) -> None:
     assert [passage.reason for passage in shown.items] == ["way_off"]
     assert [await call("get_passage", shown.items[0].number)] == shown.items
     assert (await call("page_passages", outcome="granted", until=shown.items[0].at)).items == []
+    assert (
+        sum(hour.refusals for hour in (await call("count_passages", int(shown.items[0].at) - 60, hours=1)).hours) == 1
+    )
+    await call("change_organisation", OrganisationPatch(attendance_module=True))
+    assert (await call("get_attendance", bob.id, "2026-10")).days == []
+    assert (await call("page_alarms", open=True)).items == []
+    with pytest.raises(NotFound):
+        await call("acknowledge_alarm", shown.items[0].number)
+    call.seen.add("acknowledge_alarm")
     locked = await call("set_mode", door.id, DoorModeDraft("locked", minutes=5))
     assert (await call("get_mode", door.id)) == locked
     assert (await call("get_door_state", door.id)).mode == "locked"

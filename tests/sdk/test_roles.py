@@ -44,6 +44,7 @@ class Row:
     body: Any = None
     """`{name}` stands for an id of the things that are handed in."""
     expected: int = 200
+    query: str = ""
     shows: bool = False
     """The answer holds what is within reach by its name, and nothing else."""
 
@@ -68,6 +69,8 @@ TABLE: dict[str, Row] = {
     "revoke_client": Row(expected=204),
     "page_events": Row(_MANAGER, shows=True),
     "last_event": Row(_MANAGER),
+    "page_alarms": Row(_MANAGER),
+    "acknowledge_alarm": Row(_ADMIN, {"note": "Seen"}, 404),  # no alarm; tests/cloud/test_alarms.py has some
     "page_sites": Row(_DESK, shows=True),
     "add_site": Row(body={"name": "New"}, expected=201),
     "get_site": Row(_DESK, shows=True),
@@ -133,13 +136,25 @@ TABLE: dict[str, Row] = {
     "get_holidays": Row(_ADMIN),
     "set_holidays": Row(_ADMIN, {"dates": ["2027-01-01"]}),
     "page_passages": Row(_MANAGER, shows=True),
+    "get_passage": Row(_MANAGER, shows=True),
+    "page_meeting_passages": Row(_DESK),
+    "list_meeting_doors": Row(_DESK),
+    "make_visit_link": Row(_DESK),
+    "check_in": Row(_DESK, shows=True),
+    "check_out": Row(_DESK, shows=True),
+    "end_meeting": Row(_DESK, shows=True),
+    "list_hosts": Row(_DESK),
+    "page_door_states": Row(_DESK),
+    "get_door_state": Row(_DESK),
+    "count_passages": Row(_MANAGER, query="?since=0"),
+    "get_attendance": Row(_MANAGER, query="?user={user}&month=2026-10", shows=True),
     "get_mode": Row(_DESK),
     "set_mode": Row(_ADMIN, {"mode": "locked"}),
     "unlock": Row(_ADMIN, {"userId": "{user}"}),
     "enrol_card": Row(_ADMIN, {"userId": "{user}"}, 409),
     "explain_decision": Row(_ADMIN, {"accessPointId": "{door}", "userId": "{user}"}),
 }
-PUBLIC = {"enrol", "pass_jwks", *LOGGING_IN}
+PUBLIC = {"enrol", "pass_jwks", "show_visit", *LOGGING_IN}
 """Operations that need no token."""
 EVERYBODYS = {"client", "controller", "kid", "schedule", "term"}
 """Things that belong to no site: who may see some may see all."""
@@ -160,6 +175,7 @@ _PATHS = {
     "card_id": "{card}",
     "schedule_id": "{schedule}",
     "term_id": "{term}",
+    "number": "{refusal}",
 }
 
 
@@ -212,6 +228,7 @@ class Stage:
         path = operation.path.format(**filled({each: _PATHS[each] for each in operation.parameters("path")}, things))
         if name in ("page_events", "page_users", "page_passages", "page_visitors", "page_meetings"):
             path += "?limit=200"
+        path += row.query.format(**things)
         return await self.asked(role, operation.method, path, filled(row.body, things))
 
     async def asked(self, role: RoleName, method: str, path: str, body: Any) -> httpx2.Response:
@@ -286,7 +303,7 @@ async def test_a_role_may_do_what_the_table_says_and_nothing_else(stage: Stage, 
 
 async def _reaches_no_further(stage: Stage, role: RoleName, name: str, row: Row, foreign: Mapping[str, Any]) -> None:
     named = {each for part in (_PATHS.get(p, "") for p in stage.operations[name].parameters("path")) for each in [part]}
-    ids = set(re.findall(r"{(\w+)}", f"{named} {row.body}")) - {"fresh", "number"} - EVERYBODYS
+    ids = set(re.findall(r"{(\w+)}", f"{named} {row.body} {row.query}")) - {"fresh", "number"} - EVERYBODYS
     if ids:
         answer = await stage.call(role, name, row, foreign)
         assert answer.status_code == 404, (name, answer.text)

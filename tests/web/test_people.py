@@ -130,7 +130,7 @@ async def test_doors_are_given_limited_withdrawn_and_taken_away(town: Town) -> N
         path = f"/people/{bob}"
         limits = {"startsAt": "2030-01-01T08:00", "endsAt": "", "schedule": ""}
         assert (await send(http, f"{path}/doors", path, door=[house.front, house.lab], **limits)).status_code == 303
-        given = await house.alice.list_permissions(bob)
+        given = [each async for each in house.alice.page_permissions(bob)]
         assert {each.access_point_id: each.starts_at for each in given} == dict.fromkeys(
             (house.front, house.lab), 1_893_481_200
         )  # 08:00 in Berlin
@@ -147,7 +147,7 @@ async def test_doors_are_given_limited_withdrawn_and_taken_away(town: Town) -> N
         await send(http, f"{path}/doors/{house.lab}/withdraw", path)
         assert "Withdrawn before the door had it." in (await http.get(path)).text
         await send(http, f"{path}/doors/{house.front}/take", path)
-        held = [each for each in await house.alice.list_permissions(bob) if each.state != "removing"]
+        held = [each async for each in house.alice.page_permissions(bob) if each.state != "removing"]
     assert held == []
 
 

@@ -61,9 +61,11 @@ def _where_to_click(running: demos.Demo) -> str:
     seeded = running.seeded
     doors = "\n".join(f"    {id}  {name}" for id, name in seeded.access_points)
     return (
-        f"Doors and the live feed   {running.base_url}/\n"
+        f"Website                   {running.base_url}/\n"
         f"API reference             {running.base_url}/reference\n"
         f"The virtual doors         {running.doors_url}/doors\n\n"
+        f"log in as     {demos.ADMIN.email}\n"
+        f"password      {seeded.admin_password}\n\n"
         f"API client    {seeded.founded.client.client_id}\n"
         f"its secret    {seeded.founded.client.client_secret}\n"
         f"organisation  {seeded.founded.organisation}\n"

@@ -40,9 +40,10 @@ from latchwork.wire.api.accounts import (
 )
 from latchwork.wire.api.controllers import Controller, ControllerDraft, ControllerPatch, EnrolmentCode, Rebuilt
 from latchwork.wire.api.enrolment import Enrolled, Enrolment
-from latchwork.wire.api.events import Event, EventPage
+from latchwork.wire.api.events import Acknowledgement, Alarm, Event, EventPage
 from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
 from latchwork.wire.api.passages import (
+    Attendance,
     CardEnrolmentDraft,
     Credential,
     Direction,
@@ -51,6 +52,7 @@ from latchwork.wire.api.passages import (
     DoorState,
     Explanation,
     Passage,
+    PassageCounts,
     Question,
     UnlockDraft,
     Unlocked,
@@ -295,6 +297,17 @@ class Client:
     async def last_event(self) -> EventPage:
         """The newest event's number as `last`, with no events: where to begin reading along."""
         return await self._get("/v1/events/last", EventPage)
+
+    def page_alarms(
+        self, *, open: bool | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+    ) -> Listing[Alarm]:
+        """Alarms, the newest first: all, or only open ones, or only those that somebody has acknowledged."""
+        wanted = None if open is None else "true" if open else "false"
+        return self._list("/v1/alarms", Page[Alarm], limit, cursor, open=wanted)
+
+    async def acknowledge_alarm(self, number: int, said: Acknowledgement | None = None) -> Alarm:
+        """Says that somebody has seen to an alarm, by its event's number; who said so first stands."""
+        return await self._post(f"/v1/alarms/{number}/acknowledge", Alarm, said or Acknowledgement())
 
     async def follow(self, after: int | None = None) -> AsyncIterator[Event]:
         """Every event above a number as it happens, for ever, each exactly once; None: from now on.
@@ -688,6 +701,8 @@ class Client:
         direction: Direction | None = None,
         credential: Credential | None = None,
         outcome: Literal["granted", "refused", "both"] = "both",
+        reason: str | None = None,
+        name: str | None = None,
         since: float | None = None,
         until: float | None = None,
         limit: int = DEFAULT_LIMIT,
@@ -695,8 +710,17 @@ class Client:
     ) -> Listing[Passage]:
         """Who came, went and was refused, the latest to become known first; `since` is inside, `until` is not."""
         filters = {"door": door, "site": site, "user": user, "visitor": visitor, "since": since, "until": until}
-        kinds = {"direction": direction, "credential": credential, "outcome": outcome}
+        kinds = {"direction": direction, "credential": credential, "outcome": outcome, "reason": reason, "name": name}
         return self._list("/v1/passages", Page[Passage], limit, cursor, **filters, **kinds)
+
+    async def count_passages(self, since: int, *, hours: int = 24, site: int | None = None) -> PassageCounts:
+        """Who came in and who was refused, hour by hour from an instant on."""
+        query = {"since": since, "hours": hours, **({} if site is None else {"site": site})}
+        return await self._get("/v1/passages/hours", PassageCounts, query)
+
+    async def get_attendance(self, user: int, month: str) -> Attendance:
+        """When somebody first came in and last went out on each day of a month such as `2026-10`."""
+        return await self._get("/v1/attendance", Attendance, {"user": user, "month": month})
 
     def page_door_states(
         self, *, site: int | None = None, limit: int = DEFAULT_LIMIT, cursor: str | None = None

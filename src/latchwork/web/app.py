@@ -18,7 +18,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import controllers, door, login, now, people, person, sites, visit, visitors, why
+from latchwork.web import controllers, door, login, now, people, person, reports, sites, visit, visitors, why
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
@@ -80,6 +80,7 @@ class Website:
                 *visitors.endpoints,
                 *visit.endpoints,
                 *controllers.endpoints,
+                *reports.endpoints,
                 static,
             ],
             state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),

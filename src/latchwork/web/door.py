@@ -15,6 +15,7 @@ from latchwork.web.catalogue import Say
 from latchwork.web.forms import NOTHING_WRONG, Wrong, whole, wrong_of
 from latchwork.web.lines import Line, Moment, moment
 from latchwork.web.look import Look, form, page
+from latchwork.web.passages import who, who_path
 from latchwork.web.places import Places, everything, places
 from latchwork.web.standing import Tag, alarm_tags, link_tag, mode_sentence, mode_tags, week
 from latchwork.wire.api.pages import Page
@@ -114,25 +115,17 @@ def line_of(passage: Passage, where: Places, say: Say) -> Line:
     return Line(
         number=passage.number,
         kind="granted" if is_in else "refused",
-        who=_who(passage, say),
+        who=who(passage, say),
+        who_path=who_path(passage),
         what=say("doors.unlocked_it") if is_remote else say(f"doors.{passage.direction}_{outcome}"),
         why="" if passage.granted else passage.sentence,
         door=passage.access_point_id,
         where=say(f"doors.with_{passage.credential}") + digits,
+        where_path="",
         site="",
         when=moment(passage.at, where, passage.site_id),
         count=passage.count,
     )
-
-
-def _who(passage: Passage, say: Say) -> str:
-    if passage.user:
-        return passage.user.name
-    if passage.visitor:
-        return passage.visitor.name or passage.visitor.key
-    if passage.requested_by:
-        return passage.requested_by.name
-    return say("doors.somebody")
 
 
 _STATES: Final = {"assigned": "good", "pending": "wait", "removing": "bad"}

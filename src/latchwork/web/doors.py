@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from latchwork.web.catalogue import Say
 from latchwork.web.lines import Line, Moment, moment
 from latchwork.web.places import Places
-from latchwork.wire.api.controllers import Controller
+from latchwork.web.standing import Link, Tag, mode_tags
 from latchwork.wire.api.events import Event
+from latchwork.wire.api.passages import DoorState
 from latchwork.wire.api.sites import AccessPoint, Site
-
-State = Literal["online", "offline", "frozen", "waiting", "none"]
-
-SENTENCES: Final[dict[State, str]] = {
-    "online": "online",
-    "offline": "offline, decides by itself",
-    "frozen": "keeps older state",
-    "waiting": "controller not enrolled yet",
-    "none": "no controller",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +20,11 @@ class DoorCard:
     id: int
     name: str
     zone: str
-    state: State
+    state: Link
     sentence: str
     last_seen: Moment | None
+    tags: Sequence[Tag]
+    """How it stands other than as always."""
     alarm: str
     """What is wrong with the door itself now; empty: nothing."""
     last: Line | None
@@ -48,7 +42,6 @@ _ALARMS: Final = {
     "door_held": "held open",
     "door_closed": "",
     "door_secured": "",
-    "access_granted": "",
 }
 """What each event leaves a door in."""
 
@@ -59,33 +52,34 @@ def alarm_after(event: Event) -> tuple[int, str] | None:
     return (door, _ALARMS[event.type]) if event.type in _ALARMS and isinstance(door, int) else None
 
 
-def cards(places: Places, lines: Sequence[Line], events: Iterable[Event]) -> list[SiteCard]:
-    """Every site with its doors, in the order of their names; `lines` and `events` oldest first."""
+def cards(places: Places, lines: Sequence[Line], states: Iterable[DoorState], say: Say) -> list[SiteCard]:
+    """Every site with its doors, in the order of their names; `lines` oldest first."""
     last = {line.door: line for line in lines if line.kind in ("granted", "refused")}
-    alarms = dict(found for event in events if (found := alarm_after(event)))
+    by_id = {state.access_point_id: state for state in states}
     by_name = sorted(places.doors.values(), key=lambda door: door.name.casefold())
     return [
         SiteCard(
             site,
-            [_card(places, door, alarms.get(door.id, ""), last.get(door.id)) for door in by_name if door.site_id == id],
+            [
+                _card(places, door, by_id[door.id], last.get(door.id), say)
+                for door in by_name
+                if door.site_id == id and door.id in by_id
+            ],
         )
         for id, site in sorted(places.sites.items(), key=lambda item: item[1].name.casefold())
     ]
 
 
-def _card(places: Places, door: AccessPoint, alarm: str, last: Line | None) -> DoorCard:
-    controller = places.controllers.get(door.controller_id) if door.controller_id is not None else None
-    state = _state(controller)
-    seen = controller.last_seen_at if controller and state == "offline" else None
-    last_seen = moment(seen, places, door.site_id) if seen is not None else None
-    return DoorCard(door.id, door.name, door.zone, state, SENTENCES[state], last_seen, alarm, last)
-
-
-def _state(controller: Controller | None) -> State:
-    if controller is None:
-        return "none"
-    if controller.enrolled_at is None:
-        return "waiting"
-    if not controller.online:
-        return "offline"
-    return "frozen" if controller.frozen else "online"
+def _card(places: Places, door: AccessPoint, state: DoorState, last: Line | None, say: Say) -> DoorCard:
+    seen = state.last_seen_at if state.link == "offline" else None
+    return DoorCard(
+        id=door.id,
+        name=door.name,
+        zone=door.zone,
+        state=state.link,
+        sentence=say(f"now.link_{state.link}"),
+        last_seen=moment(seen, places, door.site_id) if seen is not None else None,
+        tags=[*([Tag("", say("now.open"))] if state.is_open else []), *mode_tags(state, say)],
+        alarm=_ALARMS[f"door_{state.alarm}"] if state.alarm else "",
+        last=last,
+    )

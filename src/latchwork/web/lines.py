@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final, Literal
 
 from latchwork.policy.reasons import Reason
@@ -31,11 +31,15 @@ class Line:
     number: int
     kind: Kind
     who: str
+    who_path: str
+    """The page of a user or a visit; empty: there is none."""
     what: str
     why: str
     door: int | None
     """The access point it happened at; None: not at a door."""
     where: str
+    where_path: str
+    """The page of a door or a controller; empty: there is none."""
     site: str
     when: Moment
     count: int
@@ -70,6 +74,7 @@ _HAPPENED: Final[dict[str, tuple[Kind, str, str]]] = {
 
 _DONE: Final = {
     "door_mode_changed": "set the door to {mode}",
+    "alarm_acknowledged": "acknowledged: {alarm}",
     "unlock_requested": "asked the door to open",
     "card_enrolment_requested": "asked for a card to be shown here",
     "user_created": "added {name}",
@@ -123,10 +128,12 @@ def line_of(event: Event, places: Places) -> Line:
         number=event.number,
         kind=kind,
         who=who,
+        who_path=_who_path(event),
         what=what,
         why=why,
         door=event.data.get("accessPointId"),
         where=_where(event, places),
+        where_path=_where_path(event),
         site=places.site_name(site),
         when=moment(event.at, places, site),
         count=event.data.get("count", 1),
@@ -135,7 +142,12 @@ def line_of(event: Event, places: Places) -> Line:
 
 def moment(at: float, places: Places, site: int | None) -> Moment:
     """An instant on the clock of a site."""
-    local = datetime.fromtimestamp(at, places.zone(site))
+    return moment_in(at, places.zone(site))
+
+
+def moment_in(at: float, zone: tzinfo) -> Moment:
+    """An instant on the clock of a zone."""
+    local = datetime.fromtimestamp(at, zone)
     return Moment(
         machine=local.isoformat(timespec="seconds"),
         clock=f"{local:%H:%M:%S}",
@@ -150,7 +162,7 @@ def _told(event: Event, places: Places) -> tuple[Kind, str, str, str]:
         return _decision(event)
     if event.type in _HAPPENED:
         return _happening(event)
-    return "note", event.actor.name, _deed(event, places), ""
+    return "note", event.actor.name, _deed(event, places), str(event.data.get("note", ""))
 
 
 def _decision(event: Event) -> tuple[Kind, str, str, str]:
@@ -177,7 +189,13 @@ def _deed(event: Event, places: Places) -> str:
         door=_door_name(door, places),
         digits=event.data.get("lastDigits"),
         mode=_MODES.get(mode, mode),
+        alarm=_alarm(event.data.get("alarm", "")),
     )
+
+
+def _alarm(fact: str) -> str:
+    """An alarm's title; of a type of a newer cloud its name."""
+    return _HAPPENED[fact][1] if fact in _HAPPENED else fact.replace("_", " ")
 
 
 def _subject_name(event: Event) -> str:
@@ -192,6 +210,19 @@ def _who(data: dict[str, Any]) -> str:
     means = _CREDENTIALS.get(data.get("credential", ""), "credential")
     names = (data.get("userName"), data.get("visitorName"), data.get("visitorKey"), asked.get("name"))
     return next((str(name) for name in names if name), f"Somebody with a {means}")
+
+
+def _who_path(event: Event) -> str:
+    """Of whoever stands before the sentence: who came, or the user who did something."""
+    if event.type not in _DECISIONS:
+        return f"/people/{event.actor.id}" if event.actor.kind == "user" else ""
+    user, meeting = event.data.get("userId"), event.data.get("meetingId")
+    return f"/people/{user}" if user is not None else f"/visitors/{meeting}" if meeting is not None else ""
+
+
+def _where_path(event: Event) -> str:
+    kind, _, number = event.subject.partition("/")
+    return {"access_point": f"/doors/{number}", "controller": f"/controllers/{number}"}.get(kind, "")
 
 
 def _sentence(data: dict[str, Any]) -> str:

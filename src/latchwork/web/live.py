@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Final, TypeVar
 
 from latchwork.sdk.client import Client
+from latchwork.web.catalogue import Say
 from latchwork.web.doors import alarm_after
 from latchwork.web.lines import is_told, line_of
 from latchwork.web.pages import render
@@ -27,7 +28,7 @@ async def begin(cloud: Client, after: int | None) -> int:
     return last if after is None or after > last else max(after, last - FARTHEST)
 
 
-async def stream(cloud: Client, after: int, ending: asyncio.Event) -> AsyncIterator[str]:
+async def stream(cloud: Client, say: Say, after: int, ending: asyncio.Event) -> AsyncIterator[str]:
     """Server-sent events for all that happens above a number, until the server ends."""
     where = await places(cloud)
     yield "retry: 2000\n\n"
@@ -37,7 +38,7 @@ async def stream(cloud: Client, after: int, ending: asyncio.Event) -> AsyncItera
             continue
         if is_new(event, where):
             where = await places(cloud)
-        if html := news(event, where):
+        if html := news(event, where, say):
             yield sent(event.number, html)
 
 
@@ -47,11 +48,11 @@ def is_new(event: Event, where: Places) -> bool:
     return event.type == "access_point_created" or (site is not None and site not in where.sites)
 
 
-def news(event: Event, where: Places) -> str:
+def news(event: Event, where: Places, say: Say) -> str:
     """The parts of the page that an event changes; empty: none."""
     line = line_of(event, where) if is_told(event) else None
     alarm = alarm_after(event)
-    return render("news.html", line=line, alarm=alarm) if line or alarm else ""
+    return render("news.html", say=say, line=line, alarm=alarm) if line or alarm else ""
 
 
 def sent(number: int, html: str) -> str:

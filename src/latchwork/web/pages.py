@@ -20,11 +20,12 @@ _MEDIA_TYPES: Final = {
 
 
 MENU: Final = (
-    ("now", "/", "events:read"),
+    ("now", "/", "doors:unlock"),
     ("doors", "/doors", "doors:unlock"),
     ("people", "/people", "users:read"),
     ("visitors", "/visitors", "visitors:read"),
     ("controllers", "/controllers", "controllers:read"),
+    ("reports", "/reports", "events:read"),
 )
 """Name, path, and the scope without which a page is not offered."""
 

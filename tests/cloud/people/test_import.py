@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cloud.cast import Client, Conn, problem
 from latchwork.cloud.people import spreadsheet
+from latchwork.wire.sheet import write
 
 HEADER = ",".join(spreadsheet.COLUMNS)
 
@@ -227,7 +228,7 @@ def test_any_text_is_read_or_told_what_is_wrong(text: str) -> None:
 @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0")), min_size=2,
                          max_size=2)))  # fmt: skip
 def test_what_is_written_is_read_again(cells: list[list[str]]) -> None:
-    text = spreadsheet.write([["name", "gender"], *cells])
+    text = write([["name", "gender"], *cells])
     lines, bad = spreadsheet.read(text)
     assert not bad
     assert [[*line.cells.values()] for line in lines] == [[cell.strip() for cell in row] for row in cells]
@@ -235,7 +236,7 @@ def test_what_is_written_is_read_again(cells: list[list[str]]) -> None:
 
 @given(st.sampled_from(["", "'", "''"]), st.sampled_from("=+-@\t\r"), st.text("=+-'1", max_size=5))
 def test_no_cell_that_is_written_is_a_formula(quoted: str, sign: str, text: str) -> None:
-    written = spreadsheet.write([["name", "gender"], [quoted + sign + text, "x"]])
+    written = write([["name", "gender"], [quoted + sign + text, "x"]])
     [_, [cell, _]] = csv.reader(io.StringIO(written, newline=""))
     assert cell.startswith("'")
     [line], _ = spreadsheet.read(written)

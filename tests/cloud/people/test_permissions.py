@@ -500,7 +500,9 @@ async def test_what_is_taken_away_is_shown_from_both_sides_until_the_door_knows(
         gone = {"accessPointId": 1, "startsAt": None, "endsAt": None, "scheduleId": None, "state": "removing"}
         said = (await alice.patch(f"/v1/users/{bob}/permissions", {"remove": [1]}))["permissions"]
         assert [{**p, "userId": bob} for p in said] == [said[0] | gone]
-        assert (await alice.patch(at, {"remove": [ann]}))["permissions"] == [said[0] | {"userId": ann}]
+        assert (await alice.patch(at, {"remove": [ann]}))["permissions"] == [
+            said[0] | {"userId": ann, "userName": "Ann"}
+        ]
         shown = (await alice.get(at))["items"]
         assert [(p["userId"], p["state"]) for p in shown] == [(bob, "removing"), (ann, "removing")]
         first = await alice.get(f"/v1/users/{bob}/permissions", params={"limit": 1})

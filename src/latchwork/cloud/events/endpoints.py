@@ -1,4 +1,4 @@
-"""`/v1/events`: the log, for whoever reads along with a cursor."""
+"""`/v1/events`: the log, for whoever reads along with a cursor; `/v1/alarms`: what of it somebody has to see to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated
 from litestar.params import QueryParameter
 
 from latchwork.cloud.events import service, store
-from latchwork.cloud.kernel.http import Caller, get, may
-from latchwork.wire.api.events import EventPage
-from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT
+from latchwork.cloud.kernel.http import Caller, get, may, post
+from latchwork.cloud.kernel.paging import Cursor, Limit, paged_by
+from latchwork.wire.api.events import Acknowledgement, Alarm, EventPage
+from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
 
 
 @get("/v1/events")
@@ -44,4 +45,28 @@ async def last_event(by: Annotated[Caller, may("events:read", within=True)]) -> 
     return EventPage([], await by.read(store.last_number))
 
 
-endpoints = [page_events, last_event]
+@get("/v1/alarms")
+async def page_alarms(
+    by: Annotated[Caller, may("events:read", within=True)],
+    open: Annotated[bool | None, QueryParameter(description="Only open ones, or only acknowledged ones.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Alarm]:
+    """Lists alarms, the newest first: doors forced and held open, copied controllers, gaps in journals …"""
+    return await paged_by(
+        limit,
+        cursor,
+        lambda before, n: by.read(lambda c, s: store.page_alarms(c, s, open, before or None, n)),
+        lambda alarm: alarm.event.number,
+    )
+
+
+@post("/v1/alarms/{number:int}/acknowledge")
+async def acknowledge_alarm(
+    number: int, said: Acknowledgement, by: Annotated[Caller, may("doors:unlock", within=True)]
+) -> Alarm:
+    """Says that somebody has seen to an alarm, by its event's number; who said so first stands."""
+    return await by.change(lambda work: service.acknowledge(work, number, said))
+
+
+endpoints = [page_events, last_event, page_alarms, acknowledge_alarm]

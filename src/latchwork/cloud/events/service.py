@@ -9,13 +9,18 @@ import msgspec
 
 from latchwork.cloud.events import store
 from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.texts import text_errors
 from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Scope, Work
-from latchwork.wire.api.events import EventPage, EventType
+from latchwork.wire.api.events import Acknowledgement, Alarm, EventPage, EventType
+from latchwork.wire.api.problems import Invalid
 
 MOST_LOOKED_AT = 5_000
 """Events that are looked at in one go for somebody who may see only some of them."""
 NEWS_EVERY = 2.0
 """Seconds after which a waiting reader looks by itself: a hint may be lost."""
+LONGEST_NOTE = 1_000
+_PLACE = ("accessPointId", "accessPointName", "siteId")
+"""What an acknowledgement takes over from its alarm, so that whoever sees the one sees the other."""
 
 
 def record(
@@ -66,6 +71,22 @@ async def page(conn: Connection, scope: Scope, after: int, limit: int) -> EventP
     until = min(await store.last_number(conn, scope), after + MOST_LOOKED_AT)
     events = await store.page_within(conn, scope, after, until, limit)
     return EventPage(events, events[-1].number if len(events) == limit else max(after, until))
+
+
+async def acknowledge(work: Work, number: int, said: Acknowledgement) -> Alarm:
+    """The alarm, seen to. Who was first stands: a second time changes nothing."""
+    note = said.note.strip()
+    if errors := text_errors(note, "note", LONGEST_NOTE):
+        raise Invalid(errors=errors)
+    alarm = await store.lock_alarm(work.conn, work.scope, number)
+    if alarm.acknowledged_at is not None:
+        return alarm
+    await store.acknowledge(work.conn, work.scope, number, work.actor, work.now, note)
+    event = alarm.event
+    place = {name: event.data[name] for name in _PLACE if name in event.data}
+    data = {"alarmNumber": number, "alarm": event.type, "note": note, **place}
+    record(work, "alarm_acknowledged", event.subject, data=data)
+    return Alarm(event, work.now, work.actor, note)
 
 
 async def sleep_until_news(hints: Hints, scope: Scope, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""All SQL of the event log. Only `append` writes it."""
+"""All SQL of the event log and its alarms. Only `append` writes the log."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import asyncpg
 import msgspec
 
 from latchwork.cloud.kernel.work import Connection, EventDraft, Scope
-from latchwork.wire.api.events import Actor, Event
+from latchwork.wire.api.events import ALARMS, Actor, Alarm, Event
+from latchwork.wire.api.problems import NotFound
 
 
 async def append(conn: Connection, scope: Scope, actor: Actor, recorded_at: float, drafts: Sequence[EventDraft]) -> int:
-    """Numbers and stores the facts, in order; answers the last number.
+    """Numbers and stores the facts, in order, and opens the alarms among them; answers the last number.
 
     The counter's row stays locked until commit, so numbers become visible in order and a reader with a cursor misses
-    nothing: let this be the transaction's last statement.
+    nothing: let nothing of the transaction come after this.
     """
     last: int = await conn.fetchval(
         """
@@ -42,6 +43,13 @@ async def append(conn: Connection, scope: Scope, actor: Actor, recorded_at: floa
         [d.before.decode() if d.before else None for d in drafts],
         [d.after.decode() if d.after else None for d in drafts],
     )
+    if alarms := [n for n, draft in enumerate(reversed(drafts)) if draft.type in ALARMS]:
+        await conn.execute(
+            "INSERT INTO alarms (organisation_id, number) SELECT $1, $2 - unnest($3::bigint[])",
+            scope.organisation,
+            last,
+            alarms,
+        )
     return last
 
 
@@ -62,31 +70,100 @@ async def page_within(conn: Connection, scope: Scope, after: int, until: int, li
     Of who reports to somebody: their entries and refusals. What names a door is judged by that door alone; a meeting
     by all of its doors.
     """
-    rows = await conn.fetch(_WITHIN, scope.organisation, after, until, limit, scope.sites, scope.chief)
+    rows = await conn.fetch(_WITHIN, scope.organisation, scope.sites, scope.chief, after, until, limit)
     return [_event(row) for row in rows]
 
 
-_WITHIN = """
-    SELECT e.* FROM events e, LATERAL (
-        SELECT split_part(e.subject, '/', 1) AS kind, split_part(e.subject, '/', 2) AS id,
-            coalesce(e.before -> 'accessPoints', '[]') || coalesce(e.after -> 'accessPoints', '[]') AS doors
-    ) AS s
-    WHERE e.organisation_id = $1 AND e.number > $2 AND e.number <= $3 AND (CASE
-        WHEN e.data ->> 'siteId' IS NOT NULL THEN (e.data ->> 'siteId')::bigint = ANY($5::integer[])
+_SEEN = """
+    (CASE
+        WHEN e.data ->> 'siteId' IS NOT NULL THEN (e.data ->> 'siteId')::bigint = ANY($2::integer[])
         WHEN e.data ->> 'accessPointId' IS NOT NULL OR s.kind = 'access_point' THEN EXISTS (
-            SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.site_id = ANY($5)
+            SELECT FROM access_points a WHERE a.organisation_id = $1 AND a.site_id = ANY($2)
                 AND a.id = coalesce(e.data ->> 'accessPointId', s.id)::bigint)
-        WHEN s.kind = 'site' THEN s.id::bigint = ANY($5)
+        WHEN s.kind = 'site' THEN s.id::bigint = ANY($2)
         WHEN s.kind = 'user' THEN EXISTS (
-            SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = s.id::bigint AND u.home_site_id = ANY($5))
+            SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = s.id::bigint AND u.home_site_id = ANY($2))
         WHEN s.kind = 'meeting' THEN (
-            SELECT bool_and(a.site_id = ANY($5)) FROM jsonb_array_elements_text(s.doors) AS d (id)
+            SELECT bool_and(a.site_id = ANY($2)) FROM jsonb_array_elements_text(s.doors) AS d (id)
             JOIN access_points a ON a.organisation_id = $1 AND a.id = d.id::bigint)
         END OR (e.type IN ('access_granted', 'access_refused') AND EXISTS (
             SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = (e.data ->> 'userId')::bigint
-                AND u.reporting_to = $6::bigint)))
-    ORDER BY e.number LIMIT $4
+                AND u.reporting_to = $3::bigint)))
 """
+"""Whether an event `e` about `s` is within the reach of sites $2 and chief $3."""
+_ABOUT = """
+    LATERAL (
+        SELECT split_part(e.subject, '/', 1) AS kind, split_part(e.subject, '/', 2) AS id,
+            coalesce(e.before -> 'accessPoints', '[]') || coalesce(e.after -> 'accessPoints', '[]') AS doors
+    ) AS s
+"""
+_WITHIN = f"""
+    SELECT e.* FROM events e, {_ABOUT}
+    WHERE e.organisation_id = $1 AND e.number > $4 AND e.number <= $5 AND {_SEEN}
+    ORDER BY e.number LIMIT $6
+"""  # noqa: S608 - our own
+
+# ------------------------------------------------------------------------------------------------- alarms
+
+_STATES = {None: "true", True: "al.acknowledged_at IS NULL", False: "al.acknowledged_at IS NOT NULL"}
+
+
+async def page_alarms(
+    conn: Connection, scope: Scope, is_open: bool | None, before: int | None, limit: int
+) -> list[Alarm]:
+    """Alarms within reach with a number below `before`, the newest first; of a state, or (None) of both."""
+    rows = await conn.fetch(
+        f"""
+        SELECT e.*, al.acknowledged_at, al.acknowledged_by, al.note
+        FROM alarms al JOIN events e ON e.organisation_id = al.organisation_id AND e.number = al.number, {_ABOUT}
+        WHERE al.organisation_id = $1 AND {_STATES[is_open]} AND al.number < $4 AND ($2::integer[] IS NULL OR {_SEEN})
+        ORDER BY al.number DESC LIMIT $5
+        """,  # noqa: S608 - our own
+        scope.organisation,
+        scope.sites,
+        scope.chief,
+        2**62 if before is None else before,
+        limit,
+    )
+    return [_alarm(row) for row in rows]
+
+
+async def lock_alarm(conn: Connection, scope: Scope, number: int) -> Alarm:
+    """An alarm within reach, which nobody else acknowledges until commit."""
+    await conn.execute(
+        "SELECT FROM alarms WHERE organisation_id = $1 AND number = $2 FOR UPDATE", scope.organisation, number
+    )
+    found = await page_alarms(conn, scope, None, number + 1, 1)
+    if not found or found[0].event.number != number:
+        raise NotFound("There is no alarm with this number.")
+    return found[0]
+
+
+async def acknowledge(conn: Connection, scope: Scope, number: int, by: Actor, at: int, note: str) -> None:
+    await conn.execute(
+        """
+        UPDATE alarms SET acknowledged_at = $3, acknowledged_by = $4::jsonb, note = $5
+        WHERE organisation_id = $1 AND number = $2
+        """,
+        scope.organisation,
+        number,
+        at,
+        msgspec.json.encode(by).decode(),
+        note,
+    )
+
+
+def _alarm(row: asyncpg.Record) -> Alarm:
+    by = row["acknowledged_by"]
+    return Alarm(
+        event=_event(row),
+        acknowledged_at=row["acknowledged_at"],
+        acknowledged_by=msgspec.json.decode(by, type=Actor) if by else None,
+        note=row["note"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------- the counter
 
 
 async def last_number(conn: Connection, scope: Scope) -> int:

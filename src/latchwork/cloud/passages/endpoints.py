@@ -15,6 +15,7 @@ from latchwork.cloud.passages.model import Search
 from latchwork.cloud.visitors import store as visitors
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.passages import (
+    Attendance,
     CardEnrolmentDraft,
     Credential,
     Direction,
@@ -23,6 +24,7 @@ from latchwork.wire.api.passages import (
     DoorState,
     Explanation,
     Passage,
+    PassageCounts,
     Question,
     UnlockDraft,
     Unlocked,
@@ -43,6 +45,8 @@ async def page_passages(
     direction: Annotated[Direction | None, QueryParameter(description="Only this way.")] = None,
     credential: Annotated[Credential | None, QueryParameter(description="Only with this.")] = None,
     outcome: Annotated[Shown, QueryParameter(description="`granted`: the door opened.")] = "both",
+    reason: Annotated[str | None, QueryParameter(max_length=50, description="Only with this code.")] = None,
+    name: Annotated[str | None, QueryParameter(max_length=200, description="In the name, as it was then.")] = None,
     since: Instant = None,
     until: Instant = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -61,6 +65,8 @@ async def page_passages(
         direction=direction,
         credentials=None if credential is None else [credential],
         granted=None if outcome == "both" else outcome == "granted",
+        reason=_text(reason),
+        name=_text(name),
         from_at=since,
         to_at=until,
     )
@@ -174,6 +180,32 @@ async def explain_decision(
     return await by.read(lambda conn, scope: explain.explain(conn, scope, question, time.time()))
 
 
+@get("/v1/passages/hours")
+async def count_passages(
+    by: Annotated[Caller, may("events:read", within=True)],
+    since: Annotated[int, QueryParameter(ge=0, le=2**40, description="Seconds since the epoch.")],
+    hours: Annotated[int, QueryParameter(ge=1, le=168, description="How many hours from then on.")] = 24,
+    site: Filter = None,
+) -> PassageCounts:
+    """Counts who came in and who was refused, hour by hour from an instant on, such as the midnight of a site."""
+    return await by.read(lambda conn, scope: service.count_by_hour(conn, scope, site, since, hours))
+
+
+@get("/v1/attendance")
+async def get_attendance(
+    by: Annotated[Caller, may("events:read", within=True)],
+    user: Annotated[int, QueryParameter(ge=0, le=2**62, description="Whose.")],
+    month: Annotated[str, QueryParameter(description="Such as 2026-10.")],
+) -> Attendance:
+    """Answers when somebody first came in and last went out on each day of a month, by the clocks of the sites."""
+    return await by.read(lambda conn, scope: service.attendance(conn, scope, user, month))
+
+
+def _text(given: str | None) -> str | None:
+    """None for what cannot be in the log, or says nothing."""
+    return given.replace("\0", "") or None if given else None
+
+
 def _one(id: int | None) -> list[int] | None:
     return None if id is None else [id]
 
@@ -181,6 +213,8 @@ def _one(id: int | None) -> list[int] | None:
 endpoints = [
     page_passages,
     get_passage,
+    count_passages,
+    get_attendance,
     page_meeting_passages,
     page_door_states,
     get_door_state,

@@ -26,6 +26,7 @@ class Search:
     from_at: float | None = None
     to_at: float | None = None
     """From is inside, to is not."""
+    reason: str | None = None
     name: str | None = None
     """In the name of the user or visitor, or in the visitor's key, as they were then, whatever the case."""
     employee_code: str | None = None

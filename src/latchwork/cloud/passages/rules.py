@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from latchwork.cloud.passages.model import Judged, Mode, Standing
@@ -85,6 +88,17 @@ def check_question(question: Question) -> None:
         raise _invalid("cardNumber", "A card's number is a whole number from 1 upward, below 2^63.")
     if question.at is not None and not 0 <= question.at <= LATEST:
         raise _invalid("at", "Seconds since the epoch (10 digits; more look like milliseconds).")
+
+
+def days_of(month: str) -> tuple[date, date]:
+    """The first and the last day of a month such as 2026-10; raises Invalid for what is none."""
+    try:
+        if not re.fullmatch(r"[12][0-9]{3}-[0-9]{2}", month):
+            raise ValueError
+        first = date.fromisoformat(f"{month}-01")
+    except ValueError:
+        raise _invalid("month", "A month such as 2026-10.") from None
+    return first, first.replace(day=monthrange(first.year, first.month)[1])
 
 
 _OF_PERSON = {

@@ -9,9 +9,20 @@ from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Work
 from latchwork.cloud.passages import rules, store
 from latchwork.cloud.passages.model import Mode, Search
+from latchwork.cloud.people import store as people
 from latchwork.cloud.sites import store as sites
 from latchwork.wire import facts
-from latchwork.wire.api.passages import DoorMode, DoorModeDraft, DoorState, Passage
+from latchwork.wire.api.passages import (
+    Attendance,
+    AttendanceDay,
+    DoorMode,
+    DoorModeDraft,
+    DoorState,
+    HourCount,
+    Passage,
+    PassageCounts,
+)
+from latchwork.wire.api.problems import ModuleOff
 
 NORMAL = Mode("access_control", None)
 
@@ -19,6 +30,24 @@ NORMAL = Mode("access_control", None)
 async def search(conn: Connection, scope: Scope, wanted: Search, skip: int, limit: int) -> tuple[list[Passage], int]:
     """Passages, the newest first; and how many there are in all. Users are looked up as they are now."""
     return await store.search(conn, scope, wanted, skip, limit)
+
+
+async def count_by_hour(conn: Connection, scope: Scope, site: int | None, since: int, hours: int) -> PassageCounts:
+    """How many came in and were refused in each of so many hours from an instant on."""
+    wanted = Search(sites=None if site is None else [site], from_at=since, to_at=since + 3600 * hours)
+    found = await store.count_by_hour(conn, scope, wanted, since)
+    return PassageCounts([HourCount(since + 3600 * hour, *found.get(hour, (0, 0))) for hour in range(hours)])
+
+
+async def attendance(conn: Connection, scope: Scope, user: int, month: str) -> Attendance:
+    """First in and last out of each day of a month. Raises NotFound for who is out of reach, ModuleOff, Invalid."""
+    person = await people.get_user(conn, scope, user)
+    if "attendance" not in await people.modules(conn, scope):
+        raise ModuleOff("The attendance module is switched off for this organisation.")
+    first, last = rules.days_of(month)
+    days = await store.first_and_last(conn, scope, user, first, last)
+    sheet = [AttendanceDay(day.isoformat(), days[day].get("entry"), days[day].get("exit")) for day in sorted(days)]
+    return Attendance(user, person.name, month, sheet)
 
 
 async def get_mode(conn: Connection, scope: Scope, door: int, now: int) -> DoorMode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.cloud.passages.model import Mode, Search, Standing
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api.events import Actor
-from latchwork.wire.api.passages import DoorState, Passage, PassageUser, PassageVisitor
+from latchwork.wire.api.passages import AttendanceMark, DoorState, Passage, PassageUser, PassageVisitor
 from latchwork.wire.api.problems import NotFound
 from latchwork.wire.cards import last_digits
 
@@ -30,6 +31,7 @@ _CONDITIONS = {
     "direction": "direction = {}::text",
     "credentials": "credential = ANY({}::text[])",
     "granted": "(granted AND NOT withheld) = {}::boolean",
+    "reason": "reason = {}::text",
     "from_at": "at >= {}::float8",
     "to_at": "at < {}::float8",
     "name": "strpos(lower(concat_ws(E'\\n', user_name, visitor_name, visitor_key)), lower({}::text)) > 0",
@@ -49,14 +51,20 @@ _NO_PASSAGE = "There is no entry or refusal with this number."
 _SENTENCES = {reason.value: reason.sentence for reason in Reason}
 
 
+_TIMEZONE = """(SELECT s.timezone FROM sites s
+    WHERE s.organisation_id = passages.organisation_id AND s.id = site_id) AS timezone"""
+
+
 async def page(conn: Connection, scope: Scope, search: Search, before: int | None, limit: int) -> list[Passage]:
     """Passages with a number below `before`, the newest first."""
     where, values = _where(scope, search)
     if before is not None:
         values.append(before)
         where += f" AND number < ${len(values) + 1}"
+    # a name may be rare: the log is not walked back for it, but what else is asked for is searched and put in order
+    order = "number" if search.name is None else "number + 0"
     rows = await conn.fetch(
-        f"SELECT * FROM passages WHERE {where} ORDER BY number DESC LIMIT ${len(values) + 2}",  # noqa: S608 - our own
+        f"SELECT *, {_TIMEZONE} FROM passages WHERE {where} ORDER BY {order} DESC LIMIT ${len(values) + 2}",  # noqa: S608 - our own
         scope.organisation,
         *values,
         limit,
@@ -69,7 +77,7 @@ async def search(conn: Connection, scope: Scope, search: Search, skip: int, limi
     where, values = _where(scope, search)
     last = len(values) + 1
     rows = await conn.fetch(
-        f"SELECT * FROM passages WHERE {where} ORDER BY number DESC OFFSET ${last + 1} LIMIT ${last + 2}",  # noqa: S608
+        f"SELECT *, {_TIMEZONE} FROM passages WHERE {where} ORDER BY number DESC OFFSET ${last + 1} LIMIT ${last + 2}",  # noqa: S608
         scope.organisation,
         *values,
         skip,
@@ -89,6 +97,55 @@ async def get(conn: Connection, scope: Scope, number: int) -> Passage:
     if not found or found[0].number != number:
         raise NotFound(_NO_PASSAGE)
     return found[0]
+
+
+async def count_by_hour(conn: Connection, scope: Scope, search: Search, since: int) -> dict[int, tuple[int, int]]:
+    """(entries, refusals) of those hours after an instant in which anybody came, by the hour's number from 0."""
+    where, values = _where(scope, search)
+    rows = await conn.fetch(
+        f"""
+        SELECT floor((at - ${len(values) + 2}::float8) / 3600)::integer AS hour,
+            count(*) FILTER (WHERE granted AND direction = 'entry' AND NOT withheld) AS entries,
+            coalesce(sum(count) FILTER (WHERE NOT granted), 0)::bigint AS refusals
+        FROM passages WHERE {where} GROUP BY 1
+        """,  # noqa: S608 - our own
+        scope.organisation,
+        *values,
+        since,
+    )
+    return {row["hour"]: (row["entries"], row["refusals"]) for row in rows}
+
+
+async def first_and_last(
+    conn: Connection, scope: Scope, user: int, first: date, last: date
+) -> dict[date, dict[str, AttendanceMark]]:
+    """By day on the clock of each site: the first entry and the last exit of somebody (`entry`, `exit`).
+
+    Doors that were opened from afar say nothing about where somebody was.
+    """
+    since, until = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (first, last))
+    where, values = _where(scope, Search(users=[user], granted=True, from_at=since - 86_400, to_at=until + 2 * 86_400))
+    n = len(values)
+    rows = await conn.fetch(
+        f"""
+        SELECT DISTINCT ON (day, direction) * FROM (
+            SELECT here.*, (to_timestamp(at) AT TIME ZONE coalesce(timezone, 'UTC'))::date AS day
+            FROM (SELECT *, {_TIMEZONE} FROM passages WHERE {where} AND credential <> 'remote') AS here
+        ) AS passed
+        WHERE day BETWEEN ${n + 2}::date AND ${n + 3}::date
+        ORDER BY day, direction, CASE direction WHEN 'entry' THEN at ELSE -at END
+        """,  # noqa: S608 - our own
+        scope.organisation,
+        *values,
+        first,
+        last,
+    )
+    days: dict[date, dict[str, AttendanceMark]] = {}
+    for row in rows:
+        name = row["access_point_name"] or ""
+        mark = AttendanceMark(row["at"], row["access_point_id"], name, row["site_id"], row["timezone"])
+        days.setdefault(row["day"], {})[row["direction"]] = mark
+    return days
 
 
 async def get_passage(conn: Connection, scope: Scope, number: int) -> asyncpg.Record:
@@ -175,6 +232,7 @@ def _passage(row: asyncpg.Record) -> Passage:
         visitor=_visitor(row),
         requested_by=msgspec.json.decode(row["requested_by"], type=Actor) if row["requested_by"] else None,
         count=row["count"],
+        timezone=row["timezone"],
     )
 
 
@@ -294,6 +352,8 @@ async def page_states(
             ) AS confirmed,
             CASE WHEN c.id IS NULL THEN 'none' WHEN c.enrolled_at IS NULL THEN 'waiting'
                 WHEN l.online_until <= $6 THEN 'offline' WHEN l.frozen THEN 'frozen' ELSE 'online' END AS link,
+            (SELECT min(r.made_at) FROM revision_marks r
+                WHERE r.controller_id = c.id AND r.revision > l.confirmed_revision) AS pending_since,
             l.last_seen_at, s.is_open, s.alarm, coalesce(s.fire, false) AS fire, s.told_at
         FROM access_points a
         LEFT JOIN controllers c ON c.organisation_id = a.organisation_id AND c.id = a.controller_id
@@ -326,6 +386,7 @@ def _state(row: asyncpg.Record) -> DoorState:
         alarm=row["alarm"],
         fire=row["fire"],
         told_at=row["told_at"],
+        pending_since=row["pending_since"],
     )
 
 

@@ -18,6 +18,7 @@ from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
 from latchwork.cloud.people.model import Pair
 from latchwork.cloud.sessions import links
 from latchwork.cloud.sessions import store as session_store
+from latchwork.wire import sheet
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.people import (
     Card,
@@ -117,7 +118,7 @@ async def export_users(
 async def _exported(by: Caller, doors_in: Scope | None, after: int, most: int | None) -> AsyncIterator[str]:
     """A page of people at a time, each from a connection of its own."""
     if after == 0:
-        yield spreadsheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
+        yield sheet.write([[c for c in spreadsheet.COLUMNS if doors_in or c != "accessPoints"]])
     left, text = MOST if most is None else most, "…"
     while text and left > 0:
         last, n = after, min(left, AT_ONCE)

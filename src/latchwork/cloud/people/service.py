@@ -19,6 +19,7 @@ from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
 from latchwork.cloud.sessions import service as sessions
 from latchwork.cloud.sites import store as sites
 from latchwork.policy.pins import hash_pin
+from latchwork.wire import sheet
 from latchwork.wire.api.events import EventType
 from latchwork.wire.api.people import (
     BadLine,
@@ -306,7 +307,7 @@ async def export_users(
         for user, door in sorted(await store.doors_of(conn, doors_in, doors)):
             doors[user].append(door)
     rows = [spreadsheet.cells(user, None if doors_in is None else doors[user.id]) for user in users]
-    return spreadsheet.write(rows), users[-1].id if users else after
+    return sheet.write(rows), users[-1].id if users else after
 
 
 # ------------------------------------------------------------------------------------------------- roles and terms

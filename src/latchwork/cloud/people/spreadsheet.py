@@ -1,14 +1,12 @@
 """People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons.
 
-What a spreadsheet program would take for a formula, such as a phone number that begins with +, is written with an
-apostrophe before it, which is taken away when it is read again.
+No cell is a formula: `wire.sheet`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from latchwork.cloud.accounts.roles import ROLES
 from latchwork.cloud.people import rules
+from latchwork.wire import sheet
 from latchwork.wire.api.people import BadLine, User, UserDraft, UserPatch
 from latchwork.wire.api.problems import FieldError
 
@@ -103,8 +102,6 @@ _READ: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "isActive": ("is_active", _yes),
     "accessPoints": ("access_points", _numbers),
 }
-_FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
-"""What a spreadsheet program would compute, and what is already marked as text."""
 COLUMNS: Final = ("id", *_READ, "accessExpiresAt")
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -125,7 +122,7 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
                 if bad := list(_bad_columns(columns)):
                     return [], bad
             elif len(cells) == len(columns):
-                lines.append(Line(number, dict(zip(columns, map(_unmarked, cells), strict=True))))
+                lines.append(Line(number, dict(zip(columns, map(_read_cell, cells), strict=True))))
             elif cells:
                 sentence = f"This line has {len(cells)} cells; there are {len(columns)} columns."
                 bad.append(BadLine(number, "", sentence))
@@ -134,9 +131,8 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
     return lines, bad if columns else [BadLine(1, "", "The first line names the columns.")]
 
 
-def _unmarked(cell: str) -> str:
-    """The text of a cell, without the apostrophe of `_marked`."""
-    return (cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell).strip()
+def _read_cell(cell: str) -> str:
+    return sheet.unmarked(cell).strip()
 
 
 def _bad_columns(columns: Sequence[str]) -> Iterator[BadLine]:
@@ -238,18 +234,6 @@ def _ids(value: int | Collection[int] | None) -> set[int]:
 
 
 # ------------------------------------------------------------------------------------------------- writing
-
-
-def write(rows: Sequence[Sequence[object]]) -> str:
-    """Lines that end as RFC 4180 §2.1 says; no cell is a formula."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([_marked(cell) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _marked(cell: object) -> object:
-    """The cell as text: an apostrophe stands before what would be a formula (CWE-1236)."""
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def cells(user: User, doors: Sequence[int] | None) -> list[object]:

@@ -640,7 +640,7 @@ async def unconfirmed(conn: Connection, scope: Scope, pairs: Collection[Pair], n
         SELECT DISTINCT d.controller_id, l.online_until > $3 AS online FROM unnest($2::text[]) AS t (key)
         JOIN desired_records d ON d.organisation_id = $1 AND d.kind = 'grant' AND d.key = t.key
         JOIN controller_links l ON l.controller_id = d.controller_id
-        WHERE d.revision > l.confirmed_revision OR l.frozen ORDER BY 1
+        WHERE d.revision > l.confirmed_revision OR l.frozen OR NOT l.kinds @> '{door,person,grant}' ORDER BY 1
         """,
         scope.organisation,
         [f"{user}.{door}" for user, door in pairs],

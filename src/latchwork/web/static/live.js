@@ -13,7 +13,14 @@ function show(html) {
     const old = document.getElementById(part.id);
     if (old) old.replaceWith(part);
     else if (part.matches(".line")) prepend(part);
+    if (part.matches(".alarm")) lookSoon();
   }
+}
+
+let soon;
+function lookSoon() {
+  clearTimeout(soon);
+  soon = setTimeout(lookAgain, 300);
 }
 
 function prepend(line) {
@@ -37,20 +44,23 @@ function follow(after) {
   };
 }
 
-// Whether controllers are online is nobody's event: the doors are looked at again now and then.
-async function lookAtDoors() {
+// What is nobody's event (whether controllers are online), and what an alarm changes: the rest of the page is looked at again.
+async function lookAgain() {
   if (document.hidden) return;
   try {
-    const answer = await fetch("/", { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const doors = page.getElementById("doors");
-    if (doors) document.getElementById("doors").replaceWith(doors);
+    for (const part of document.querySelectorAll("[data-live]")) {
+      const fresh = page.getElementById(part.id);
+      const isUsed = part.contains(document.activeElement) || part.querySelector("details[open]");
+      if (fresh && !isUsed && fresh.outerHTML !== part.outerHTML) part.replaceWith(fresh);
+    }
   } catch {
     // The line above the page says already that the server is away.
   }
 }
 
 follow(lines.dataset.after);
-setInterval(lookAtDoors, 20000);
-document.addEventListener("visibilitychange", lookAtDoors);
+setInterval(lookAgain, 20000);
+document.addEventListener("visibilitychange", lookAgain);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -33,6 +33,7 @@ EventType: TypeAlias = Literal[
     "journal_gap",
     "record_rejected",
     "unreadable_fact",
+    "alarm_acknowledged",
     # asked of the doors
     "door_mode_changed",
     "unlock_requested",
@@ -94,6 +95,13 @@ EventType: TypeAlias = Literal[
     "schedule_deleted",
 ]
 """Everything that this version records; a reader may meet the types of a newer one."""
+ALARMS: Final[frozenset[str]] = frozenset(
+    {
+        *("door_forced", "door_held", "fire_released", "strike_withheld", "pass_shared_suspected"),
+        *("controller_cloned", "cloud_rolled_back", "journal_gap", "record_rejected", "unreadable_fact"),
+    }
+)
+"""The types of events that somebody has to see to."""
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -125,3 +133,18 @@ class EventPage(msgspec.Struct, frozen=True, rename="camel"):
 
     events: list[Event]
     last: int
+
+
+class Alarm(msgspec.Struct, frozen=True, rename="camel"):
+    """An event that somebody has to see to, and who did."""
+
+    event: Event
+    acknowledged_at: int | None
+    """Null: it is open."""
+    acknowledged_by: Actor | None
+    note: str
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    note: str = ""
+    """What was found, or done about it."""

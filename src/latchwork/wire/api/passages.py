@@ -55,6 +55,8 @@ class Passage(msgspec.Struct, frozen=True, rename="camel"):
     """For a remote unlock: who asked."""
     count: int
     """How many identical refusals this stands for."""
+    timezone: str | None
+    """Of its site, as it is now; null: the site is gone."""
 
 
 class DoorMode(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,6 +91,50 @@ class DoorState(msgspec.Struct, frozen=True, rename="camel"):
     """The fire alarm holds it open."""
     told_at: float | None
     """When it last opened, closed or changed otherwise, as the door saw it."""
+    pending_since: int | None
+    """Since when changes have been waiting for its controller; null: it has them all, or there is none."""
+
+
+class HourCount(msgspec.Struct, frozen=True, rename="camel"):
+    """How many came in, and how many were refused, within an hour."""
+
+    start: int
+    entries: int
+    refusals: int
+
+
+class PassageCounts(msgspec.Struct, frozen=True, rename="camel"):
+    """Hour by hour, without a gap."""
+
+    hours: list[HourCount]
+
+
+class AttendanceMark(msgspec.Struct, frozen=True, rename="camel"):
+    """An entry or exit."""
+
+    at: float
+    access_point_id: int
+    access_point_name: str
+    site_id: int | None
+    timezone: str | None
+
+
+class AttendanceDay(msgspec.Struct, frozen=True, rename="camel"):
+    """A day on the clocks of the sites at which somebody came in or went out."""
+
+    day: str
+    """2026-10-30."""
+    first_in: AttendanceMark | None
+    last_out: AttendanceMark | None
+
+
+class Attendance(msgspec.Struct, frozen=True, rename="camel"):
+    """A person's month: the days on which they came or went."""
+
+    user_id: int
+    user_name: str
+    month: str
+    days: list[AttendanceDay]
 
 
 class DoorModeDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -1,0 +1,103 @@
+"""The first page's alarms, what needs attention, and the day by the hour, on the real cloud."""
+
+from __future__ import annotations
+
+import time
+from zoneinfo import ZoneInfo
+
+from tests.sdk.town import Town
+from tests.web.cast import browser, employ, log_in, send, stranger
+from tests.web.test_page import entry, opened_house
+
+from latchwork.web.app import Website
+from latchwork.web.hours import chart
+from latchwork.wire.api.accounts import OrganisationPatch
+from latchwork.wire.api.passages import HourCount
+from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
+from latchwork.wire.facts import DoorChanged
+
+
+async def test_an_alarm_stays_on_top_until_somebody_acknowledges_it(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        now = time.time()
+        await house.dora.reports(
+            DoorChanged(at=now, door=house.lab, change="forced"),
+            DoorChanged(at=now + 1, door=house.lab, change="closed"),
+        )
+        [alarm] = (await house.alice.page_alarms(open=True)).items
+        assert f'action="/alarms/{alarm.event.number}/acknowledge"' in (await http.get("/")).text
+        path = f"/alarms/{alarm.event.number}/acknowledge"
+        assert (await send(http, path, "/", note="The postman")).headers["location"] == "/"
+        page = (await http.get("/")).text
+        assert "Alarms to see to" not in page
+        assert "acknowledged: Door forced open</p>" in page
+        assert "The postman" in page
+        [seen] = (await house.alice.page_alarms(open=False)).items
+        assert (seen.event, seen.note) == (alarm.event, "The postman")
+        assert seen.acknowledged_by is not None
+        assert seen.acknowledged_by.name == "Ada"
+        again = await house.alice.acknowledge_alarm(alarm.event.number)
+        assert again == seen, "who was first stands"
+        assert (await http.post(path, data={})).status_code == 403
+
+
+async def test_the_admin_of_a_site_sees_to_its_alarms_alone(town: Town) -> None:
+    async with opened_house(town) as house:
+        annexe = await house.alice.add_site(SiteDraft("Annexe", "", "Europe/Berlin"))
+        gate = await house.alice.add_access_point(AccessPointDraft(annexe.id, "Gate"))
+        for door in (house.lab, gate.id):
+            await house.dora.reports(DoorChanged(at=time.time(), door=door, change="held"))
+        theirs, foreign = [alarm.event.number for alarm in (await house.alice.page_alarms()).items]
+        async with browser(
+            town, ["site_admin"], name="Sam", home_site_id=annexe.id, admin_of_sites=[annexe.id]
+        ) as http:
+            page = (await http.get("/")).text
+            assert f"/alarms/{theirs}/acknowledge" in page
+            assert f"/alarms/{foreign}/acknowledge" not in page
+            assert (await send(http, f"/alarms/{foreign}/acknowledge", "/")).status_code == 404
+            assert (await send(http, f"/alarms/{theirs}/acknowledge", "/")).status_code == 303
+            assert "acknowledged: Door held open" in (await http.get("/")).text
+        [left] = (await house.alice.page_alarms(open=True)).items
+        assert left.event.number == foreign
+
+
+async def test_what_needs_attention_is_said_and_where_to_see_to_it(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        assert "Its controller is not enrolled yet: Front door, Lab." in (await http.get("/")).text
+        await house.dora.reports(DoorChanged(at=time.time(), door=house.lab, change="held"))
+        page = (await http.get("/")).text
+    assert "Lab is being held open since" in page
+    assert f'<a href="/doors/{house.lab}">See to it' in page
+
+
+async def test_the_day_by_the_hour_is_a_picture_and_a_table(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        now = time.time()
+        await house.dora.reports(
+            entry(house, at=now),
+            entry(house, at=now, direction="exit"),
+            entry(house, reason="pass_expired", at=now, count=3),
+        )
+        page = (await http.get("/")).text
+    assert "1 came in, 3 refused" in page
+    assert "<svg" in page
+    assert "<td>1</td><td>3</td>" in page
+
+
+def test_a_day_of_twenty_five_hours_has_twenty_five_bars() -> None:
+    berlin, begins = ZoneInfo("Europe/Berlin"), 1_792_879_200  # 2026-10-25 00:00
+    bars = chart([HourCount(begins + 3600 * n, n, 0) for n in range(25)], berlin, begins + 60).bars
+    assert [bars[n].start for n in (0, 2, 3, 4, 24)] == ["00:00", "02:00", "02:00", "03:00", "23:00"]
+    assert bars[24].entries_height == 100
+    assert [bar.is_now for bar in bars].index(True) == 0
+
+
+async def test_each_role_begins_where_its_work_is(town: Town) -> None:
+    alice = town.client(town.alice)
+    await alice.change_organisation(OrganisationPatch(attendance_module=True))
+    for name, role, first in (("Max", "manager", "/reports"), ("Fay", "front_desk", "/visitors")):
+        await employ(town, name, [role])
+        async with stranger(Website(town.app)) as http:
+            await log_in(http, name)
+            assert (await http.get("/")).headers["location"] == first
+            assert (await http.get(first)).status_code == 200
