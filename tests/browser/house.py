@@ -34,6 +34,7 @@ class House:
     def __init__(self, demo: Running) -> None:
         self.demo = demo
         self.doors = [door["id"] for door in demo.line["accessPoints"]]
+        self._make("PATCH", "/v1/organisation", {"attendanceModule": True})
         self.bob = self._employ("Bob Builder", "bob@harbour.example", self.doors[:2])
         self._make("POST", f"/v1/users/{self.bob}/cards", {"number": CARD})
         for name in ("Zoë Miller", "Chris O’Connor", "Maximiliane Freifrau von Hohenlohe-Langenburg"):
@@ -53,7 +54,7 @@ class House:
             "token": invitation.rpartition("/")[2],
             "secret": self._make("POST", f"/v1/meetings/{self.visit['id']}/link")["url"].rpartition("/")[2],
         }
-        self.queries = {"/why": f"?event={self._refusal()}"}
+        self.queries = {"/why": f"?event={self._refusal()}", "/reports/attendance": f"?user={self.bob}"}
 
     def path(self, page: str) -> str:
         """Where a page is, given its template; a KeyError: say in `parts` what the page is about."""
