@@ -369,6 +369,17 @@ async def test_a_site_admin_changes_a_door_but_not_its_controller(house: House) 
         assert (answer.status_code, problem(answer)["code"]) == (403, "forbidden")
 
 
+async def test_the_newest_are_those_within_reach(house: House) -> None:
+    sam, start = await house.sam(), await house.alice.last_event()
+    await house.alice.patch("/v1/access-points/1", {"zone": "Seen"})
+    await house.alice.patch(f"/v1/access-points/{house.door_there}", {"zone": "Unseen"})
+    for filters in ({}, {"deed": "settings"}, {"subject": "access_point/1"}):
+        page = await sam.get("/v1/events", params={"order": "newest", "limit": 1, **filters})
+        assert ([event["after"]["zone"] for event in page["events"]], page["last"]) == (["Seen"], start + 1)
+    page = await sam.get("/v1/events", params={"order": "newest", "subject": f"access_point/{house.door_there}"})
+    assert page == {"events": [], "last": 0}
+
+
 async def test_reading_along_with_the_log_misses_nothing_and_moves_on(house: House) -> None:
     """Somebody who may see a part of the log is not kept at its last event for ever."""
     sam, start = await house.sam(), await house.alice.last_event()

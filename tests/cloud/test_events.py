@@ -86,6 +86,40 @@ async def test_a_process_listens_again_after_its_listening_connection_was_lost(
             await asyncio.sleep(0.1)
 
 
+async def test_the_newest_are_found_without_reading_all_before_them(alice: Client) -> None:
+    for name in ("One", "Two", "Three"):
+        await alice.post("/v1/sites", {"name": name})
+    last = await alice.last_event()
+    page = await alice.get("/v1/events", params={"order": "newest", "limit": 2})
+    assert ([event["number"] for event in page["events"]], page["last"]) == ([last, last - 1], last - 1)
+    page = await alice.get("/v1/events", params={"order": "newest", "before": page["last"], "limit": 200})
+    assert ([event["number"] for event in page["events"]], page["last"]) == ([*range(last - 2, 0, -1)], 0)
+
+
+async def test_the_log_is_searched_by_what_was_done_to_what_by_whom_and_when(alice: Client, db: Conn) -> None:
+    await alice.post("/v1/sites", {"name": "Branch"})
+    await alice.post("/v1/users", {"name": "Bob"})
+    await db.fetch("UPDATE events SET recorded_at = recorded_at - 86400 WHERE type = 'site_created'")
+    await db.fetch("UPDATE events SET recorded_at = recorded_at + 500 WHERE type = 'user_created'")
+    now = int(time.time())
+
+    async def types(**filters: Any) -> set[str]:
+        page = await alice.get("/v1/events", params={"order": "newest", "limit": 200, **filters})
+        assert page["last"] == 0
+        return {event["type"] for event in page["events"]}
+
+    assert await types(deed="people") == {"user_created"}
+    assert {"site_created", "user_created", "access_point_created"} <= await types(deed="any")
+    assert await types(deed="settings", actor="user") == set()
+    assert await types(subject="site/2") == {"site_created"}
+    assert await types(subject="site/2", deed="people") == set()
+    assert await types(deed="any", since=now + 200) == {"user_created"}
+    assert "user_created" not in await types(deed="any", until=now + 200)
+    assert await types(deed="any", since=now + 9000) == set()
+    for wrong in ({"order": "newest", "wait": 1}, {"deed": "any"}, {"before": 3}, {"order": "newest", "subject": "\0"}):
+        assert (await alice.call("GET", "/v1/events", params=wrong)).status_code == 400
+
+
 async def test_every_business_change_says_who_did_it_and_what_was_before_and_after(
     alice: Client, charlie: Client
 ) -> None:

@@ -10,7 +10,7 @@ from tests.web.cast import browser, employ, log_in, send, stranger
 from tests.web.test_page import entry, opened_house
 
 from latchwork.web.app import Website
-from latchwork.web.hours import chart
+from latchwork.web.chart import chart
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.passages import HourCount
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft

@@ -40,7 +40,7 @@ from latchwork.wire.api.accounts import (
 )
 from latchwork.wire.api.controllers import Controller, ControllerDraft, ControllerPatch, EnrolmentCode, Rebuilt
 from latchwork.wire.api.enrolment import Enrolled, Enrolment
-from latchwork.wire.api.events import Acknowledgement, Alarm, Event, EventPage
+from latchwork.wire.api.events import Acknowledgement, ActorKind, Alarm, Deed, Event, EventPage
 from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
 from latchwork.wire.api.passages import (
     Attendance,
@@ -289,9 +289,28 @@ class Client:
 
     # --------------------------------------------------------------------------------------------- events
 
-    async def page_events(self, after: int = 0, *, limit: int = DEFAULT_LIMIT, wait: float = 0) -> EventPage:
-        """Events above a number, oldest first; with `wait` (at most 30) the answer comes as soon as there is one."""
-        query = {"after": after, "limit": limit, "wait": wait}
+    async def page_events(
+        self,
+        after: int = 0,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        wait: float = 0,
+        order: Literal["oldest", "newest"] = "oldest",
+        before: int | None = None,
+        deed: Deed | Literal["any"] | None = None,
+        actor: ActorKind | None = None,
+        subject: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> EventPage:
+        """Events above a number, oldest first; with `wait` (at most 30) the answer comes as soon as there is one.
+
+        With `order="newest"` those below `before`, newest first, until `last` is 0. All that follows `before` searches
+        what somebody did, without what doors tell: `deed="any"`, by whom, about what (`user/7`), recorded when.
+        """
+        given = {"before": before, "deed": deed, "actor": actor, "subject": subject, "since": since, "until": until}
+        query: dict[str, str | float] = {"after": after, "limit": limit, "wait": wait, "order": order}
+        query |= {name: value for name, value in given.items() if value is not None}
         return await self._get("/v1/events", EventPage, query, patience=wait)
 
     async def last_event(self) -> EventPage:

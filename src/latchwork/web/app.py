@@ -18,7 +18,23 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchwork.sdk.client import Client, CloudUnreachable, UnexpectedAnswer
-from latchwork.web import controllers, door, login, now, people, person, reports, sites, visit, visitors, why
+from latchwork.web import (
+    audit,
+    clients,
+    controllers,
+    door,
+    login,
+    now,
+    people,
+    person,
+    reports,
+    schedules,
+    settings,
+    sites,
+    visit,
+    visitors,
+    why,
+)
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
 from latchwork.web.look import NO_STORE, FormRefused
@@ -81,6 +97,10 @@ class Website:
                 *visit.endpoints,
                 *controllers.endpoints,
                 *reports.endpoints,
+                *settings.endpoints,
+                *schedules.endpoints,
+                *clients.endpoints,
+                *audit.endpoints,
                 static,
             ],
             state=State({"entrance": Entrance(client_of, secure, proxy_trusted), "ending": ending or asyncio.Event()}),

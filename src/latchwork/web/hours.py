@@ -1,78 +1,82 @@
-"""Who came in today, hour by hour: the measures of a chart that needs no script. Pure."""
+"""A day's hours as people write them: "08:00-12:00, 13:00-18:00"; and a week of them as it is drawn. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from itertools import pairwise
 from typing import Final
 
-from latchwork.wire.api.passages import HourCount
+from latchwork.wire.api.people import Interval
 
-HEIGHT: Final = 100
-"""Of the highest bar, in the chart's own units."""
-STEP: Final = 20
-"""From bar to bar."""
-LABELLED: Final = 6
-"""Every so many hours the axis has a label."""
+DAY: Final = 1440
+_SPAN = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s*(?:-|–|—|to|until)\s*(\d{1,2})(?:[:.](\d{2}))?", re.IGNORECASE)
+_ALWAYS: Final = ("always", "all day", "24h", "24 h")
+_NEVER: Final = ("", "never", "closed", "-", "–")
+
+
+class NoHours(ValueError):
+    """A part of what was written is no span of time, or (`overlap`) runs into another one."""
+
+    def __init__(self, part: str, reason: str = "no_span") -> None:
+        super().__init__(part)
+        self.part, self.reason = part, reason
+
+
+def read(text: str) -> list[Interval]:
+    """Minutes after midnight, in order; what ends before it begins ends on the next day. Raises NoHours."""
+    text = text.strip().lower()
+    if text in _NEVER:
+        return []
+    if text in _ALWAYS:
+        return [Interval(0, DAY)]
+    found = sorted((_interval(part.strip()) for part in re.split(r"[,;]|\band\b", text)), key=lambda each: each.start)
+    for one, other in pairwise(found):
+        if other.start < one.end:
+            raise NoHours(f"{write([one])}, {write([other])}", "overlap")
+    return found
+
+
+def _interval(part: str) -> Interval:
+    match = _SPAN.fullmatch(part)
+    if match is None:
+        raise NoHours(part)
+    hour, minute, last_hour, last_minute = (int(group or 0) for group in match.groups())
+    start, end = hour * 60 + minute, last_hour * 60 + last_minute
+    end += DAY if end < start else 0
+    if max(minute, last_minute) > 59 or start >= DAY or not start < end <= start + DAY:
+        raise NoHours(part)
+    return Interval(start, end)
+
+
+def write(intervals: Sequence[Interval]) -> str:
+    """As `read` reads it."""
+    return ", ".join(f"{_clock(each.start)}-{_clock(each.end)}" for each in sorted(intervals, key=lambda i: i.start))
+
+
+def _clock(minute: int) -> str:
+    """What lies beyond 24:00 is the next day's."""
+    return "24:00" if minute == DAY else f"{minute // 60 % 24:02}:{minute % 60:02}"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An hour."""
+    """A part of a drawn day, in minutes; `is_from_before`: the day before goes on."""
 
-    start: str
-    """14:00, on the clock of the zone."""
-    entries: int
-    refusals: int
-    x: int
-    entries_height: float
-    refusals_height: float
-    is_labelled: bool
-    is_now: bool
+    start: int
+    length: int
+    is_from_before: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    bars: Sequence[Bar]
-    peak: int
-    """The most within an hour: as high as the chart."""
-    zone: str
-
-    @property
-    def width(self) -> int:
-        return STEP * len(self.bars)
-
-    @property
-    def entries(self) -> int:
-        return sum(bar.entries for bar in self.bars)
-
-    @property
-    def refusals(self) -> int:
-        return sum(bar.refusals for bar in self.bars)
-
-    @property
-    def told(self) -> list[Bar]:
-        """The hours in which anybody came."""
-        return [bar for bar in self.bars if bar.entries or bar.refusals]
+def drawn(week: Sequence[Sequence[Interval]], holiday: Sequence[Interval]) -> list[list[Bar]]:
+    """Seven days and the holiday: what reaches past midnight is drawn on the day after, of a holiday not at all."""
+    return [[*_over(week[day - 1]), *_own(week[day])] for day in range(7)] + [_own(holiday)]
 
 
-def chart(hours: Sequence[HourCount], zone: tzinfo, now: float) -> Chart:
-    """The day that begins with the first of these hours."""
-    peak = max((hour.entries + hour.refusals for hour in hours), default=0)
-    scale = HEIGHT / max(1, peak)
-    bars = [
-        Bar(
-            start=f"{datetime.fromtimestamp(hour.start, zone):%H:%M}",
-            entries=hour.entries,
-            refusals=hour.refusals,
-            x=STEP * n,
-            entries_height=round(hour.entries * scale, 1),
-            refusals_height=round(hour.refusals * scale, 1),
-            is_labelled=n % LABELLED == 0,
-            is_now=hour.start <= now < hour.start + 3600,
-        )
-        for n, hour in enumerate(hours)
-    ]
-    first = datetime.fromtimestamp(hours[0].start if hours else now, zone)
-    return Chart(bars, peak, f"{first:%Z}")
+def _own(intervals: Sequence[Interval]) -> list[Bar]:
+    return [Bar(each.start, min(each.end, DAY) - each.start) for each in intervals]
+
+
+def _over(intervals: Sequence[Interval]) -> list[Bar]:
+    return [Bar(0, each.end - DAY, is_from_before=True) for each in intervals if each.end > DAY]

@@ -10,8 +10,8 @@ from typing import Final
 
 from latchwork.sdk.client import Client
 from latchwork.web.attention import Need, needs
+from latchwork.web.chart import Chart, chart
 from latchwork.web.doors import SiteCard, cards
-from latchwork.web.hours import Chart, chart
 from latchwork.web.lines import Line, is_told, line_of
 from latchwork.web.look import Look
 from latchwork.web.places import Places, allowed, places

@@ -26,6 +26,7 @@ MENU: Final = (
     ("visitors", "/visitors", "visitors:read"),
     ("controllers", "/controllers", "controllers:read"),
     ("reports", "/reports", "events:read"),
+    ("settings", "/settings", "permissions:read"),
 )
 """Name, path, and the scope without which a page is not offered."""
 

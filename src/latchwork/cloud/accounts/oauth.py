@@ -93,6 +93,7 @@ async def token(request: Request[Any, Any, Any]) -> Response[TokenAnswer | Excha
             answer = await _users(request, found, form, now)
         case _:
             raise OAuthError("unsupported_grant_type", f"The grant types are {' and '.join(Grant)}.")
+    await service.note_use(request.app.state.database, found, now)
     return Response(answer, status_code=200, headers=_NO_STORE)
 
 

@@ -14,6 +14,7 @@ from latchwork.wire.api.problems import FieldError, Invalid
 ALL_SCOPES: tuple[str, ...] = get_args(Scope)
 LONGEST_TOKEN = 90 * 86_400
 LONGEST_USER_TOKEN = 15 * 60
+USE_NOTED_EVERY = 5 * 60
 ACT = "users:act"
 """The scope of clients that may act for users."""
 
@@ -40,6 +41,11 @@ def check_client(draft: ClientDraft | ClientPatch) -> None:
         errors.append(FieldError("scopes", "The same scope stands here twice."))
     if errors:
         raise Invalid(errors=errors)
+
+
+def is_use_news(last_used_at: int | None, now: int) -> bool:
+    """Whether a client's use is worth writing down again."""
+    return last_used_at is None or now - last_used_at >= USE_NOTED_EVERY
 
 
 def may_act(user: UserAccount, now: float) -> bool:

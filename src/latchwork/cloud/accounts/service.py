@@ -135,6 +135,13 @@ async def authenticate(database: Database, client_id: str, secret: str) -> Clien
     return found
 
 
+async def note_use(database: Database, found: ClientSecret, now: int) -> None:
+    """The client fetches a token; written down at most every few minutes."""
+    if rules.is_use_news(found.client.last_used_at, now):
+        async with database.connection() as conn:
+            await store.note_use(conn, Scope(found.organisation), found.client.id, now)
+
+
 async def forget_tokens(work: Work, hints: Hints, id: int) -> None:
     """Every process looks the client up again; its tokens stay good."""
     client = await store.get_client(work.conn, work.scope, id)

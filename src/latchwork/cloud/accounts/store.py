@@ -140,6 +140,15 @@ async def change_secret(conn: Connection, scope: Scope, id: int, secret_hash: st
     )
 
 
+async def note_use(conn: Connection, scope: Scope, id: int, now: int) -> None:
+    await conn.execute(
+        "UPDATE clients SET last_used_at = greatest(last_used_at, $3) WHERE organisation_id = $1 AND id = $2",
+        scope.organisation,
+        id,
+        now,
+    )
+
+
 async def change_rate(conn: Connection, scope: Scope, id: int, per_second: int, burst: int) -> None:
     await conn.execute(
         "UPDATE clients SET rate_per_second = $3, rate_burst = $4 WHERE organisation_id = $1 AND id = $2",
@@ -183,6 +192,7 @@ def _client(row: asyncpg.Record | None) -> Client:
         token_seconds=row["token_seconds"],
         revoked_at=row["revoked_at"],
         created_at=row["created_at"],
+        last_used_at=row["last_used_at"],
     )
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar.params import QueryParameter
 
 from latchwork.cloud.events import service, store
 from latchwork.cloud.kernel.http import Caller, get, may, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged_by
-from latchwork.wire.api.events import Acknowledgement, Alarm, EventPage
+from latchwork.cloud.kernel.texts import is_text
+from latchwork.wire.api.events import Acknowledgement, ActorKind, Alarm, Deed, EventPage
 from latchwork.wire.api.pages import DEFAULT_LIMIT, MAX_LIMIT, Page
+from latchwork.wire.api.problems import FieldError, Invalid
 
 
 @get("/v1/events")
@@ -20,12 +22,40 @@ async def page_events(
     after: Annotated[int, QueryParameter(ge=0, le=2**62)] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
     wait: Annotated[float, QueryParameter(ge=0, le=30)] = 0,
+    order: Literal["oldest", "newest"] = "oldest",
+    before: Annotated[int, QueryParameter(ge=1, le=2**62)] = 2**62,
+    deed: Deed | Literal["any"] | None = None,
+    actor: ActorKind | None = None,
+    subject: Annotated[str | None, QueryParameter(max_length=100)] = None,
+    since: Annotated[int | None, QueryParameter(ge=0, le=2**40)] = None,
+    until: Annotated[int | None, QueryParameter(ge=0, le=2**40)] = None,
 ) -> EventPage:
-    """Lists events above a number, oldest first.
+    """Lists events above a number, oldest first; with `order=newest` those below `before`, newest first.
 
-    With `wait` the answer comes as soon as there is one, or empty after that many seconds. Asking again with `after` =
-    `last` misses nothing and repeats nothing.
+    Oldest first, with `wait` the answer comes as soon as there is one, or empty after that many seconds. Asking again
+    with `after` = `last` misses nothing and repeats nothing.
+
+    Newest first, `before` = `last` goes on, until `last` is 0. There the log can be searched for who changed what,
+    which leaves out what doors and controllers tell: `deed` is what was done (`any`: whatever it was), `actor` who did
+    it, `subject` what it is about, such as `user/7`, `since` (inside) and `until` (not inside) when it was recorded.
     """
+    wanted = service.Wanted(deed, actor, subject, since, until)
+    if order == "newest":
+        _check_newest(after, wait, subject)
+        return await by.read(lambda conn, scope: service.newest(conn, scope, wanted, before, limit))
+    if before != 2**62 or not wanted.is_all:
+        raise Invalid("before and the filters belong to order=newest.")
+    return await _oldest(by, after, limit, wait)
+
+
+def _check_newest(after: int, wait: float, subject: str | None) -> None:
+    if after or wait:
+        raise Invalid("after and wait belong to order=oldest.")
+    if subject is not None and not is_text(subject):
+        raise Invalid(errors=[FieldError("subject", "Such as user/7.")])
+
+
+async def _oldest(by: Caller, after: int, limit: int, wait: float) -> EventPage:
     until = time.monotonic() + wait
     while True:
         found = await by.read(lambda conn, scope, after=after: service.page(conn, scope, after, limit))  # type: ignore[misc]

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, Literal
 
 import msgspec
 
 from latchwork.cloud.events import store
+from latchwork.cloud.events.model import Deeds
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.texts import text_errors
 from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Scope, Work
-from latchwork.wire.api.events import Acknowledgement, Alarm, EventPage, EventType
+from latchwork.wire.api.events import (
+    DEEDS,
+    Acknowledgement,
+    ActorKind,
+    Alarm,
+    Deed,
+    Event,
+    EventPage,
+    EventType,
+)
 from latchwork.wire.api.problems import Invalid
 
 MOST_LOOKED_AT = 5_000
 """Events that are looked at in one go for somebody who may see only some of them."""
+MOST_SIFTED = 1_000
+"""The same of the newest first."""
+_WHO: Final = ("client", "user", "admin", "system")
 NEWS_EVERY = 2.0
 """Seconds after which a waiting reader looks by itself: a hint may be lost."""
 LONGEST_NOTE = 1_000
@@ -87,6 +102,51 @@ async def acknowledge(work: Work, number: int, said: Acknowledgement) -> Alarm:
     data = {"alarmNumber": number, "alarm": event.type, "note": note, **place}
     record(work, "alarm_acknowledged", event.subject, data=data)
     return Alarm(event, work.now, work.actor, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader of the newest asks for; None: whatever it is."""
+
+    deed: Deed | Literal["any"] | None = None
+    actor: ActorKind | None = None
+    subject: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Also what doors and controllers tell, which is most of the log."""
+        return (self.deed, self.actor, self.subject, self.since, self.until) == (None,) * 5
+
+
+async def newest(conn: Connection, scope: Scope, wanted: Wanted, before: int, limit: int) -> EventPage:
+    """Events within reach below a number, newest first; `last` is how far was looked, 0: to the beginning."""
+    looked = limit if scope.reach is None else MOST_SIFTED
+    found = await _newest(conn, scope, wanted, before, looked)
+    seen = (await store.within(conn, scope, found))[:limit]
+    if len(seen) == limit:
+        return EventPage(seen, seen[-1].number)
+    return EventPage(seen, found[-1].number if len(found) == looked else 0)
+
+
+async def _newest(conn: Connection, scope: Scope, wanted: Wanted, before: int, limit: int) -> list[Event]:
+    if wanted.is_all:
+        return await store.newest(conn, scope, before, limit)
+    since, until = [
+        None if at is None else await store.first_deed_from(conn, scope, at) for at in (wanted.since, wanted.until)
+    ]
+    if wanted.since is not None and since is None:
+        return []
+    deeds = Deeds(_types(wanted.deed), (wanted.actor,) if wanted.actor else _WHO, since or 0)
+    before = before if until is None else min(before, until)
+    if wanted.subject is None:
+        return await store.newest_deeds(conn, scope, deeds, before, limit)
+    return await store.newest_about(conn, scope, deeds, wanted.subject, before, limit)
+
+
+def _types(deed: Deed | Literal["any"] | None) -> tuple[str, ...]:
+    return tuple(chain(*DEEDS.values())) if deed is None or deed == "any" else DEEDS[deed]
 
 
 async def sleep_until_news(hints: Hints, scope: Scope, seconds: float) -> None:

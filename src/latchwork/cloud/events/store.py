@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
+from latchwork.cloud.events.model import Deeds
 from latchwork.cloud.kernel.work import Connection, EventDraft, Scope
 from latchwork.wire.api.events import ALARMS, Actor, Alarm, Event
 from latchwork.wire.api.problems import NotFound
@@ -70,7 +71,7 @@ async def page_within(conn: Connection, scope: Scope, after: int, until: int, li
     Of who reports to somebody: their entries and refusals. What names a door is judged by that door alone; a meeting
     by all of its doors.
     """
-    rows = await conn.fetch(_WITHIN, scope.organisation, scope.sites, scope.chief, after, until, limit)
+    rows = await conn.fetch(_WITHIN, scope.organisation, scope.sites, scope.chief, after, until, limit, None)
     return [_event(row) for row in rows]
 
 
@@ -99,7 +100,8 @@ _ABOUT = """
 """
 _WITHIN = f"""
     SELECT e.* FROM events e, {_ABOUT}
-    WHERE e.organisation_id = $1 AND e.number > $4 AND e.number <= $5 AND {_SEEN}
+    WHERE e.organisation_id = $1 AND e.number > $4 AND e.number <= $5
+        AND ($7::bigint[] IS NULL OR e.number = ANY($7)) AND {_SEEN}
     ORDER BY e.number LIMIT $6
 """  # noqa: S608 - our own
 
@@ -164,6 +166,87 @@ def _alarm(row: asyncpg.Record) -> Alarm:
 
 
 # ------------------------------------------------------------------------------------------------- the counter
+
+
+async def newest(conn: Connection, scope: Scope, before: int, limit: int) -> list[Event]:
+    """Events with a number below `before`, newest first."""
+    rows = await conn.fetch(
+        "SELECT * FROM events WHERE organisation_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3",
+        scope.organisation,
+        before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def newest_deeds(conn: Connection, scope: Scope, wanted: Deeds, before: int, limit: int) -> list[Event]:
+    """What somebody did, with a number below `before`, newest first: merged from what each kind of actor did last."""
+    rows = await conn.fetch(
+        """
+        SELECT e.* FROM events e WHERE e.organisation_id = $1 AND e.number IN (
+            SELECT d.number FROM unnest($2::text[]) AS t (type), unnest($3::text[]) AS k (kind), LATERAL (
+                SELECT number FROM events
+                WHERE organisation_id = $1 AND type = t.type AND actor ->> 'kind' = k.kind
+                    AND actor ->> 'kind' <> 'controller' AND number >= $4 AND number < $5
+                ORDER BY number DESC LIMIT $6
+            ) AS d ORDER BY d.number DESC LIMIT $6
+        ) ORDER BY e.number DESC
+        """,
+        scope.organisation,
+        wanted.types,
+        wanted.actors,
+        wanted.since,
+        before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def newest_about(
+    conn: Connection, scope: Scope, wanted: Deeds, subject: str, before: int, limit: int
+) -> list[Event]:
+    """As `newest_deeds`, of what is about one thing."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM events
+        WHERE organisation_id = $1 AND subject = $2 AND actor ->> 'kind' <> 'controller' AND type = ANY($3)
+            AND actor ->> 'kind' = ANY($4) AND number >= $5 AND number < $6
+        ORDER BY number DESC LIMIT $7
+        """,
+        scope.organisation,
+        subject,
+        wanted.types,
+        wanted.actors,
+        wanted.since,
+        before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def first_deed_from(conn: Connection, scope: Scope, at: float) -> int | None:
+    """The number of the first deed that was recorded at an instant or later; None: there is none."""
+    number: int | None = await conn.fetchval(
+        """
+        SELECT number FROM events
+        WHERE organisation_id = $1 AND actor ->> 'kind' <> 'controller' AND recorded_at >= $2
+        ORDER BY recorded_at, number LIMIT 1
+        """,
+        scope.organisation,
+        at,
+    )
+    return number
+
+
+async def within(conn: Connection, scope: Scope, found: Sequence[Event]) -> list[Event]:
+    """Those of these events that are within reach, in their order."""
+    if scope.reach is None or not found:
+        return list(found)
+    first, last = min(e.number for e in found), max(e.number for e in found)
+    numbers = [event.number for event in found]
+    rows = await conn.fetch(_WITHIN, scope.organisation, scope.sites, scope.chief, first - 1, last, len(found), numbers)
+    seen = {row["number"] for row in rows}
+    return [event for event in found if event.number in seen]
 
 
 async def last_number(conn: Connection, scope: Scope) -> int:

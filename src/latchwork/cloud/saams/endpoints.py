@@ -48,6 +48,7 @@ async def _token(request: Request[Any, Any, Any]) -> Response[bytes]:
     now = int(time.time())  # before the secret is looked up: a rotation in between ends this token too
     found = await accounts.authenticate(request.app.state.database, str(body.client_id), body.client_secret)
     token = request.app.state.tokens.issue(found, found.client.scopes, now)
+    await accounts.note_use(request.app.state.database, found, now)
     payload = {
         "access_token": token,
         "refresh_token": secrets.token_urlsafe(32),  # clients look for the field; nothing accepts it

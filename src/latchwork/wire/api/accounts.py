@@ -83,6 +83,8 @@ class Client(msgspec.Struct, frozen=True, rename="camel"):
     revoked_at: int | None
     created_at: int
     client_secret: str | None = None
+    last_used_at: int | None = None
+    """When it last fetched a token, up to five minutes early; null: never yet."""
 
 
 class ClientDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-EventType: TypeAlias = Literal[
-    # at the doors
+_AtDoors: TypeAlias = Literal[
     "access_granted",
     "access_refused",
     "pass_shared_suspected",
@@ -24,7 +23,8 @@ EventType: TypeAlias = Literal[
     "request_to_exit",
     "fire_released",
     "fire_cleared",
-    # of the controllers
+]
+_OfControllers: TypeAlias = Literal[
     "controller_started",
     "controller_enrolled",
     "controller_cloned",
@@ -33,12 +33,14 @@ EventType: TypeAlias = Literal[
     "journal_gap",
     "record_rejected",
     "unreadable_fact",
+]
+_AskedOfDoors: TypeAlias = Literal[
     "alarm_acknowledged",
-    # asked of the doors
     "door_mode_changed",
     "unlock_requested",
     "card_enrolment_requested",
-    # who may enter
+]
+_People: TypeAlias = Literal[
     "user_created",
     "user_changed",
     "user_activated",
@@ -49,6 +51,8 @@ EventType: TypeAlias = Literal[
     "permission_withdrawn",
     "card_assigned",
     "card_unassigned",
+]
+_Visits: TypeAlias = Literal[
     "visitor_created",
     "visitor_changed",
     "visitor_deleted",
@@ -59,7 +63,8 @@ EventType: TypeAlias = Literal[
     "visitor_checked_in",
     "visitor_checked_out",
     "visit_link_made",
-    # who logs in
+]
+_LogIns: TypeAlias = Literal[
     "user_invited",
     "session_begun",
     "session_ended",
@@ -67,7 +72,8 @@ EventType: TypeAlias = Literal[
     "account_removed",
     "identity_provider_changed",
     "identity_provider_removed",
-    # how the organisation is set up
+]
+_Settings: TypeAlias = Literal[
     "organisation_created",
     "organisation_changed",
     "site_created",
@@ -94,6 +100,7 @@ EventType: TypeAlias = Literal[
     "schedule_changed",
     "schedule_deleted",
 ]
+EventType: TypeAlias = Literal[_AtDoors, _OfControllers, _AskedOfDoors, _People, _Visits, _LogIns, _Settings]
 """Everything that this version records; a reader may meet the types of a newer one."""
 ALARMS: Final[frozenset[str]] = frozenset(
     {
@@ -104,10 +111,25 @@ ALARMS: Final[frozenset[str]] = frozenset(
 """The types of events that somebody has to see to."""
 
 
+Deed: TypeAlias = Literal["doors", "people", "visitors", "accounts", "settings"]
+"""What somebody does: steers doors, changes people and permissions, visits, log-ins, or the organisation itself."""
+
+DEEDS: Final[dict[Deed, tuple[str, ...]]] = {
+    "doors": get_args(_AskedOfDoors),
+    "people": get_args(_People),
+    "visitors": get_args(_Visits),
+    "accounts": get_args(_LogIns),
+    "settings": get_args(_Settings),
+}
+"""The types of each."""
+
+ActorKind: TypeAlias = Literal["client", "user", "controller", "admin", "system"]
+
+
 class Actor(msgspec.Struct, frozen=True):
     """Who did it, by id and by the name they had then."""
 
-    kind: Literal["client", "user", "controller", "admin", "system"]
+    kind: ActorKind
     id: str
     name: str
 
@@ -129,10 +151,11 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EventPage(msgspec.Struct, frozen=True, rename="camel"):
-    """Events in order; ask again with `after` = `last` to miss nothing."""
+    """Events in order; ask again with `after` = `last` to miss nothing, of the newest first with `before` = `last`."""
 
     events: list[Event]
     last: int
+    """How far was looked; 0, of the newest first: there is nothing older."""
 
 
 class Alarm(msgspec.Struct, frozen=True, rename="camel"):
