@@ -12,6 +12,7 @@ from tests.demo.running import Running
 from latchwork.web.app import Website
 
 CARD = 4_711_000_001
+WEEK = [[[480, 1080]]] * 5 + [[], []]
 DEEDS = {
     "/static/{name}",
     "/live",
@@ -46,6 +47,8 @@ class House:
         self.visit = self._visit("Vic Visitor", "Harbour Supplies Ltd", -60)
         self._life()
         self.parts = {
+            "schedule_id": self._make("POST", "/v1/schedules", {"name": "Office hours", "week": WEEK})["id"],
+            "client_id": self.demo.api.get("/v1/clients").json()["items"][0]["id"],
             "door_id": self.doors[0],
             "site_id": demo.line["siteId"],
             "controller_id": demo.controller()["id"],

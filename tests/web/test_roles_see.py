@@ -14,12 +14,12 @@ from tests.web.cast import employ, log_in, stranger
 from latchwork.web.app import Website
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.controllers import ControllerDraft
-from latchwork.wire.api.people import GrantDraft, PermissionsPatch, UserDraft, UserPatch
+from latchwork.wire.api.people import GrantDraft, Interval, PermissionsPatch, ScheduleDraft, UserDraft, UserPatch
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
 MENU = {
-    "super_admin": ["/", "/doors", "/people", "/visitors", "/controllers", "/reports"],
-    "site_admin": ["/", "/doors", "/people", "/visitors", "/reports"],
+    "super_admin": ["/", "/doors", "/people", "/visitors", "/controllers", "/reports", "/settings"],
+    "site_admin": ["/", "/doors", "/people", "/visitors", "/reports", "/settings"],
     "front_desk": ["/visitors"],
     "manager": ["/people", "/reports"],
     "end_user": [],
@@ -38,6 +38,10 @@ WHO = (
     ("super_admin site_admin front_desk", "/visitors /visitors/expected /visitors/history /visitors/hosts"),
     ("super_admin site_admin front_desk", "/visitors/book /visitors/{meeting_id} /visitors/{meeting_id}/change"),
     ("super_admin", "/doors/new /doors/sites/new /doors/sites/{site_id} /people/import /people/template.csv"),
+    ("super_admin site_admin manager", "/settings/log /settings/terms"),
+    ("super_admin site_admin", "/settings /settings/holidays /settings/schedules /settings/schedules/{schedule_id}"),
+    ("super_admin", "/settings/schedules/new /settings/clients /settings/clients/new /settings/clients/{client_id}"),
+    ("super_admin", "/settings/sign-in /settings/keys"),
     ("super_admin", "/controllers /controllers/new /controllers/{controller_id}"),
     ("super_admin", "/controllers/{controller_id}/change /controllers/{controller_id}/enrol"),
 )
@@ -65,7 +69,17 @@ async def built(town: Town, name: str) -> House:
     bob = (await alice.add_user(UserDraft(f"Bob of {name}", home_site_id=site))).id
     await alice.change_permissions(bob, PermissionsPatch(add=[GrantDraft(door)]))
     meeting = (await alice.add_meeting(visit(door, key=name))).id
-    ids = {"door_id": door, "site_id": site, "controller_id": controller, "user_id": bob, "meeting_id": meeting}
+    schedule = (await alice.add_schedule(ScheduleDraft("Always", [[Interval(0, 1440)]] * 7))).id
+    client = (await alice.page_clients(limit=1)).items[0].id
+    ids = {
+        "schedule_id": schedule,
+        "client_id": client,
+        "door_id": door,
+        "site_id": site,
+        "controller_id": controller,
+        "user_id": bob,
+        "meeting_id": meeting,
+    }
     return House(site, {**ids, "token": "x", "secret": "x", "name": "site.css"})
 
 

@@ -15,7 +15,8 @@ from latchwork.wire.api.people import Interval, Schedule, ScheduleDraft, Schedul
 from latchwork.wire.api.problems import Conflict, FieldError, Invalid
 
 READ: Final = "permissions:read"
-WRITE: Final = "permissions:write"
+WRITE: Final = "organisation:write"
+"""A schedule is everybody's: it is whoever runs the whole organisation who changes it."""
 ROWS: Final = 20
 DAYS: Final = (*(f"day{n}" for n in range(7)), "holiday")
 """The fields of a form, Monday first."""
