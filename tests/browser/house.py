@@ -12,6 +12,7 @@ from tests.demo.running import Running
 from latchwork.web.app import Website
 
 CARD = 4_711_000_001
+WEEK = [[[480, 1080]]] * 5 + [[], []]
 DEEDS = {
     "/static/{name}",
     "/live",
@@ -34,6 +35,7 @@ class House:
     def __init__(self, demo: Running) -> None:
         self.demo = demo
         self.doors = [door["id"] for door in demo.line["accessPoints"]]
+        self._make("PATCH", "/v1/organisation", {"attendanceModule": True})
         self.bob = self._employ("Bob Builder", "bob@harbour.example", self.doors[:2])
         self._make("POST", f"/v1/users/{self.bob}/cards", {"number": CARD})
         for name in ("Zoë Miller", "Chris O’Connor", "Maximiliane Freifrau von Hohenlohe-Langenburg"):
@@ -45,6 +47,8 @@ class House:
         self.visit = self._visit("Vic Visitor", "Harbour Supplies Ltd", -60)
         self._life()
         self.parts = {
+            "schedule_id": self._make("POST", "/v1/schedules", {"name": "Office hours", "week": WEEK})["id"],
+            "client_id": self.demo.api.get("/v1/clients").json()["items"][0]["id"],
             "door_id": self.doors[0],
             "site_id": demo.line["siteId"],
             "controller_id": demo.controller()["id"],
@@ -53,7 +57,7 @@ class House:
             "token": invitation.rpartition("/")[2],
             "secret": self._make("POST", f"/v1/meetings/{self.visit['id']}/link")["url"].rpartition("/")[2],
         }
-        self.queries = {"/why": f"?event={self._refusal()}"}
+        self.queries = {"/why": f"?event={self._refusal()}", "/reports/attendance": f"?user={self.bob}"}
 
     def path(self, page: str) -> str:
         """Where a page is, given its template; a KeyError: say in `parts` what the page is about."""
@@ -88,10 +92,14 @@ class House:
         self.demo.show(self.visit["pass"]["qrData"], door=office)
         for is_open in (True, False):
             self.demo.doors.post(f"/doors/{office}/contact", json={"open": is_open})
-        self.demo.until(lambda: len([e for e in self.demo.events() if e["type"].startswith("access_")]) >= 5)
+        self.demo.until(lambda: len(self._decisions()) >= 5)
 
     def _refusal(self) -> int:
-        return next(e["number"] for e in self.demo.events() if e["type"] == "access_refused" and "userId" in e["data"])
+        refused = (e for e in self._decisions() if e["type"] == "access_refused")
+        return int(next(e["number"] for e in refused if "userId" in e["data"]))
+
+    def _decisions(self) -> list[dict[str, Any]]:
+        return [e for e in self.demo.events() if e["type"] in ("access_granted", "access_refused")]
 
     def _make(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.demo.api.request(method, path, json=body)

@@ -86,3 +86,6 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("focusin", (event) => {
   if (event.target.matches("[data-select]")) event.target.select();
 });
+
+// On a phone the menu is wider than the screen: where one is, is seen.
+document.querySelector(".menu [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });
