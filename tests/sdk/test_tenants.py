@@ -236,7 +236,15 @@ PUBLIC: dict[str, Takes] = {
 
 LOGGING_IN = {
     *("log_in", "reset_password", "choose_password", "begin_sign_in", "finish_sign_in"),
-    *("list_sessions", "log_out", "end_session", "get_account", "change_password"),
+    *(
+        "list_sessions",
+        "log_out",
+        "end_session",
+        "get_account",
+        "change_password",
+        "page_own_doors",
+        "page_own_passages",
+    ),
 }
 """Nobody's yet, or those of whoever is logged in: tests/cloud/sessions asks these."""
 

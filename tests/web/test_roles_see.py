@@ -18,16 +18,16 @@ from latchwork.wire.api.people import GrantDraft, Interval, PermissionsPatch, Sc
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
 MENU = {
-    "super_admin": ["/", "/doors", "/people", "/visitors", "/controllers", "/reports", "/settings"],
-    "site_admin": ["/", "/doors", "/people", "/visitors", "/reports", "/settings"],
-    "front_desk": ["/visitors"],
-    "manager": ["/people", "/reports"],
-    "end_user": [],
+    "super_admin": ["/", "/doors", "/people", "/visitors", "/controllers", "/reports", "/settings", "/mine"],
+    "site_admin": ["/", "/doors", "/people", "/visitors", "/reports", "/settings", "/mine"],
+    "front_desk": ["/visitors", "/mine"],
+    "manager": ["/people", "/reports", "/mine"],
+    "end_user": ["/mine"],
 }
-HOME = {"front_desk": "/visitors", "manager": "/reports", "end_user": "/account"}
+HOME = {"front_desk": "/visitors", "manager": "/reports", "end_user": "/mine"}
 """Where somebody begins to whom the first page is not shown."""
 EVERYBODY = {
-    "/log-in", "/log-in/callback", "/reset", "/password/{token}", "/visit/{secret}", "/static/{name}", "/account", "/",
+    "/log-in", "/log-in/callback", "/reset", "/password/{token}", "/visit/{secret}", "/static/{name}", "/account", "/mine", "/",
 }  # fmt: skip
 WHO = (
     ("super_admin site_admin manager", "/live /people /people/export.csv /people/{user_id}"),

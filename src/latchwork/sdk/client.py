@@ -62,6 +62,7 @@ from latchwork.wire.api.people import (
     CardDraft,
     DoorPermissionsPatch,
     Holidays,
+    OwnDoor,
     Permission,
     PermissionsChanged,
     PermissionsPatch,
@@ -242,6 +243,14 @@ class Client:
     async def get_account(self) -> Account:
         """The caller's own log-in."""
         return await self._get("/v1/account", Account)
+
+    def page_own_doors(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[OwnDoor]:
+        """The doors that the caller, a person, may open, and when."""
+        return self._list("/v1/account/doors", Page[OwnDoor], limit, cursor)
+
+    def page_own_passages(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[Passage]:
+        """Where the caller, a person, came, went and was refused, the latest to become known first."""
+        return self._list("/v1/account/passages", Page[Passage], limit, cursor)
 
     async def change_password(self, change: PasswordChange) -> None:
         """Changes the caller's password; their other sessions end."""

@@ -52,7 +52,7 @@ def first_page(look: Look) -> str:
     for scope, path in (("visitors:read", "/visitors"), ("events:read", "/reports")):
         if look.may(scope):
             return path
-    return "/account"
+    return "/mine"
 
 
 endpoints = [show, live, acknowledge]

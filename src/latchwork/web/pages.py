@@ -27,8 +27,9 @@ MENU: Final = (
     ("controllers", "/controllers", "controllers:read"),
     ("reports", "/reports", "events:read"),
     ("settings", "/settings", "permissions:read"),
+    ("mine", "/mine", None),
 )
-"""Name, path, and the scope without which a page is not offered."""
+"""Name, path, and the scope without which a page is not offered; None: to everybody."""
 
 
 @dataclass(frozen=True, slots=True)

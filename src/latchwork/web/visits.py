@@ -192,9 +192,9 @@ def asked(fields: Sequence[tuple[str, str]]) -> Asked:
 
 
 def suggested(where: Where, now: int, before: Meeting | None = None) -> Asked:
-    """A new visit: from the next quarter of an hour on, to the usual doors; with what is known of who comes again."""
+    """A new visit: from this quarter of an hour on, to the usual doors; with what is known of who comes again."""
     doors = before.access_points if before else _usual_doors(where)
-    start = now + QUARTER - now % QUARTER
+    start = now - now % QUARTER
     times = local_times(start, start + USUAL, where.zone(doors))
     if before is None:
         return Asked(times, doors)

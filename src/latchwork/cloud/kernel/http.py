@@ -147,6 +147,13 @@ class Caller:
         return Scope(self.identity.organisation, self.identity.reach(name))
 
     @property
+    def person(self) -> int:
+        """The user who calls, or for whom a client does; raises Forbidden when it is nobody."""
+        if self.identity.user is None:
+            raise problems.Forbidden("This is for people: log in, or act for a user.")
+        return self.identity.user.id
+
+    @property
     def actor(self) -> Actor:
         if user := self.identity.user:
             return Actor("user", str(user.id), user.name)

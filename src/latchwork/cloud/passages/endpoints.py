@@ -96,6 +96,20 @@ async def page_meeting_passages(
     )
 
 
+@get("/v1/account/passages")
+async def page_own_passages(
+    by: Annotated[Caller, may(None, within=True)], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[Passage]:
+    """Lists where the caller, a person, came, went and was refused, the latest to become known first."""
+    search = Search(users=[by.person])
+    return await paged_by(
+        limit,
+        cursor,
+        lambda before, n: by.read(lambda c, s: store.page(c, s.whole, search, before or None, n)),
+        lambda passage: passage.number,
+    )
+
+
 @get("/v1/passages/{number:int}")
 async def get_passage(number: int, by: Annotated[Caller, may("events:read", within=True)]) -> Passage:
     """Answers one entry or refusal."""
@@ -212,6 +226,7 @@ def _one(id: int | None) -> list[int] | None:
 
 endpoints = [
     page_passages,
+    page_own_passages,
     get_passage,
     count_passages,
     get_attendance,

@@ -25,6 +25,7 @@ from latchwork.wire.api.people import (
     CardDraft,
     DoorPermissionsPatch,
     Holidays,
+    OwnDoor,
     Permission,
     PermissionsChanged,
     PermissionsPatch,
@@ -146,6 +147,20 @@ async def change_user(
 async def remove_user(user_id: int, by: Annotated[Caller, may("users:write", within=True)]) -> None:
     """Deletes a user for good, with permissions and cards; what they did stays in the log under their name."""
     await by.change(lambda work: service.remove_users(work, [user_id]))
+
+
+@get("/v1/account/doors")
+async def page_own_doors(
+    by: Annotated[Caller, may(None, within=True)], limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[OwnDoor]:
+    """Lists the doors that the caller, a person, may open, and when."""
+    user = by.person
+    return await paged_by(
+        limit,
+        cursor,
+        lambda after, n: by.read(lambda c, s: store.own_doors(c, s.whole, user, after, n)),
+        lambda door: door.access_point_id,
+    )
 
 
 @get("/v1/users/{user_id:int}/account")
@@ -379,6 +394,7 @@ endpoints = [
     get_user,
     change_user,
     remove_user,
+    page_own_doors,
     get_user_account,
     invite_user,
     remove_user_account,

@@ -146,6 +146,24 @@ class Permission(msgspec.Struct, frozen=True, rename="camel"):
     """Empty: the user was deleted."""
 
 
+class OwnDoor(msgspec.Struct, frozen=True, rename="camel"):
+    """A door that the caller may open, and when."""
+
+    access_point_id: int
+    name: str
+    zone: str
+    site_name: str
+    timezone: str
+    """Of the site: its clock decides."""
+    starts_at: int | None
+    ends_at: int | None
+    schedule: str | None
+    """The weekly schedule's name; null: at any time."""
+    needs_pin: bool
+    is_ready: bool
+    """Whether the door knows of it already."""
+
+
 class Limits(msgspec.Struct, frozen=True, rename="camel"):
     """When a permission holds: from–until, and within a weekly schedule."""
 
