@@ -27,7 +27,8 @@ MENU = {
 HOME = {"front_desk": "/visitors", "manager": "/reports", "end_user": "/mine"}
 """Where somebody begins to whom the first page is not shown."""
 EVERYBODY = {
-    "/log-in", "/log-in/callback", "/reset", "/password/{token}", "/visit/{secret}", "/static/{name}", "/account", "/mine", "/",
+    "/log-in", "/log-in/callback", "/reset", "/password/{token}", "/visit/{secret}", "/static/{name}", "/account", "/mine",
+    "/",
 }  # fmt: skip
 WHO = (
     ("super_admin site_admin manager", "/live /people /people/export.csv /people/{user_id}"),
@@ -39,7 +40,8 @@ WHO = (
     ("super_admin site_admin front_desk", "/visitors/book /visitors/{meeting_id} /visitors/{meeting_id}/change"),
     ("super_admin", "/doors/new /doors/sites/new /doors/sites/{site_id} /people/import /people/template.csv"),
     ("super_admin site_admin manager", "/settings/log /settings/terms"),
-    ("super_admin site_admin", "/settings /settings/holidays /settings/schedules /settings/schedules/{schedule_id}"),
+    ("super_admin site_admin", "/settings /settings/holidays /settings/schedules"),
+    ("super_admin", "/settings/schedules/{schedule_id}"),
     ("super_admin", "/settings/schedules/new /settings/clients /settings/clients/new /settings/clients/{client_id}"),
     ("super_admin", "/settings/sign-in /settings/keys"),
     ("super_admin", "/controllers /controllers/new /controllers/{controller_id}"),
