@@ -27,8 +27,8 @@ MENU = {
 HOME = {"front_desk": "/visitors", "manager": "/reports", "end_user": "/mine"}
 """Where somebody begins to whom the first page is not shown."""
 EVERYBODY = {
-    "/log-in", "/log-in/callback", "/reset", "/password/{token}", "/visit/{secret}", "/static/{name}", "/account", "/mine",
-    "/",
+    "/log-in", "/log-in/callback", "/reset", "/password/{token}", "/visit/{secret}", "/static/{name}",
+    "/account", "/mine", "/",
 }  # fmt: skip
 WHO = (
     ("super_admin site_admin manager", "/live /people /people/export.csv /people/{user_id}"),
