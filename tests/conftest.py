@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +19,9 @@ from latchwork.cloud.kernel.postgres import embedded
 
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
+_MEMORY = Path("/dev/shm")
+_ROOM = 1 << 30
+"""Bytes that must be free in memory for databases to be kept there: each takes ten million."""
 
 
 def forget_cluster(folder: Path) -> None:
@@ -45,24 +50,38 @@ async def _administrator(_server: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def database_dsn(_server: str, _administrator: asyncpg.Connection) -> str:
+async def _where(_administrator: asyncpg.Connection) -> AsyncIterator[str]:
+    """Where databases of tests are made: in memory if there is room, which takes a tenth of the time."""
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM:
+        yield ""
+        return
+    folder = Path(tempfile.mkdtemp(prefix="latchwork-tests-", dir=_MEMORY))
+    owner = Path(await _administrator.fetchval("show data_directory")).stat()
+    os.chown(folder, owner.st_uid, owner.st_gid)
+    await _administrator.execute(f"create tablespace memory location '{folder}'")
+    yield "tablespace memory strategy file_copy"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database_dsn(_server: str, _administrator: asyncpg.Connection, _where: str) -> str:
     """A migrated database shared by the session: leave it as you found it (roll back), or take `fresh_dsn`."""
     await migrate(_server)
-    await _administrator.execute(f"create database {_TEMPLATE} template latchwork")
+    await _administrator.execute(f"create database {_TEMPLATE} template latchwork {_where}")
     return _server
 
 
 @pytest_asyncio.fixture
-async def empty_dsn(_server: str, _administrator: asyncpg.Connection) -> AsyncIterator[str]:
+async def empty_dsn(_server: str, _administrator: asyncpg.Connection, _where: str) -> AsyncIterator[str]:
     """A database of the test's own without anything in it."""
-    async for dsn in _lent_database(_server, _administrator, "template1"):
+    async for dsn in _lent_database(_server, _administrator, f"template1 {_where}"):
         yield dsn
 
 
 @pytest_asyncio.fixture
-async def fresh_dsn(database_dsn: str, _administrator: asyncpg.Connection) -> AsyncIterator[str]:
+async def fresh_dsn(database_dsn: str, _administrator: asyncpg.Connection, _where: str) -> AsyncIterator[str]:
     """A migrated database of the test's own."""
-    async for dsn in _lent_database(database_dsn, _administrator, _TEMPLATE):
+    async for dsn in _lent_database(database_dsn, _administrator, f"{_TEMPLATE} {_where}"):
         yield dsn
 
 
