@@ -604,12 +604,15 @@ async def permissions_at(conn: Connection, scope: Scope, door: int, after: int, 
     rows = await conn.fetch(
         f"""
         ({_PERMISSION}
-            WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id > $3 ORDER BY g.user_id LIMIT $4)
+            WHERE g.organisation_id = $1 AND g.access_point_id = $2 AND g.user_id = ANY(ARRAY(
+                SELECT o.user_id FROM grants o
+                WHERE o.organisation_id = $1 AND o.access_point_id = $2 AND o.user_id > $3
+                ORDER BY o.user_id LIMIT $4)))
         UNION ALL
         ({_REMOVING} AND split_part(d.key, '.', 2) = $2::integer::text
                 AND split_part(d.key, '.', 1)::bigint > $3 GROUP BY 1, 2)
         ORDER BY 1 LIMIT $4
-        """,
+        """,  # noqa: S608 - our own
         scope.organisation,
         door,
         after,
