@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import multiprocessing.connection
-import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import uvloop
 
-from benchmarks.clouds import Ground, ground
+from benchmarks.clouds import ground
 from benchmarks.connections import Connection, connected
 from benchmarks.figures import Figure, Figures, percentile
-from latchwork.edge import enrol
+from benchmarks.programs import Pipe, enrolled, instant
 from latchwork.edge.config import Config
 from latchwork.edge.runner import running
 from latchwork.sim.doors import VirtualWiring
@@ -25,7 +19,6 @@ NAMES = ("change_to_door_ms_p50", "change_to_door_ms_p99")
 
 _WARM_UP, _CHANGES = 100, 1_000
 _PAUSE = 0.01
-_WITHIN = 10.0
 
 
 def run() -> Figures:
@@ -36,7 +29,10 @@ def run() -> Figures:
 async def _measure() -> Figures:
     async with ground() as here:
         with here.serving() as cloud:
-            async with connected(cloud.url, here.house.token, 1) as [to], _controller(here, cloud.url) as applied:
+            async with (
+                connected(cloud.url, here.house.token, 1) as [to],
+                enrolled(here, cloud.url, _run_controller) as applied,
+            ):
                 meeting = await _book(to, here.house.doors[:1])
                 delays = [await _change(to, meeting, number, applied) for number in range(1, 1 + _WARM_UP + _CHANGES)]
     measured = delays[_WARM_UP:]
@@ -53,7 +49,7 @@ async def _book(to: Connection, doors: list[int]) -> int:
     return id
 
 
-async def _change(to: Connection, meeting: int, number: int, applied: multiprocessing.connection.Connection) -> float:
+async def _change(to: Connection, meeting: int, number: int, applied: Pipe) -> float:
     """Milliseconds; below zero when the door was quicker than the answer."""
     end = int(time.time()) + 3600 + number
     await asyncio.sleep(_PAUSE)
@@ -61,41 +57,14 @@ async def _change(to: Connection, meeting: int, number: int, applied: multiproce
         applied.recv()
     await to.send("PATCH", f"/v1/meetings/{meeting}", {"endTime": end})
     answered = time.monotonic()
-    at: float = await asyncio.to_thread(_next, applied)
-    return (at - answered) * 1e3
+    return (await instant(applied) - answered) * 1e3
 
 
-def _next(applied: multiprocessing.connection.Connection) -> float:
-    if not applied.poll(_WITHIN):
-        raise RuntimeError("a change did not reach the door")
-    at: float = applied.recv()
-    return at
-
-
-@asynccontextmanager
-async def _controller(here: Ground, url: str) -> AsyncIterator[multiprocessing.connection.Connection]:
-    """An enrolled controller in another process; the pipe says when it applied something (monotonic seconds)."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        config = await asyncio.to_thread(
-            enrol.enrol, await here.enrolment_code(here.house), url, folder / "edge.toml", folder / "data"
-        )
-        ours, theirs = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(target=_run_controller, args=(config, theirs))
-        process.start()
-        try:
-            await asyncio.to_thread(_next, ours)
-            yield ours
-        finally:
-            process.terminate()
-            process.join()
-
-
-def _run_controller(config: Config, applied: multiprocessing.connection.Connection) -> None:
+def _run_controller(config: Config, applied: Pipe) -> None:
     asyncio.run(_control(config, applied))
 
 
-async def _control(config: Config, applied: multiprocessing.connection.Connection) -> None:
+async def _control(config: Config, applied: Pipe) -> None:
     async with running(config, VirtualWiring()) as edge:
         store = edge.controller._store
         take_over = store.on_applied

@@ -7,14 +7,10 @@ like a real one, in a process of its own; the browser is a reader of the feed th
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import multiprocessing.connection
 import re
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import httpx2
 import uvloop
@@ -23,7 +19,7 @@ from benchmarks import crowd
 from benchmarks.clouds import Ground, House, ground
 from benchmarks.connections import connected
 from benchmarks.figures import Figure, Figures, percentile
-from latchwork.edge import enrol
+from benchmarks.programs import Pipe, enrolled, instant
 from latchwork.edge.config import Config
 from latchwork.edge.runner import running
 from latchwork.policy.model import Direction
@@ -136,7 +132,7 @@ def _weight(answer: httpx2.Response) -> int:
 
 async def _entries(here: Ground, url: str, http: httpx2.AsyncClient) -> list[float]:
     """Milliseconds from a card held before the reader until the feed has its line."""
-    async with _door(here, url) as door, http.stream("GET", "/live") as feed:
+    async with enrolled(here, url, _run_door, here.house) as door, http.stream("GET", "/live") as feed:
         lines = feed.aiter_lines()
         delays = []
         for _ in range(_WARM_UP + _ENTRIES):
@@ -148,40 +144,15 @@ async def _entries(here: Ground, url: str, http: httpx2.AsyncClient) -> list[flo
                 arrived = time.monotonic()
                 while await anext(lines):
                     pass
-            delays.append((arrived - await asyncio.to_thread(_next, door)) * 1e3)
+            delays.append((arrived - await instant(door)) * 1e3)
     return delays[_WARM_UP:]
 
 
-def _next(door: multiprocessing.connection.Connection) -> float:
-    if not door.poll(_WITHIN):
-        raise RuntimeError("the door said nothing")
-    at: float = door.recv()
-    return at
-
-
-@asynccontextmanager
-async def _door(here: Ground, url: str) -> AsyncIterator[multiprocessing.connection.Connection]:
-    """A door in another process: it takes a card's number, and says when that was held up (monotonic seconds)."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        code = await here.enrolment_code(here.house)
-        config = await asyncio.to_thread(enrol.enrol, code, url, folder / "edge.toml", folder / "data")
-        ours, theirs = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(target=_run_door, args=(config, here.house, theirs))
-        process.start()
-        try:
-            await asyncio.to_thread(_next, ours)
-            yield ours
-        finally:
-            process.terminate()
-            process.join()
-
-
-def _run_door(config: Config, house: House, cards: multiprocessing.connection.Connection) -> None:
+def _run_door(config: Config, house: House, cards: Pipe) -> None:
     asyncio.run(_open_to(config, house.doors[0], cards))
 
 
-async def _open_to(config: Config, door: int, cards: multiprocessing.connection.Connection) -> None:
+async def _open_to(config: Config, door: int, cards: Pipe) -> None:
     async with running(config, VirtualWiring()) as edge:
         while door not in edge.controller.doors:
             await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import httpx2
 import pytest
 import pytest_asyncio
-from tests.sdk.test_tenants import LOGGING_IN, NOBODYS, ROWS, Takes, filled, masked, unstamped
+from tests.sdk.test_tenants import LOGGING_IN, NOBODYS, PATHS, ROWS, Takes, filled, masked, unstamped
 from tests.sdk.town import CLOUD, Operation, Town
 
 from latchwork.sdk.client import Client, Credentials
@@ -163,20 +163,6 @@ EVERYBODYS = {"client", "controller", "kid", "schedule", "term"}
 
 MARKS = ("Ownly", "Forane", "Reporta")
 """In every name of what is at one of the three sites: Sam's, nobody's, and where those work who report to Max."""
-_PATHS = {
-    "client_id": "{client}",
-    "site_id": "{site}",
-    "access_point_id": "{door}",
-    "controller_id": "{controller}",
-    "kid": "{kid}",
-    "visitor_id": "{visitor}",
-    "meeting_id": "{meeting}",
-    "user_id": "{user}",
-    "card_id": "{card}",
-    "schedule_id": "{schedule}",
-    "term_id": "{term}",
-    "number": "{refusal}",
-}
 
 
 @dataclass
@@ -225,7 +211,7 @@ class Stage:
 
     async def call(self, role: RoleName, name: str, row: Row, things: Mapping[str, Any]) -> httpx2.Response:
         operation = self.operations[name]
-        path = operation.path.format(**filled({each: _PATHS[each] for each in operation.parameters("path")}, things))
+        path = operation.path.format(**filled({each: PATHS[each] for each in operation.parameters("path")}, things))
         if name in ("page_events", "page_users", "page_passages", "page_visitors", "page_meetings"):
             path += "?limit=200"
         path += row.query.format(**things)
@@ -302,7 +288,7 @@ async def test_a_role_may_do_what_the_table_says_and_nothing_else(stage: Stage, 
 
 
 async def _reaches_no_further(stage: Stage, role: RoleName, name: str, row: Row, foreign: Mapping[str, Any]) -> None:
-    named = {each for part in (_PATHS.get(p, "") for p in stage.operations[name].parameters("path")) for each in [part]}
+    named = {each for part in (PATHS.get(p, "") for p in stage.operations[name].parameters("path")) for each in [part]}
     ids = set(re.findall(r"{(\w+)}", f"{named} {row.body} {row.query}")) - {"fresh", "number"} - EVERYBODYS
     if ids:
         answer = await stage.call(role, name, row, foreign)
@@ -319,7 +305,7 @@ async def test_what_is_out_of_reach_behaves_as_what_does_not_exist(stage: Stage)
         for row in rows:
             if TABLE[name].roles.get("site_admin") != "own" or not isinstance(row, Takes) or name == "add_visitor":
                 continue
-            paths = {each: row.path.get(each, _PATHS[each]) for each in stage.operations[name].parameters("path")}
+            paths = {each: row.path.get(each, PATHS[each]) for each in stage.operations[name].parameters("path")}
             if apart.search(f"{paths} {row.query} {row.body}"):
                 continue
             assert await _told(stage, name, row, paths, foreign) == await _told(stage, name, row, paths, nobodys), name

@@ -250,7 +250,7 @@ LOGGING_IN = {
 
 # ------------------------------------------------------------------------------------------------- the cast's things
 
-_PATHS = {
+PATHS = {
     "client_id": "{client}",
     "site_id": "{site}",
     "access_point_id": "{door}",
@@ -378,7 +378,7 @@ def filled(template: Any, ids: Ids) -> Any:
 async def asked(stage: Stage, name: str, row: Takes, ids: Ids) -> tuple[int, str, str]:
     """Status, media type and body, without the ids that were handed in."""
     operation = stage.operations[name]
-    templates = {each: row.path.get(each, _PATHS[each]) for each in operation.parameters("path")}
+    templates = {each: row.path.get(each, PATHS[each]) for each in operation.parameters("path")}
     url = operation.path.format(**filled(templates, ids)) + row.query.format(**ids)
     answer = await stage.http.request(
         operation.method, url, json=filled(row.body, ids) if row.body is not None else None

@@ -10,15 +10,14 @@ from datetime import date
 from typing import Any
 
 from latchwork.cloud.passages.model import Judged, Mode, Standing
+from latchwork.cloud.people.rules import LATEST, check_card
 from latchwork.policy.model import BrokenPass, RemoteUnlock, VerifiedPass
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorModeDraft, Question
 from latchwork.wire.api.problems import FieldError, Invalid
 from latchwork.wire.facts import DoorChanged
 
-LATEST = 4_102_444_800
 MOST_MINUTES = 60 * 24 * 366
-LARGEST_CARD = 2**63 - 1
 
 
 def wanted_mode(draft: DoorModeDraft, now: int) -> Mode:
@@ -84,8 +83,8 @@ def check_question(question: Question) -> None:
         raise _invalid("", "Exactly one of userId, cardNumber and qrData, or an eventNumber.")
     if question.access_point_id is None:
         raise _invalid("accessPointId", "This field is missing.")
-    if question.card_number is not None and not 0 < question.card_number <= LARGEST_CARD:
-        raise _invalid("cardNumber", "A card's number is a whole number from 1 upward, below 2^63.")
+    if question.card_number is not None:
+        check_card(question.card_number, "cardNumber")
     if question.at is not None and not 0 <= question.at <= LATEST:
         raise _invalid("at", "Seconds since the epoch (10 digits; more look like milliseconds).")
 

@@ -17,7 +17,7 @@ from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.cloud.passages import store
 from latchwork.cloud.passages.model import Gathered, Judged
 from latchwork.cloud.people import store as people
-from latchwork.cloud.people.desired import ways
+from latchwork.cloud.people.desired import ways, weekly
 from latchwork.policy.decide import decide
 from latchwork.policy.model import (
     Attempt,
@@ -31,7 +31,6 @@ from latchwork.policy.model import (
     Mode,
     Person,
     RemoteUnlock,
-    Schedule,
     Snapshot,
     VerifiedPass,
     VerifiedPhoneCode,
@@ -167,6 +166,4 @@ def _grant(row: asyncpg.Record) -> Grant | None:
         return None
     if row["schedule_id"] is None:
         return Grant(row["starts_at"], row["ends_at"])
-    week = msgspec.json.decode(row["week"], type=tuple[tuple[tuple[int, int], ...], ...])
-    holiday = msgspec.json.decode(row["holiday"], type=tuple[tuple[int, int], ...])
-    return Grant(row["starts_at"], row["ends_at"], Schedule(week, holiday))
+    return Grant(row["starts_at"], row["ends_at"], weekly(row))

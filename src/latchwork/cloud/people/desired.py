@@ -14,7 +14,7 @@ import msgspec
 from latchwork.cloud.controllers.model import Computed, Desired
 from latchwork.cloud.kernel.work import Connection, Scope, Touched
 from latchwork.cloud.people import store
-from latchwork.policy.model import Way
+from latchwork.policy.model import Schedule, Way
 from latchwork.wire import state
 from latchwork.wire.api.people import Access
 
@@ -140,9 +140,14 @@ def _person(row: asyncpg.Record) -> bytes:
 
 
 def _schedule(row: asyncpg.Record) -> bytes:
+    stored = weekly(row)
+    return state.codec.encode(state.ScheduleRecord(week=stored.week, holiday=stored.holiday))
+
+
+def weekly(row: asyncpg.Record) -> Schedule:
+    """The schedule in a row with `week` and `holiday`."""
     week = msgspec.json.decode(row["week"], type=tuple[tuple[tuple[int, int], ...], ...])
-    holiday = msgspec.json.decode(row["holiday"], type=tuple[tuple[int, int], ...])
-    return state.codec.encode(state.ScheduleRecord(week=week, holiday=holiday))
+    return Schedule(week, msgspec.json.decode(row["holiday"], type=tuple[tuple[int, int], ...]))
 
 
 def _pair(key: str) -> tuple[int, int]:

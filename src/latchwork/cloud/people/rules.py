@@ -18,6 +18,7 @@ from latchwork.cloud.kernel.texts import is_text, name_errors, text_errors
 from latchwork.cloud.kernel.work import Powers, Reach, Scope
 from latchwork.cloud.people.model import Pair
 from latchwork.policy.model import Schedule as PolicySchedule
+from latchwork.policy.pins import is_pin
 from latchwork.policy.schedule import find_zone, problems
 from latchwork.wire.api.people import (
     Access,
@@ -256,9 +257,10 @@ def check_schedule(schedule: ScheduleDraft | SchedulePatch) -> None:
     raise_any(errors)
 
 
-def check_card(number: int) -> None:
+def check_card(number: int, field: str = "number") -> None:
+    """Raises Invalid."""
     if not 0 < number <= LARGEST_CARD:
-        raise Invalid(errors=[FieldError("number", "A card's number is a whole number from 1 upward, below 2^63.")])
+        raise Invalid(errors=[FieldError(field, "A card's number is a whole number from 1 upward, below 2^63.")])
 
 
 def days(texts: Sequence[str]) -> list[date]:
@@ -361,7 +363,7 @@ def _access_errors(access: Access | AccessPatch | UnsetType) -> list[FieldError]
 
 
 def _pin_errors(pin: str | UnsetType | None) -> list[FieldError]:
-    if not isinstance(pin, str) or (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 8):
+    if not isinstance(pin, str) or is_pin(pin):
         return []
     return [FieldError("pin", "A PIN has 4 to 8 digits.")]
 

@@ -497,7 +497,7 @@ def _card_data(card: Card, name: str) -> dict[str, object]:
 
 async def replace_saams_card(work: Work, user: int, number: int | None) -> None:
     """The one card of the SAAMS wire: replaced, or taken away (None)."""
-    await store.hold_users(work.conn, work.scope, [user])
+    await store.hold(work.conn, work.scope, [user])
     held = (await store.saams_cards_of(work.conn, work.scope, [user])).get(user)
     if held is not None and held.number == number:
         return

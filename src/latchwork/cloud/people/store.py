@@ -94,35 +94,13 @@ async def get_user(conn: Connection, scope: Scope, id: int) -> User:
     return _user(row)
 
 
-async def hold_users(conn: Connection, scope: Scope, ids: Collection[int], at: int | None = None) -> dict[int, str]:
-    """Locks users, ascending, and answers their names; raises NotFound unless all are within reach.
+async def hold(
+    conn: Connection, scope: Scope, users: Collection[int], doors: Collection[int] = (), at: int | None = None
+) -> dict[int, str]:
+    """Locks users, ascending, and answers their names; raises NotFound unless all users and doors are within reach.
 
     `at`: also who has a permission at this door is within reach.
     """
-    rows = await conn.fetch(
-        """
-        SELECT u.id, u.name FROM users u WHERE u.organisation_id = $1 AND u.id = ANY($2)
-            AND ($3::integer[] IS NULL OR u.home_site_id = ANY($3) OR u.reporting_to = $4
-                OR EXISTS (SELECT FROM grants g WHERE g.organisation_id = $1 AND g.user_id = u.id
-                           AND g.access_point_id = $5))
-        ORDER BY u.id FOR UPDATE
-        """,
-        scope.organisation,
-        list(ids),
-        scope.sites,
-        scope.chief,
-        at,
-    )
-    found = {row["id"]: row["name"] for row in rows}
-    if missing := sorted(set(ids) - found.keys()):
-        raise NotFound(f"There is no user with the id {missing[0]}.")
-    return found
-
-
-async def hold(
-    conn: Connection, scope: Scope, users: Collection[int], doors: Collection[int], at: int | None = None
-) -> dict[int, str]:
-    """As `hold_users`; raises NotFound also unless all of the doors are within reach."""
     row = await conn.fetchrow(
         """
         WITH held AS MATERIALIZED (
@@ -152,7 +130,7 @@ async def hold(
 
 async def lock_users(conn: Connection, scope: Scope, ids: Collection[int]) -> list[User]:
     """The users with these ids, ascending; raises NotFound unless all are the organisation's."""
-    await hold_users(conn, scope, ids)
+    await hold(conn, scope, ids)
     return await get_users(conn, scope, ids)
 
 
@@ -171,15 +149,6 @@ async def get_users(conn: Connection, scope: Scope, ids: Collection[int]) -> lis
         scope.chief,
     )
     return [_user(row) for row in rows]
-
-
-async def get_pin(conn: Connection, scope: Scope, id: int) -> tuple[bytes, bytes]:
-    row = await conn.fetchrow(
-        "SELECT pin_salt, pin_hash FROM users WHERE organisation_id = $1 AND id = $2", scope.organisation, id
-    )
-    if row is None:
-        raise NotFound
-    return row["pin_salt"], row["pin_hash"]
 
 
 async def page_users(conn: Connection, scope: Scope, is_active: bool | None, after: int, limit: int) -> list[User]:

@@ -40,7 +40,7 @@ async def _change_of_user(by: Caller, body: people.PermissionsUpdate, user: int)
     add, remove, withdraw = ([(user, door) for door in doors] for doors in body.lists())
 
     async def change(work: Work) -> None:
-        await store.hold_users(work.conn, work.scope, [user])
+        await store.hold(work.conn, work.scope, [user])
         await service.open_and_close(work, add, remove, withdraw)
 
     await by.change(change)

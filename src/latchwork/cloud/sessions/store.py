@@ -33,19 +33,14 @@ async def keep_account(conn: Connection, scope: Scope, user: int, email: str) ->
     return True
 
 
-async def find_account(conn: Connection, scope: Scope, user: int) -> Account | None:
+async def get_account(conn: Connection, scope: Scope, user: int) -> Account:
+    """Raises NotFound."""
     row = await conn.fetchrow(
         "SELECT * FROM accounts WHERE organisation_id = $1 AND user_id = $2", scope.organisation, user
     )
-    return _account(row) if row else None
-
-
-async def get_account(conn: Connection, scope: Scope, user: int) -> Account:
-    """Raises NotFound."""
-    found = await find_account(conn, scope, user)
-    if found is None:
+    if row is None:
         raise NotFound("This user has no log-in yet.")
-    return found
+    return _account(row)
 
 
 async def remove_account(conn: Connection, scope: Scope, user: int) -> Account | None:
