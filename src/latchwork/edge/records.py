@@ -21,6 +21,8 @@ from latchwork.wire.state import (
     KeyRecord,
     ModeRecord,
     PersonRecord,
+    PhoneRecord,
+    ReaderRecord,
     RevocationRecord,
     ScheduleRecord,
     StateRecord,
@@ -42,6 +44,8 @@ _KINDS: Final[dict[str, type[StateRecord]]] = {
     "grant": GrantRecord,
     "schedule": ScheduleRecord,
     "holidays": HolidaysRecord,
+    "phone": PhoneRecord,
+    "reader": ReaderRecord,
 }
 _WAYS: Final = frozenset(Way)
 _TWO_DAYS: Final = 2880
@@ -77,6 +81,7 @@ def door_of(door: int, record: DoorRecord) -> Door:
         offline_limit=record.offline_limit,
         needs_pin=record.needs_pin,
         timezone=record.timezone,
+        site=record.site,
     )
 
 
@@ -86,7 +91,17 @@ def mode_of(record: ModeRecord) -> DoorMode:
 
 def person_of(user: int, record: PersonRecord) -> Person:
     """Ways that this controller does not know stay closed."""
-    return Person(user, record.is_active, _known_ways(record.ways), record.expires_at, record.pin_salt, record.pin_hash)
+    return Person(
+        id=user,
+        is_active=record.is_active,
+        ways=_known_ways(record.ways),
+        expires_at=record.expires_at,
+        pin_salt=record.pin_salt,
+        pin_hash=record.pin_hash,
+        click_range=record.click_range,
+        steers=frozenset(record.steers),
+        steers_everywhere=record.steers_everywhere,
+    )
 
 
 def schedule_of(record: ScheduleRecord) -> Schedule:
@@ -111,6 +126,12 @@ def _makes_sense(record: StateRecord, key: str) -> bool:
             return is_id(user) and is_id(door)
         case CardRecord():
             return 0 <= record.number <= LARGEST and 0 <= record.user <= LARGEST
+        case PhoneRecord():
+            p256.load_public(record.public_key)
+            return p256.kid(record.public_key).hex() == key and 0 <= record.user <= LARGEST
+        case ReaderRecord():
+            door, _, side = key.partition(".")
+            return is_id(door) and side in ("entry", "exit")
         case KeyRecord():
             p256.load_public(record.public_key)
             return p256.kid(record.public_key).hex() == key

@@ -14,6 +14,7 @@ from typing import Final
 
 from latchwork.policy import pins, schedule
 from latchwork.policy.model import (
+    Ask,
     Attempt,
     BrokenPass,
     CardRead,
@@ -25,6 +26,7 @@ from latchwork.policy.model import (
     Grant,
     Mode,
     Person,
+    PhoneProof,
     RemoteUnlock,
     Snapshot,
     VerifiedPass,
@@ -40,10 +42,16 @@ HELD_STILL: Final = 5
 CODE_SECONDS: Final = 35
 """How long a phone's own code opens, from the instant at which it was made."""
 
+TAP_METRES: Final = 2.0
+"""How near a phone is that is held to the reader; Bluetooth tells distances roughly."""
+REACH_METRES: Final = 10.0
+"""How far away a phone counts as that can be heard, where nobody can tell its distance."""
+
 _WAYS: Final[dict[type[Evidence], Way]] = {
     CardRead: Way.CARD,
     RemoteUnlock: Way.REMOTE,
     VerifiedPhoneCode: Way.MOBILE,
+    PhoneProof: Way.MOBILE,
 }
 _END_OF_TIME: Final = 2**53
 
@@ -69,7 +77,7 @@ def _refused_by_the_door(door: Door, snapshot: Snapshot, attempt: Attempt) -> Re
         return Reason.NOT_SYNCED
     if attempt.direction not in door.readers and not isinstance(attempt.evidence, RemoteUnlock):
         return Reason.NO_READER
-    if _is_locked_down(snapshot.mode, attempt.at):
+    if _is_locked_down(snapshot.mode, attempt.at) and not _leaves_it_shut(attempt.evidence):
         return Reason.LOCKDOWN
     if isinstance(attempt.evidence, BrokenPass):
         return _refusal(attempt.evidence.reason)
@@ -85,6 +93,11 @@ def _refused_by_the_door(door: Door, snapshot: Snapshot, attempt: Attempt) -> Re
 def _is_locked_down(mode: DoorMode, at: float) -> bool:
     """What an instant that makes no sense says does not end a lockdown."""
     return mode.mode is Mode.LOCKED and (mode.until is None or not at >= mode.until)
+
+
+def _leaves_it_shut(shown: Evidence) -> bool:
+    """Whoever may steer a door may lock it again in a lockdown, and end the lockdown; neither opens it."""
+    return isinstance(shown, PhoneProof) and shown.ask in (Ask.LOCK, Ask.NORMAL)
 
 
 # A visitor's pass
@@ -136,6 +149,10 @@ def _refused_to_a_person(door: Door, snapshot: Snapshot, attempt: Attempt) -> Re
         return refusal
     if grant is None:
         return Reason.NO_PERMISSION
+    if isinstance(shown, PhoneProof):
+        refusal = _refused_phone(door, person, shown)
+        if refusal is not None:
+            return refusal
     refusal = _refused_at_this_time(door, snapshot.holidays, person, grant, attempt)
     if refusal is None and door.needs_pin and isinstance(shown, CardRead):
         return _refused_pin(person, shown.pin)  # last, so that a PIN tried tells of nothing but itself
@@ -160,6 +177,20 @@ def _refused_person(person: Person, shown: Evidence, at: float) -> Reason | None
     if person.expires_at is not None and person.expires_at <= at:
         return Reason.ACCESS_EXPIRED
     return None if _WAYS.get(type(shown)) in person.ways else Reason.WAY_OFF
+
+
+def _refused_phone(door: Door, person: Person, shown: PhoneProof) -> Reason | None:
+    """How a phone may be used here: by whom held to the reader, from how far, and for what."""
+    if shown.ask is not Ask.OPEN and not (person.steers_everywhere or door.site in person.steers):
+        return Reason.NOT_YOUR_ROLE
+    if not shown.from_afar:
+        if Way.TAP not in person.ways:
+            return Reason.WAY_OFF
+        return None if shown.metres is None or shown.metres <= TAP_METRES else Reason.TOO_FAR
+    if person.click_range <= 0:
+        return Reason.WAY_OFF
+    metres = REACH_METRES if shown.metres is None else shown.metres
+    return None if metres <= person.click_range else Reason.TOO_FAR
 
 
 def _refused_at_this_time(

@@ -42,6 +42,7 @@ class Door:
     """A card opens only with its holder's PIN."""
     timezone: str = "UTC"
     """The site's, an IANA name: schedules and holidays are told in its local time."""
+    site: int = 0
 
 
 class Mode(StrEnum):
@@ -64,8 +65,20 @@ class Way(StrEnum):
     """A way in that can be switched off for a person."""
 
     MOBILE = "mobile"
+    """Anything that a phone does at the door: its code, its tap, its click."""
     CARD = "card"
     REMOTE = "remote"
+    TAP = "tap"
+    """Holding a phone to the reader."""
+
+
+class Ask(StrEnum):
+    """What a phone asks of a door: to open once, to stand open, to open for nobody, or to decide by attempt again."""
+
+    OPEN = "open"
+    HOLD_OPEN = "hold_open"
+    LOCK = "lock"
+    NORMAL = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,11 @@ class Person:
     pin_salt: bytes = b""
     pin_hash: bytes = b""
     """`pins.hash_pin` of the PIN; empty: no PIN was set."""
+    click_range: int = 0
+    """Metres from which a click on the phone opens; 0: not at all."""
+    steers: frozenset[int] = frozenset()
+    """The sites whose doors they may hold open and lock, where they have a permission."""
+    steers_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +147,19 @@ class VerifiedPhoneCode:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneProof:
+    """A phone has proved over Bluetooth that it holds a user's key and is here now, and asks for this."""
+
+    key: bytes
+    """The kid of the phone's key, 8 bytes."""
+    ask: Ask = Ask.OPEN
+    from_afar: bool = False
+    """A click at a distance; False: the phone is held to the reader."""
+    metres: float | None = None
+    """How far away it is; None: neither side can tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokenPass:
     """A text that is no pass of ours, and why."""
 
@@ -150,7 +181,7 @@ class RemoteUnlock:
     user: int | None
 
 
-Evidence = VerifiedPass | VerifiedPhoneCode | BrokenPass | CardRead | RemoteUnlock
+Evidence = VerifiedPass | VerifiedPhoneCode | PhoneProof | BrokenPass | CardRead | RemoteUnlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +203,7 @@ class Snapshot:
     refuse_below: int = 0
     """The meeting's passes with a version below this one are revoked."""
     first_used_at: float | None = None
-    """When this pass first opened this door in this direction."""
+    """When this pass first opened this door in this direction, or this code any door of the controller."""
     mode: DoorMode = DoorMode(Mode.ACCESS_CONTROL)
     person: Person | None = None
     """Whoever the shown card, phone or request belongs to."""

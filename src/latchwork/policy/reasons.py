@@ -51,6 +51,8 @@ class Reason(StrEnum):
     PERMISSION_NOT_BEGUN = "permission_not_begun", "Your permission for this door has not begun."
     PERMISSION_ENDED = "permission_ended", "Your permission for this door has ended."
     OUTSIDE_SCHEDULE = "outside_schedule", "Your permission for this door does not hold at this time."
+    TOO_FAR = "too_far", "You are too far away; please come closer to the door."
+    NOT_YOUR_ROLE = "not_your_role", "Holding this door open or locking it is not part of your role here."
     PIN_NEEDED = "pin_needed", "This door asks for your PIN after the card."
     PIN_WRONG = "pin_wrong", "This PIN is wrong."
     PIN_NOT_SET = "pin_not_set", "This door asks for a PIN and you have none; please ask the front desk."

@@ -34,6 +34,12 @@ class AccessDecided(Fact, frozen=True, tag="access"):
     """The key of the card's record, never its number."""
     command: int | None = None
     """The remote unlock that this answers."""
+    phone: str | None = None
+    """The key of the phone's record."""
+    manner: Literal["code", "tap", "click"] | None = None
+    """How the phone was used."""
+    ask: Literal["open", "hold_open", "lock", "normal"] = "open"
+    """What of the door: all but `open` set its mode, and the cloud takes that over."""
 
 
 class StrikeWithheld(Fact, frozen=True, tag="withheld"):

@@ -93,6 +93,8 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", omit_defaults=True):
     """The record kinds that this controller can enforce."""
     former: tuple[Former, ...] = ()
     """The journals before the present one, latest first, at most MOST_FORMER."""
+    reader_key: bytes = b""
+    """With which its readers prove themselves to phones: P-256, uncompressed point, 65 bytes; empty: no Bluetooth."""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):

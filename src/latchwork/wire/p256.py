@@ -14,6 +14,7 @@ PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
 _ES256 = ec.ECDSA(hashes.SHA256())
+_ES256_DETERMINISTIC = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _CURVE = ec.SECP256R1()
 
 
@@ -36,6 +37,23 @@ def public_bytes(key: PublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
 
 
+def compressed(key: PublicKey) -> bytes:
+    """The compressed point, 33 bytes (SEC 1 §2.3.3)."""
+    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
+
+
+def load_compressed(point: bytes) -> PublicKey:
+    """The key of a compressed point; raises ValueError when it is not 33 bytes or not on the curve."""
+    if len(point) != 33:
+        raise ValueError("a compressed P-256 point has 33 bytes")
+    return ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point)
+
+
+def shared_secret(key: PrivateKey, other: PublicKey) -> bytes:
+    """ECDH: the x coordinate that both sides get, 32 bytes (SEC 1 §3.3.1)."""
+    return key.exchange(ec.ECDH(), other)
+
+
 def load_public(point: bytes) -> PublicKey:
     """The key of an uncompressed point; raises ValueError when it is not 65 bytes or not on the curve."""
     if len(point) != 65:
@@ -45,8 +63,12 @@ def load_public(point: bytes) -> PublicKey:
 
 def sign(key: PrivateKey, message: bytes) -> bytes:
     """The signature, 64 bytes."""
-    r, s = decode_dss_signature(key.sign(message, _ES256))
-    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    return _raw(key.sign(message, _ES256))
+
+
+def sign_deterministically(key: PrivateKey, message: bytes) -> bytes:
+    """As `sign`, always the same for the same key and message (RFC 6979)."""
+    return _raw(key.sign(message, _ES256_DETERMINISTIC))
 
 
 def verify(key: PublicKey, signature: bytes, message: bytes) -> bool:
@@ -77,3 +99,8 @@ def from_b64url(text: str) -> bytes:
     if b64url(data) != text:
         raise ValueError("not base64url without padding")
     return data
+
+
+def _raw(der: bytes) -> bytes:
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")

@@ -19,6 +19,7 @@ import cbor2
 from latchwork.policy.model import BrokenPass, VerifiedPass, VerifiedPhoneCode
 from latchwork.policy.reasons import Reason
 from latchwork.wire import base45, p256
+from latchwork.wire.cose import to_be_signed
 
 PREFIX: Final = "LW1:"
 MAX_CHARACTERS: Final = 600
@@ -128,7 +129,7 @@ def verify(text: str, find_key: Callable[[bytes], PassKey | None]) -> VerifiedPa
     said = _read_visit(payload) if key.kind == "organisation" else _read_phone_code(payload, kid)
     if said is None:
         return BrokenPass(Reason.PASS_WRONG_CLAIMS)
-    if not p256.verify(key.public, signature, _to_be_signed(protected, head + payload)):
+    if not p256.verify(key.public, signature, to_be_signed(protected, head + payload)):
         return BrokenPass(Reason.PASS_FORGED)
     return said
 
@@ -148,17 +149,12 @@ def jwk(point: bytes) -> dict[str, str]:
 
 def _sign(payload: bytes, kid: bytes, key: p256.PrivateKey) -> str:
     protected, body = b"\x4d\xa2\x01\x26\x04\x48" + kid, cbor2.dumps(payload)
-    signature = p256.sign(key, _to_be_signed(protected, body))
+    signature = p256.sign(key, to_be_signed(protected, body))
     data = b"\xd2\x84" + protected + b"\xa0" + body + b"\x58\x40" + signature  # the parts of _ENVELOPE, one by one
     text = PREFIX + base45.encode(data)
     if len(text) > MAX_CHARACTERS or _read_envelope(data) is None:
         raise ValueError("a pass of this size, or with such a kid, would be refused")
     return text
-
-
-def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
-    """Sig_structure ["Signature1", protected, h'', payload] (RFC 9052 §4.4); both given as encoded byte strings."""
-    return b"\x84\x6aSignature1" + protected + b"\x40" + payload
 
 
 def _envelope(text: str) -> tuple[bytes, ...] | None:

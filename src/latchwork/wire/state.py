@@ -35,7 +35,7 @@ class DoorRecord(msgspec.Struct, frozen=True, tag="door", omit_defaults=True):
 class KeyRecord(msgspec.Struct, frozen=True, tag="key", omit_defaults=True):
     """kind `key`, key = kid as 16 hex digits. The record, not the token, fixes what the key may sign."""
 
-    kind: Literal["organisation", "phone"]
+    kind: Literal["organisation"]
     public_key: bytes
     """P-256, uncompressed point, 65 bytes (SEC 1 §2.3.3)."""
 
@@ -63,6 +63,11 @@ class PersonRecord(msgspec.Struct, frozen=True, tag="person", omit_defaults=True
     expires_at: int | None = None
     pin_salt: bytes = b""
     pin_hash: bytes = b""
+    click_range: int = 0
+    """Metres."""
+    steers: tuple[int, ...] = ()
+    """Sites whose doors they may hold open and lock, ascending."""
+    steers_everywhere: bool = False
 
 
 class CardRecord(msgspec.Struct, frozen=True, tag="card", omit_defaults=True):
@@ -95,6 +100,23 @@ class HolidaysRecord(msgspec.Struct, frozen=True, tag="holidays", omit_defaults=
     """Proleptic Gregorian ordinals of local dates, ascending."""
 
 
+class PhoneRecord(msgspec.Struct, frozen=True, tag="phone", omit_defaults=True):
+    """kind `phone`, key = kid as 16 hex digits: a key of a user's phone, wherever they have a grant."""
+
+    user: int
+    purpose: Literal["tap", "code"]
+    """One key per purpose: one proves the phone over Bluetooth, the other signs its codes."""
+    public_key: bytes
+    """P-256, uncompressed point, 65 bytes."""
+
+
+class ReaderRecord(msgspec.Struct, frozen=True, tag="reader", omit_defaults=True):
+    """kind `reader`, key = `<access point id>.entry` or `.exit`: what that reader proves itself with over Bluetooth."""
+
+    certificate: bytes
+    """`wire.certificate`, for the key that the controller named in its hello."""
+
+
 StateRecord = (
     DoorRecord
     | KeyRecord
@@ -105,7 +127,21 @@ StateRecord = (
     | GrantRecord
     | ScheduleRecord
     | HolidaysRecord
+    | PhoneRecord
+    | ReaderRecord
 )
-KINDS: Final = ("door", "key", "revocation", "mode", "person", "card", "grant", "schedule", "holidays")
+KINDS: Final = (
+    "door",
+    "key",
+    "revocation",
+    "mode",
+    "person",
+    "card",
+    "grant",
+    "schedule",
+    "holidays",
+    "phone",
+    "reader",
+)
 
 codec: Final[Codec[StateRecord]] = Codec(StateRecord)

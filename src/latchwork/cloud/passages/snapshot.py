@@ -30,6 +30,7 @@ from latchwork.policy.model import (
     Grant,
     Mode,
     Person,
+    PhoneProof,
     RemoteUnlock,
     Snapshot,
     VerifiedPass,
@@ -121,13 +122,15 @@ async def evidence_of_qr(conn: Connection, scope: Scope, text: str) -> VerifiedP
     return pass_.verify(text, find)
 
 
-def evidence_of_user(way: Way, user: int, at: float) -> CardRead | VerifiedPhoneCode | RemoteUnlock:
+def evidence_of_user(way: Way, user: int, at: float) -> CardRead | VerifiedPhoneCode | PhoneProof | RemoteUnlock:
     """What the user shows; the card's number is none, and means any of theirs."""
     match way:
         case Way.CARD:
             return CardRead(0)
         case Way.MOBILE:
             return VerifiedPhoneCode(b"", b"", int(at))
+        case Way.TAP:
+            return PhoneProof(b"")
         case Way.REMOTE:
             return RemoteUnlock(user)
 
