@@ -32,8 +32,8 @@ demo: setup
 	.venv/bin/latchwork demo $(ARGS)
 
 check: setup
-	.venv/bin/ruff format --check src tests benchmarks
-	.venv/bin/ruff check src tests benchmarks
+	.venv/bin/ruff format --check src tests benchmarks examples
+	.venv/bin/ruff check src tests benchmarks examples
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
