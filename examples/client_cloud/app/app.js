@@ -15,29 +15,40 @@ const PAGES = {
   code: ["My code", codePage],
   visitors: ["Visitors", visitorsPage],
   invite: ["Invite a visitor", invitePage],
-  me: ["Me", () => mePage(show)],
+  me: ["Me", mePage],
+};
+const BEFORE = {
+  logged_out: ["Log in", logInPage],
+  session_over: ["Log in", logInPage],
+  not_enrolled: ["Make this phone your key", enrolPage],
 };
 
+let showing = 0;
+
 async function show() {
+  const turn = ++showing;
   const name = location.hash.slice(1) in PAGES ? location.hash.slice(1) : "doors";
-  const isIn = access.status !== "logged_out" && access.phone;
-  const [title, page] = isIn ? PAGES[name] : ["Welcome", welcome];
+  const [title, make] = BEFORE[access.status] ?? PAGES[name];
+  const page = await make().catch((error) => failed(title, error));
+  if (turn !== showing) return page.leave?.(); // another page was asked for meanwhile
+  main.firstElementChild?.leave?.();
+  main.replaceChildren(page);
   document.title = `${title} · Harbour Desk`;
-  tabs.hidden = !isIn;
+  mark(name);
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
+}
+
+function mark(name) {
+  tabs.hidden = access.status !== "ready";
   for (const tab of tabs.children) {
     if (tab.hash === (name === "invite" ? "#visitors" : `#${name}`)) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  main.replaceChildren(await page().catch((error) => failed(title, error)));
-  scrollTo(0, 0);
-}
-
-function welcome() {
-  return access.status === "logged_out" ? logInPage(show) : enrolPage(show);
 }
 
 function failed(title, error) {
-  return element("section", {}, element("h1", {}, title), element("p", { class: "notice" }, sentence(error)));
+  return element("section", {}, element("h1", {}, title), element("p", { class: "notice", role: "alert" }, sentence(error)));
 }
 
 function network() {
@@ -46,10 +57,11 @@ function network() {
 
 addEventListener("hashchange", () => {
   hush();
-  show().then(() => main.focus());
+  show();
 });
 addEventListener("online", network);
 addEventListener("offline", network);
 navigator.serviceWorker?.register("/service-worker.js");
+access.onStatus(show);
 network();
-await show();
+show();

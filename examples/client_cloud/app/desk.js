@@ -3,8 +3,8 @@
 export class Refused extends Error {
   constructor(status, sentence) {
     super(sentence);
+    this.code = "refused";
     this.status = status;
-    this.sentence = sentence;
   }
 }
 

@@ -3,47 +3,50 @@ import * as desk from "/desk.js";
 import { access } from "/key.js";
 import { button, element, field, form } from "/view.js";
 
-export async function logInPage(onward) {
+export async function logInPage() {
   return element(
     "section",
     { class: "welcome" },
     element("h1", {}, "Good to see you."),
-    element("p", { class: "quiet-text" }, "Your desk by the harbour: log in, and this phone opens its doors."),
+    access.status === "session_over"
+      ? element("p", { class: "notice" }, "Your session is over. Please log in again, and make this phone your key anew.")
+      : element("p", { class: "quiet-text" }, "Your desk by the harbour: log in, and this phone opens its doors."),
     form(
-      async ({ email, password }) => {
-        await desk.logIn(email, password);
-        await access.logIn(await desk.beginAppSession());
-        await onward();
-      },
+      logIn,
       field("E-mail", element("input", { name: "email", type: "email", required: true, autocomplete: "username" })),
       field("Password", element("input", { name: "password", type: "password", required: true, autocomplete: "current-password" })),
-      element("div", { class: "thumb" }, element("button", {}, "Log in")),
+      element("button", { class: "wide large" }, "Log in"),
     ),
   );
 }
 
-export async function enrolPage(onward) {
+/** Two log-ins in one: ours by password, the doors' with a token that our backend fetches for this member. */
+async function logIn({ email, password }) {
+  const member = await desk.logIn(email, password);
+  localStorage.setItem("name", member.name);
+  await access.logIn(await desk.beginAppSession());
+}
+
+export async function logOut() {
+  await desk.logOut().catch(() => null); // without a network this phone still forgets its keys
+  await access.logOut();
+}
+
+export async function enrolPage() {
   const phones = await access.phones();
-  const enrol = (name, replaces) => access.enrol(name, replaces).then(onward);
-  const page = element(
+  return element(
     "section",
     { class: "welcome" },
     element("h1", {}, "Make this phone your key"),
-    element("p", { class: "quiet-text" }, "Its keys are made here and never leave it. You can take them away at any time."),
+    element("p", { class: "quiet-text" }, "The keys are made on it and never leave it. You can take them away at any time."),
     form(
-      ({ name, replaces }) => enrol(name, replaces ? Number(replaces) : null),
+      ({ name, replaces }) => access.enrol(name, replaces ? Number(replaces) : null),
       field("What do you call this phone?", element("input", { name: "name", required: true, maxlength: 60, value: guess() })),
       phones.length > 0 && replacing(phones),
-      element("div", { class: "thumb" }, element("button", {}, "Enrol this phone"), button("Log out", () => leave(onward), { class: "quiet" })),
+      element("button", { class: "wide large" }, "Enrol this phone"),
+      button("Log out", logOut, { class: "quiet wide" }),
     ),
   );
-  return page;
-}
-
-export async function leave(onward) {
-  await desk.logOut().catch(() => null); // without a network the phone still forgets its keys
-  await access.logOut();
-  await onward();
 }
 
 function replacing(phones) {

@@ -1,53 +1,56 @@
-// Me: who I am here, my phones, and where I have been.
-import { leave } from "/entrance.js";
+// Me: my phones, and where I have been.
+import { logOut } from "/entrance.js";
 import { access } from "/key.js";
 import { button, element, icon, moment, say, sentence } from "/view.js";
 
-export async function mePage(onward) {
+const WAYS = { qr: "with a code", phone: "with a phone", remote: "from afar", card: "with a card" };
+
+export async function mePage() {
   const phones = element("ul", { class: "lines" });
   const past = element("ul", { class: "lines" });
-  fill(phones, () => access.phones(), (phone) => line(phones, phone, onward));
-  fill(past, () => access.history(), passage);
+  fill(phones, () => phoneLines(phones));
+  fill(past, async () => (await access.history()).map(passage));
   return element(
     "section",
     {},
-    element("h1", {}, access.keyring.userName),
+    element("h1", {}, localStorage.getItem("name") ?? "Me"),
     element("div", { class: "card" }, element("h2", {}, "My phones"), phones),
     element("div", { class: "card" }, element("h2", {}, "Where I have been"), past),
-    button("Log out", () => leave(onward), { class: "quiet wide" }),
+    button("Log out", logOut, { class: "quiet wide" }),
     element("p", { class: "quiet-text" }, "Logging out takes the keys off this phone."),
   );
 }
 
-async function fill(list, ask, show) {
+async function fill(list, lines) {
   try {
-    const found = await ask();
-    list.replaceChildren(...(found.length ? found.map(show) : [element("li", {}, "Nothing yet.")]));
+    const found = await lines();
+    list.replaceChildren(...(found.length ? found : [element("li", {}, "Nothing yet.")]));
   } catch (error) {
     list.replaceChildren(element("li", {}, sentence(error)));
   }
 }
 
-function line(list, phone, onward) {
-  const isThis = phone.id === access.phone?.id;
+async function phoneLines(list) {
+  const [phones, keyring] = await Promise.all([access.phones(), access.refresh()]);
+  return phones.map((phone) => phoneLine(list, phone, phone.id === keyring.phone?.id));
+}
+
+function phoneLine(list, phone, isThis) {
   const remove = async () => {
-    await access.removePhone(phone.id);
-    if (isThis) return leave(onward);
+    await access.remove(phone.id);
+    await fill(list, () => phoneLines(list));
     say(`${phone.name} opens nothing any more.`);
-    return fill(list, () => access.phones(), (each) => line(list, each, onward));
   };
   return element(
     "li",
     {},
     element("div", {}, phone.name, element("small", {}, isThis ? "This phone" : "Another phone")),
-    button("Remove", remove, { class: "bad", "aria-label": `Remove ${phone.name}` }),
+    !isThis && button("Remove", remove, { class: "bad", "aria-label": `Remove ${phone.name}` }),
   );
 }
 
-const WAYS = { qr: "code", phone: "tap", remote: "from afar", card: "card" };
-
 function passage(each) {
-  const what = each.granted ? `${moment(each.at, each.timezone ?? undefined)} · ${WAYS[each.credential] ?? ""}` : each.sentence;
+  const what = each.granted ? `${moment(each.at, each.timezone ?? undefined)}, ${WAYS[each.credential]}` : each.sentence;
   return element(
     "li",
     { class: each.granted ? "yes" : "no" },

@@ -56,10 +56,11 @@ async function busy(control, start) {
   }
 }
 
-/** What went wrong, for people: Harbour Desk's own refusals and the SDK's carry a sentence. */
+/** What went wrong, for people: whatever has a code, Harbour Desk's own refusals and the SDK's, carries a sentence. */
 export function sentence(error) {
-  console.info(error);
-  return error?.sentence ?? "Something went wrong. Please try again.";
+  if (typeof error?.code === "string") return error.message;
+  console.error(error);
+  return "Something went wrong. Please try again.";
 }
 
 let hushing = 0;
@@ -107,6 +108,20 @@ function day(at, timezone) {
   if (text(at * 1000) === text(now)) return "Today";
   if (text(at * 1000) === text(now + 86_400_000)) return "Tomorrow";
   return text(at * 1000);
+}
+
+/** A card with a code to hold up: `picture` to draw on, and `count` to count down with a bar. */
+export function codeCard() {
+  const picture = element("canvas", { role: "img", "aria-label": "Your code, as a picture for the reader" });
+  const bar = element("progress", { max: 1, value: 1, "aria-label": "Time until the next code" });
+  const line = element("p", { class: "count" });
+  const count = (what, seconds, of) => {
+    const left = Math.max(0, Math.ceil(seconds));
+    bar.value = left / of;
+    line.replaceChildren(what, element("b", {}, `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`));
+  };
+  const how = element("p", { class: "how" }, "Hold it to the reader.");
+  return { element: element("div", { class: "code" }, picture, bar, line, how), picture, count };
 }
 
 /** The screen stays bright while a code is held up, where the browser can do that. */

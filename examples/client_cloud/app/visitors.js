@@ -51,8 +51,8 @@ function handOver(visit) {
   return element(
     "div",
     { class: "actions" },
-    navigator.share ? button("Send the link", share) : button("Copy the link", copy),
-    element("a", { class: "button quiet", href: visit.url, target: "_blank", rel: "noopener" }, "See their page"),
+    navigator.share ? button("Send link", share) : button("Copy link", copy),
+    element("a", { class: "button quiet", href: visit.url, target: "_blank", rel: "noopener" }, "Their page"),
   );
 }
 
