@@ -50,6 +50,12 @@ class LogIn(msgspec.Struct, frozen=True):
     password: str
 
 
+class AppSession(msgspec.Struct, frozen=True):
+    """What the Access SDK in the app begins its session with, once."""
+
+    token: str
+
+
 class VisitDraft(msgspec.Struct, frozen=True, rename="camel"):
     draft: str
     """Made once by the page for each form: the same draft sent again books nothing twice."""

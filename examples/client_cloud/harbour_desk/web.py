@@ -16,7 +16,18 @@ from litestar.params import FromPath, JSONBody
 
 from harbour_desk.files import File, policy
 from harbour_desk.members import SESSION_SECONDS, Gate
-from harbour_desk.model import LinkShown, LogIn, Member, MemberSeen, OwnVisit, Refused, Room, VisitDraft, VisitSeen
+from harbour_desk.model import (
+    AppSession,
+    LinkShown,
+    LogIn,
+    Member,
+    MemberSeen,
+    OwnVisit,
+    Refused,
+    Room,
+    VisitDraft,
+    VisitSeen,
+)
 from harbour_desk.settings import Settings
 from harbour_desk.store import Store
 from harbour_desk.visits import Visits
@@ -62,7 +73,7 @@ def create_app(desk: Desk) -> Litestar:
         return response
 
     return Litestar(
-        route_handlers=[show_file, log_in, log_out, me, rooms, visits, invite, cancel, show_visit],
+        route_handlers=[show_file, log_in, log_out, me, begin_app_session, rooms, visits, invite, cancel, show_visit],
         state=State({"desk": desk}),
         before_request=check_origin,
         after_request=add_headers,
@@ -110,6 +121,13 @@ async def log_out(request: Asked) -> Response[None]:
 @get("/api/me")
 async def me(request: Asked) -> MemberSeen:
     return _seen(_member(request))
+
+
+@post("/api/app-session", status_code=200)
+async def begin_app_session(request: Asked) -> AppSession:
+    """Hands the app of whoever is logged in a session for the doors. The only call in which both systems meet."""
+    member = _member(request)
+    return AppSession(await _desk(request).visits.cloud.begin_app_session(member.user_id))
 
 
 @get("/api/rooms")
