@@ -50,7 +50,7 @@ from latchwork.wire.api.sessions import (
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch, VisitToken
 
-BEYOND = {"aclose", "follow", "acting_for", "of_session", "begin_app_session"}
+BEYOND = {"aclose", "follow", "acting_for", "of_session"}
 """What the client offers beside the operations."""
 CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),

@@ -166,16 +166,6 @@ class Client:
         acting._tokens = self._tokens.for_user(user_id)
         return acting
 
-    async def begin_app_session(self, user_id: int) -> str:
-        """A token with which an app on the user's phone begins a session of theirs: once, within ten minutes.
-
-        Hand it to the app, whose Access SDK exchanges it (`log_in`). The client needs the scope `users:act`; a user for
-        whom nobody may act now is refused with `Invalid`.
-        """
-        if isinstance(self._tokens, SessionToken):
-            raise TypeError("whoever is logged in acts for themselves alone")
-        return await self._tokens.for_app(user_id)
-
     @classmethod
     def of_session(
         cls, base_url: str, token: str | None, *, transport: httpx2.AsyncBaseTransport | None = None

@@ -18,7 +18,6 @@ from latchwork.wire.api.problems import Unauthorized
 
 PATH: Final = "/oauth2/token"
 CLIENT_CREDENTIALS: Final = {"grant_type": "client_credentials"}
-REFRESH_TOKEN: Final = "urn:ietf:params:oauth:token-type:refresh_token"  # noqa: S105 - a name
 EARLY: Final = 30.0
 """Seconds before its end in which a token is no longer begun with (a tenth of its life when that is less)."""
 
@@ -78,11 +77,6 @@ class Tokens:
         """A user's, by the same client on the same way."""
         return Tokens(self._exchange, self._credentials, self._clock, exchanged_for(user))
 
-    async def for_app(self, user: int) -> str:
-        """A token with which an app of the user begins its session, once; raises Unauthorized or Invalid."""
-        answer = await self._granted(urlencode({**exchanged_for(user), "requested_token_type": REFRESH_TOKEN}).encode())
-        return answer.access_token
-
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
         if self._clock() < self._good_until:
@@ -110,22 +104,18 @@ class Tokens:
 
     async def _fetch(self) -> str:
         began = self._clock()
-        answer = await self._granted(self._form)
-        self._bearer = f"Bearer {answer.access_token}"
-        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
-        return self._bearer
-
-    async def _granted(self, form: bytes) -> _Answer:
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        response = await self._exchange.answer(
-            Call("POST", PATH, content=form, headers=headers), self._credentials.basic
-        )
+        call = Call("POST", PATH, content=self._form, headers=headers)
+        response = await self._exchange.answer(call, self._credentials.basic)
         if response.status_code != 200:
             raise token_problem_of(response)
         try:
-            return _answer.decode(response.content)
+            answer = _answer.decode(response.content)
         except msgspec.MsgspecError:
             raise UnexpectedAnswer("The token endpoint's answer holds no token.") from None
+        self._bearer = f"Bearer {answer.access_token}"
+        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
+        return self._bearer
 
 
 def _seen(fetch: asyncio.Task[str]) -> None:
