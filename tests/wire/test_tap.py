@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -430,7 +431,25 @@ def test_no_side_collects_more_than_a_message(parts: list[bytes]) -> None:
     assert refused.value.failure is TapFailure.MALFORMED
 
 
-# The vectors
+# The vectors, and the page that explains them
+
+
+def block(kind: str) -> str:
+    match = re.search(rf"```hex {kind}\n(.*?)\n```", (FILE.parent / "tap.md").read_text(), re.DOTALL)
+    assert match is not None
+    return match[1].replace("\n", "")
+
+
+def test_the_worked_example_is_the_vector() -> None:
+    first = VECTORS["exchanges"][0]
+    assert [block(kind) for kind in ("opening", "begin", "proof", "identity", "answer")] == first["messages"]
+    said = [block(kind) for kind in ("sealKey", "sealed identity", "sealed answer")]
+    assert said == [first["sealKey"], first["identity"], first["answer"]]
+
+
+def test_every_failure_is_explained() -> None:
+    page = (FILE.parent / "tap.md").read_text()
+    assert all(f"| `{failure}` |" in page for failure in TapFailure)
 
 
 def test_the_vectors_are_those_of_their_script() -> None:
