@@ -232,7 +232,8 @@ def exchanges() -> Iterator[tuple[str, str, Exchange]]:
         Exchange(ask="lock", opened=False, reason="not_your_role"),
     )
     yield "normal", "… and to decide by attempt again.", Exchange(ask="normal", rssi=-128)
-    yield "large numbers", "The largest access point.", Exchange(access_point=2**63 - 1, from_afar=True, rssi=20)
+    large = Exchange(access_point=2**53 - 1, from_afar=True, rssi=20)
+    yield "large numbers", "The largest access point that every JSON parser reads unharmed (RFC 7493 §2.2).", large
     long = Exchange(opened=False, reason="a_reason_of_a_newer_reader_that_this_phone_has_never_heard_of_0")
     yield "unknown reason", "A reason of a newer reader, 63 characters.", long
     other = Exchange(has_request=False)
@@ -352,7 +353,7 @@ def adverts() -> Iterator[dict[str, Any]]:
     for organisation, access_point, is_exit, power in (
         (3, 42, False, -59),
         (3, 43, True, -65),
-        (2**63 - 1, 1, True, 4),
+        (2**53 - 1, 1, True, 4),
     ):
         data = number(organisation) + number(access_point) + bytes([is_exit]) + power.to_bytes(1, "big", signed=True)
         said = {"organisation": organisation, "accessPoint": access_point, "isExit": is_exit, "power": power}
