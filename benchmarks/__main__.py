@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import calls, cards, cedar, change, decision, fleet, lists, site, strike, tap, tokens
+from benchmarks import bundle, calls, cards, cedar, change, decision, fleet, lists, site, strike, tap, tokens
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -33,6 +33,7 @@ QUICK = (
     Benchmark(tokens.run, tokens.NAMES),
     Benchmark(change.run, change.NAMES),
     Benchmark(site.run, site.NAMES),
+    Benchmark(bundle.run, bundle.NAMES),
 )
 SCALE = (
     Benchmark(strike.run_at_scale, strike.SCALE_NAMES),
