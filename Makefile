@@ -32,8 +32,8 @@ demo: setup
 	.venv/bin/latchwork demo $(ARGS)
 
 check: setup
-	.venv/bin/ruff format --check src tests benchmarks examples
-	.venv/bin/ruff check src tests benchmarks examples
+	.venv/bin/ruff format --check src tests benchmarks examples sdks
+	.venv/bin/ruff check src tests benchmarks examples sdks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
@@ -47,4 +47,4 @@ bench-scale: setup
 	.venv/bin/python -m benchmarks --scale $(ARGS)
 
 clean:
-	rm -rf .venv $(TOOLS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(TOOLS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache sdks/typescript/node_modules
