@@ -34,6 +34,8 @@ MOST_CONNECTIONS: Final = 8
 """At once, at one reader."""
 ADVERTISED_MS: Final = 30.0
 """Milliseconds between two advertisements: a phone that is held there finds the reader at once."""
+ROOM_SECONDS: Final = 0.25
+"""After which the reader is on the air again for the next phone, if the last one is still connected."""
 AGAIN_SECONDS: Final = 10.0
 """Until an adapter that does not work is tried again."""
 
@@ -185,10 +187,9 @@ class Peripheral:
         with suppress(*_FAILURES):
             heard = await self._device.send_sync_command(HCI_Read_RSSI_Command(handle=connection.handle))
             exchange.rssi = heard.rssi
-        await self._advertise()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(exchange.over.wait(), EXCHANGE_SECONDS)
-        if not exchange.over.is_set():
+        if not await exchange.is_over(ROOM_SECONDS):
+            await self._advertise()
+        if not await exchange.is_over(EXCHANGE_SECONDS):
             await _hang_up(connection)
 
     async def _notified(self, exchange: _Exchange) -> None:
@@ -212,6 +213,12 @@ class _Exchange:
         self.rssi = RSSI_UNKNOWN
         self.over = asyncio.Event()
         self._session = session
+
+    async def is_over(self, seconds: float) -> bool:
+        """Whether the connection ends within so many seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), seconds)
+        return self.over.is_set()
 
     async def hear(self, data: bytes) -> bool:
         """True when the reader has something new to say; raises TapFailed."""
