@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import bundle, calls, cards, cedar, change, decision, fleet, lists, site, strike, tap, tokens
+from benchmarks import bundle, calls, cards, cedar, change, decision, fleet, lists, site, strike, tap, tap_on_air, tokens
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -29,6 +29,7 @@ QUICK = (
     Benchmark(cedar.run, cedar.NAMES),
     Benchmark(strike.run, strike.NAMES),
     Benchmark(tap.run, tap.NAMES),
+    Benchmark(tap_on_air.run, tap_on_air.NAMES),
     Benchmark(calls.run, calls.NAMES),
     Benchmark(tokens.run, tokens.NAMES),
     Benchmark(change.run, change.NAMES),
