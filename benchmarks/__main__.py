@@ -12,7 +12,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import bundle, calls, cards, cedar, change, decision, fleet, lists, site, strike, tap, tap_on_air, tokens
+from benchmarks import (
+    bundle,
+    calls,
+    cards,
+    cedar,
+    change,
+    decision,
+    fleet,
+    lists,
+    site,
+    strike,
+    tap,
+    tap_on_air,
+    tokens,
+)
 from benchmarks.figures import Figure, Figures, keep, show
 
 
