@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
 from sdks.typescript import build
 from tests.browser.chromium import executable
 from tests.typescript.peripheral import SWITCHES
@@ -17,16 +17,18 @@ FILES = {f"/{path.name}": path for path in build.BUNDLES.values()}
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(hosts: str = "") -> AsyncIterator[Browser]:
+    """`hosts`: rules such as `MAP cloud.test 127.0.0.1:8080`."""
+    switches = ["--no-sandbox", *SWITCHES, f"--host-resolver-rules={hosts}"]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox", *SWITCHES])
+        browser = await playwright.chromium.launch(executable_path=executable(), args=switches)
         yield browser
         await browser.close()
 
 
-async def opened_app(browser: Browser) -> Page:
-    """The app, with the SDK as `sdk` and `qr`."""
-    page = await browser.new_page()
+async def opened_app(browser: Browser, phone: BrowserContext | None = None) -> Page:
+    """The app, with the SDK as `sdk` and `qr`, on a phone of its own or one that has it open already."""
+    page = await (phone or await browser.new_context(permissions=["local-network-access"])).new_page()
     await page.route(f"{APP}**", _serve)
     await page.goto(APP)
     await page.evaluate("async () => { sdk = await import('/access.js'); qr = await import('/qr.js'); }")

@@ -1,6 +1,7 @@
 """A reader as a browser's Bluetooth sees it: Chromium's emulated adapter before it, `wire.tap` behind it.
 
-Chromium's emulation cannot notify, so a phone writes and reads the answer.
+Chromium's emulation cannot notify, so a phone writes and reads the answer. Nor does it tell of a page that disconnects
+and connects again: whoever reads once more after the answer begins a new exchange.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Peripheral:
         self._identity = identity
         self._side: ReaderSide | None = None
         self._says = b""
+        self._is_answered = False
         self._running: set[asyncio.Task[None]] = set()
         self._prompts: set[str] = set()
         self.decide: Callable[[Proven], Answer] = lambda proven: Answer(True, "granted")
@@ -57,7 +59,7 @@ class Peripheral:
         return reader
 
     async def switch(self, state: str) -> None:
-        """`powered-on`, `powered-off` or `absent`: the browser's Bluetooth."""
+        """The browser's Bluetooth: `powered-on`, `powered-off` (it says so itself) or `absent`."""
         await self._air.send("BluetoothEmulation.setSimulatedCentralState", {"state": state})
 
     def _soon(self, handle: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
@@ -80,8 +82,7 @@ class Peripheral:
 
     async def _gatt(self, event: dict[str, Any]) -> None:
         if event["type"] == "connection":
-            self._side = ReaderSide(self._identity, time.monotonic())
-            self._says = self._side.opening
+            self._begin()
         said = {"address": ADDRESS, "type": event["type"], "code": 0}
         await self._air.send("BluetoothEmulation.simulateGATTOperationResponse", said)
 
@@ -89,9 +90,15 @@ class Peripheral:
         said = {"characteristicId": event["characteristicId"], "type": event["type"], "code": 0}
         if event["type"] == "read":
             said["data"] = base64.b64encode(self._says).decode()
+            if self._is_answered:
+                self._begin()
         else:
             await self._written(base64.b64decode(event["data"]))
         await self._air.send("BluetoothEmulation.simulateCharacteristicOperationResponse", said)
+
+    def _begin(self) -> None:
+        self._side, self._is_answered = ReaderSide(self._identity, time.monotonic()), False
+        self._says = self._side.opening
 
     async def _written(self, data: bytes) -> None:
         assert self._side is not None
@@ -103,5 +110,5 @@ class Peripheral:
             return
         if isinstance(got, Proven):
             self.proven.append(got)
-            got = self._side.answer(self.decide(got))
+            got, self._is_answered = self._side.answer(self.decide(got)), True
         self._says = got or b""

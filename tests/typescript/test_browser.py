@@ -37,7 +37,7 @@ def keyring() -> dict[str, Any]:
     return {"organisationId": 3, "userId": 7, "phone": phone, "readerKeys": [key], "doors": [door], "at": 0}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
@@ -111,7 +111,7 @@ async def test_without_a_choice_or_without_bluetooth_the_user_is_told_so(browser
     reader = await Peripheral.near(browser, app, reader_identity())
     reader.is_chosen = False
     assert (await by_hand(app, "return access.tap()"))["code"] == "no_reader_near"
-    await reader.switch("powered-off")
+    await reader.switch("absent")
     assert (await by_hand(app, "return access.tap()"))["code"] == "bluetooth_off"
 
 

@@ -84,19 +84,20 @@ export class Cloud {
     });
   }
 
-  /** A refused proof is made once more, by the cloud's clock where its answer tells it. */
+  /** No answer, or a refused proof: asked once more with a new proof, by the cloud's clock where its answer tells it. */
   async #grant(held: Contents, clockOffset: number, mayRepeat: boolean): Promise<{ answer: Granted; clockOffset: number }> {
     const url = `${this.#url}${TOKEN_PATH}`;
     const asked = form({ grant_type: "refresh_token", refresh_token: held.refreshToken });
     const dpop = await proof(held.sessionKey, url, this.#now() + clockOffset);
-    const response = await this.#send(url, { ...asked, headers: { ...asked.headers, dpop } }, true);
+    const sent = this.#send(url, { ...asked, headers: { ...asked.headers, dpop } }, false);
+    const response = await (mayRepeat ? sent.catch(() => null) : sent);
+    if (!response) return this.#grant(held, clockOffset, false);
     if (response.ok) return { answer: (await response.json()) as Granted, clockOffset };
-    const error = ((await response.json().catch(() => ({}))) as { error?: string }).error ?? "unavailable";
+    const error = ((await response.json().catch(() => ({}))) as { error?: string }).error;
     if (error === "invalid_grant") throw new SessionOver();
-    const told = Date.parse(response.headers.get("date") ?? "") / 1000;
-    if (error === "invalid_dpop_proof" && mayRepeat && told) return this.#grant(held, told - this.#now(), false);
-    if (response.status >= 500 || response.status === 429) throw new Offline();
-    throw new CloudRefused(undefined, null, error);
+    const told = Date.parse(response.headers.get("date") ?? "") / 1000 || this.#now() + clockOffset;
+    if (error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
+    throw !error || response.status >= 500 || response.status === 429 ? new Offline() : new CloudRefused(undefined, null, error);
   }
 }
 

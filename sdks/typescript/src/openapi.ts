@@ -3,14 +3,125 @@
  * Do not make direct changes to the file.
  */
 
-export type paths = Record<string, never>;
+export interface paths {
+    "/v1/account/phones": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the caller's phones, and at how many doors each is known.
+         * @description Lists the caller's phones, and at how many doors each is known.
+         */
+        get: operations["phones_list_own_phones"];
+        put?: never;
+        /**
+         * Enrols the phone in whose app the caller is logged in: doors know it as soon as they hear of it.
+         * @description Enrols the phone in whose app the caller is logged in: doors know it as soon as they hear of it.
+         *
+         *     Enrolling the same keys again is the same phone; other keys replace the phone that this session had enrolled before.
+         */
+        post: operations["phones_enrol_phone"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/phones/{phone_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Takes one of the caller's phones away: doors forget it, and its session ends.
+         * @description Takes one of the caller's phones away: doors forget it, and its session ends.
+         */
+        delete: operations["phones_remove_own_phone"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/keyring": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Answers all that the caller's phone needs to know to work without a network.
+         * @description Answers all that the caller's phone needs to know to work without a network.
+         */
+        get: operations["phones_get_keyring"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/passages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists where the caller, a person, came, went and was refused, the latest to become known first.
+         * @description Lists where the caller, a person, came, went and was refused, the latest to become known first.
+         */
+        get: operations["passages_page_own_passages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/doors/{access_point_id}/unlock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Opens a door once, now, from afar, for the caller, a person: as the door decides about them.
+         * @description Opens a door once, now, from afar, for the caller, a person: as the door decides about them.
+         */
+        post: operations["passages_unlock_own_door"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /**
-         * Keyring
-         * @description All that a phone needs to know to work without a network.
-         */
+        /** Actor */
+        Actor: {
+            /** @enum {string} */
+            kind: "client" | "user" | "controller" | "admin" | "system";
+            id: string;
+            name: string;
+        };
+        /** Keyring */
         Keyring: {
             organisationId: number;
             organisationName: string;
@@ -21,10 +132,70 @@ export interface components {
             readerKeys: components["schemas"]["ReaderKey"][];
             doors: components["schemas"]["KeyringDoor"][];
         };
-        /**
-         * Phone
-         * @description An enrolled phone of a user.
-         */
+        /** KeyringDoor */
+        KeyringDoor: {
+            accessPointId: number;
+            name: string;
+            zone: string;
+            siteId: number;
+            siteName: string;
+            timezone: string;
+            startsAt: number | null;
+            endsAt: number | null;
+            schedule: string | null;
+            allows: ("tap" | "click" | "code" | "remote" | "hold_open" | "lock")[];
+            clickRange: number;
+            isReady: boolean;
+        };
+        /** Page[Passage] */
+        "Page_latchwork.wire.api.passages.Passage_": {
+            items: components["schemas"]["Passage"][];
+            nextCursor?: string | null;
+        };
+        /** Passage */
+        Passage: {
+            number: number;
+            at: number;
+            recordedAt: number;
+            accessPointId: number;
+            accessPointName: string;
+            siteId: number | null;
+            /** @enum {string} */
+            direction: "entry" | "exit";
+            granted: boolean;
+            reason: string;
+            sentence: string;
+            withheld: boolean;
+            /** @enum {string} */
+            credential: "qr" | "card" | "phone" | "remote";
+            cardLastDigits: string | null;
+            user: components["schemas"]["PassageUser"] | null;
+            visitor: components["schemas"]["PassageVisitor"] | null;
+            requestedBy: components["schemas"]["Actor"] | null;
+            count: number;
+            timezone: string | null;
+            /** @enum {null|string} */
+            manner?: "code" | "tap" | "click" | null;
+            /**
+             * @default open
+             * @enum {string}
+             */
+            ask: "open" | "hold_open" | "lock" | "normal";
+        };
+        /** PassageUser */
+        PassageUser: {
+            id: number;
+            name: string;
+            employeeCode: string;
+        };
+        /** PassageVisitor */
+        PassageVisitor: {
+            id: number;
+            key: string;
+            name: string;
+            meetingId: number | null;
+        };
+        /** Phone */
         Phone: {
             id: number;
             userId: number;
@@ -36,107 +207,24 @@ export interface components {
             assigned: number;
             pending: number;
         };
-        /**
-         * ReaderKey
-         * @description A key of the organisation that signs readers' certificates.
-         */
-        ReaderKey: {
-            kid: string;
-            publicKey: string;
-        };
-        /**
-         * KeyringDoor
-         * @description A door that the caller may open, and what their phone may do there.
-         */
-        KeyringDoor: {
-            accessPointId: number;
-            name: string;
-            zone: string;
-            siteId: number;
-            siteName: string;
-            timezone: string;
-            startsAt: number | null;
-            endsAt: number | null;
-            schedule: string | null;
-            allows: ("click" | "code" | "hold_open" | "lock" | "remote" | "tap")[];
-            clickRange: number;
-            isReady: boolean;
-        };
-        /**
-         * PhoneDraft
-         * @description The public halves of two keys that were made in the phone and never leave it.
-         */
+        /** PhoneDraft */
         PhoneDraft: {
             name: string;
             tapKey: string;
             codeKey: string;
             tapProof: string;
             codeProof: string;
-            /** @default null */
-            replaces: number | null;
+            replaces?: number | null;
         };
-        /**
-         * Passage
-         * @description Somebody presented something at a door, or opened it from afar. `number` is its event's.
-         */
-        Passage: {
-            number: number;
-            at: number;
-            recordedAt: number;
-            accessPointId: number;
-            accessPointName: string;
-            siteId: number | null;
-            /** @enum {unknown} */
-            direction: "entry" | "exit";
-            granted: boolean;
-            reason: string;
-            sentence: string;
-            withheld: boolean;
-            /** @enum {unknown} */
-            credential: "card" | "phone" | "qr" | "remote";
-            cardLastDigits: string | null;
-            user: components["schemas"]["PassageUser"] | null;
-            visitor: components["schemas"]["PassageVisitor"] | null;
-            requestedBy: components["schemas"]["Actor"] | null;
-            count: number;
-            timezone: string | null;
+        /** ReaderKey */
+        ReaderKey: {
+            kid: string;
+            publicKey: string;
         };
-        /**
-         * PassageUser
-         * @description A user, by the name they had then.
-         */
-        PassageUser: {
-            id: number;
-            name: string;
-            employeeCode: string;
-        };
-        /**
-         * PassageVisitor
-         * @description A visitor, by the key and name they had then.
-         */
-        PassageVisitor: {
-            id: number;
-            key: string;
-            name: string;
-            meetingId: number | null;
-        };
-        /**
-         * Actor
-         * @description Who did it, by id and by the name they had then.
-         */
-        Actor: {
-            /** @enum {unknown} */
-            kind: "admin" | "client" | "controller" | "system" | "user";
-            id: string;
-            name: string;
-        };
-        /**
-         * Unlocked
-         * @description What became of a remote unlock.
-         */
+        /** Unlocked */
         Unlocked: {
             id: number;
-            /** @enum {unknown} */
+            /** @enum {string} */
             outcome: "done" | "refused" | "unknown";
             reason: string;
             sentence: string;
@@ -149,4 +237,196 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    phones_list_own_phones: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Phone"][];
+                };
+            };
+        };
+    };
+    phones_enrol_phone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PhoneDraft"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Phone"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+    phones_remove_own_phone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                phone_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+    phones_get_keyring: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Keyring"];
+                };
+            };
+        };
+    };
+    passages_page_own_passages: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description `nextCursor` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_latchwork.wire.api.passages.Passage_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+    passages_unlock_own_door: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                access_point_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Unlocked"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        status_code: number;
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                    };
+                };
+            };
+        };
+    };
+}
