@@ -18,6 +18,8 @@ from latchwork.sdk.bluetooth import BumbleRadio
 from latchwork.sdk.radio import Link
 from latchwork.sim.scan import read_code
 
+MESSAGES = 2
+"""That a phone sends in one exchange."""
 SIZE, SMALL = (390, 844), (320, 568)
 """CSS pixels: a usual phone, and a small one."""
 
@@ -63,7 +65,8 @@ class Member:
 
     async def invite(self, visitor: str, room: str = "Meeting room") -> str:
         """The link of the visitor's own page."""
-        await self.page.goto(f"{self.demo.line['clientAppUrl']}/#invite")
+        await self.turn_to("Visitors")
+        await self.page.get_by_role("link", name="Invite a visitor").click()
         await self.page.get_by_label("Who comes?").fill(visitor)
         await self.page.get_by_label("To which room?").select_option(room)
         await self.page.get_by_role("button", name="Invite", exact=True).click()
@@ -131,22 +134,44 @@ class Relay(Peripheral):
 
     radio: BumbleRadio
     door: int
-    link: Link
+    """Before whose reader the phone is held."""
+    link: Link | None = None
+    written = 0
+
+    async def begin(self) -> None:
+        """A new connection to the door's reader; the one before ends."""
+        if self.link is not None:
+            await self.link.close()
+        heard = await self.radio.scan(5, lambda heard: heard.advert.access_point == self.door)
+        reader = next(each for each in heard if each.advert.access_point == self.door and not each.advert.is_exit)
+        self.link, self.written = await self.radio.connect(reader), 0
 
     async def _gatt(self, event: dict[str, Any]) -> None:
         if event["type"] == "connection":
-            heard = await self.radio.scan(5, lambda heard: heard.advert.access_point == self.door)
-            reader = next(each for each in heard if each.advert.access_point == self.door and not each.advert.is_exit)
-            self.link = await self.radio.connect(reader)
-        elif event["type"] == "disconnection":
-            await self.link.close()
+            await self.begin()
         said = {"address": ADDRESS, "type": event["type"], "code": 0}
         await self._air.send("BluetoothEmulation.simulateGATTOperationResponse", said)
 
     async def _operation(self, event: dict[str, Any]) -> None:
         said = {"characteristicId": event["characteristicId"], "type": event["type"], "code": 0}
         if event["type"] == "read":
-            said["data"] = base64.b64encode(await self.link.receive()).decode()
+            said["data"] = base64.b64encode(await self._read()).decode()
         else:
-            await self.link.send(base64.b64decode(event["data"]))
+            await self._carry(base64.b64decode(event["data"]))
         await self._air.send("BluetoothEmulation.simulateCharacteristicOperationResponse", said)
+
+    async def _read(self) -> bytes:
+        """Whoever reads once more after the answer has connected anew, which the emulation does not tell."""
+        if self._is_answered:
+            await self.begin()
+            self._is_answered = False
+        assert self.link is not None
+        says = await self.link.receive()
+        self._is_answered = self.written == MESSAGES and says != self._says
+        self._says = says
+        return says
+
+    async def _carry(self, data: bytes) -> None:
+        assert self.link is not None
+        self.written += 1
+        await self.link.send(data)

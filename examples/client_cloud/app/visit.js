@@ -15,6 +15,7 @@ let life = 60; // seconds for which a code is shown
 let endsAt = Infinity; // of the code that is shown; these instants are on this phone's clock, which may be wrong
 let askAt = 0;
 let hasFailed = false;
+let hasShown = false;
 
 async function renew() {
   askAt = Infinity;
@@ -29,11 +30,12 @@ async function renew() {
     const isOver = error.status >= 400 && error.status < 500;
     hasFailed = true;
     askAt = isOver ? Infinity : now() + AGAIN;
-    if (isOver || !card) refuse(sentence(error));
+    if (isOver || !hasShown) refuse(sentence(error));
   }
 }
 
 function show(visit) {
+  hasShown = true;
   document.title = `${visit.visitor} · Harbour Desk`;
   card = visit.code && codeCard();
   main.replaceChildren(

@@ -94,7 +94,7 @@ async function book(page, rooms, draft, { visitor, room, day, from, until }) {
     element("p", {}, "Now send them the link. It shows a code that opens the doors on their way, new every minute."),
     handOver(visit),
     element("p", { class: "link" }, visit.url),
-    element("p", {}, element("a", { href: "#visitors" }, "All visitors")),
+    element("a", { class: "button quiet wide", href: "#visitors" }, "All visitors"),
   );
   page.querySelector("h1").focus();
 }
