@@ -30,6 +30,16 @@ async def test_a_member_logs_in_and_out(house: House) -> None:
         assert (await browser.get("/api/me")).status_code == 401
 
 
+async def test_the_app_of_whoever_is_logged_in_is_handed_a_session_of_theirs(house: House) -> None:
+    async with house.browser(MIA) as browser, house.browser() as nobody:
+        assert (await nobody.post("/api/app-session", json={})).status_code == 401
+        tokens = [(await browser.post("/api/app-session", json={})).json()["token"] for _ in range(2)]
+    assert all(token.startswith("lwr_") for token in tokens) and len(set(tokens)) == 2
+    users = {user.name: user.id async for user in house.building.page_users()}
+    sessions = {name: len(await house.building.list_app_sessions(id)) for name, id in users.items()}
+    assert sessions in ({"Mia": 2, "Noah": 0}, {"Mia": 0, "Noah": 0}), sessions
+
+
 async def test_a_wrong_password_and_an_unknown_e_mail_are_answered_alike(house: House) -> None:
     async with house.browser() as browser:
         wrong = await browser.post("/api/log-in", json={"email": MIA, "password": "guess"})

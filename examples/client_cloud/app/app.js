@@ -1,7 +1,7 @@
 // The app: which page is shown, and to whom. It opens without a network: then tap and code work as ever.
 import { codePage } from "/code.js";
 import { doorsPage } from "/doors.js";
-import { enrolPage, logInPage } from "/entrance.js";
+import { enrolPage, logInAgain, logInPage } from "/entrance.js";
 import { access } from "/key.js";
 import { mePage } from "/me.js";
 import { element, hush, sentence } from "/view.js";
@@ -48,7 +48,8 @@ function mark(name) {
 }
 
 function failed(title, error) {
-  return element("section", {}, element("h1", {}, title), element("p", { class: "notice", role: "alert" }, sentence(error)));
+  const instead = error.status === 401 ? logInAgain(show) : element("p", { class: "notice", role: "alert" }, sentence(error));
+  return element("section", {}, element("h1", {}, title), instead);
 }
 
 function network() {

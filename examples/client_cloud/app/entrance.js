@@ -11,12 +11,21 @@ export async function logInPage() {
     access.status === "session_over"
       ? element("p", { class: "notice" }, "Your session is over. Please log in again, and make this phone your key anew.")
       : element("p", { class: "quiet-text" }, "Your desk by the harbour: log in, and this phone opens its doors."),
-    form(
-      logIn,
-      field("E-mail", element("input", { name: "email", type: "email", required: true, autocomplete: "username" })),
-      field("Password", element("input", { name: "password", type: "password", required: true, autocomplete: "current-password" })),
-      element("button", { class: "wide large" }, "Log in"),
-    ),
+    credentials(logIn),
+  );
+}
+
+/** Harbour Desk's own log-in ended before the phone's; the phone stays a key. */
+export function logInAgain(onward) {
+  return credentials(({ email, password }) => desk.logIn(email, password).then(onward));
+}
+
+function credentials(start) {
+  return form(
+    start,
+    field("E-mail", element("input", { name: "email", type: "email", required: true, autocomplete: "username" })),
+    field("Password", element("input", { name: "password", type: "password", required: true, autocomplete: "current-password" })),
+    element("button", { class: "wide large" }, "Log in"),
   );
 }
 

@@ -1,22 +1,12 @@
 // Visitors: who comes, and the form that invites somebody.
 import * as desk from "/desk.js";
-import { button, element, field, form, icon, say, sentence, span } from "/view.js";
+import { button, element, field, form, icon, say, span } from "/view.js";
 
 export async function visitorsPage() {
   const list = element("ul", { class: "cards" });
-  const page = element(
-    "section",
-    {},
-    element("h1", {}, "Visitors"),
-    list,
-    element("div", { class: "thumb" }, element("a", { class: "button", href: "#invite" }, icon("guest"), "Invite a visitor")),
-  );
-  try {
-    show(list, await desk.visits());
-  } catch (error) {
-    list.replaceChildren(element("li", { class: "empty" }, sentence(error)));
-  }
-  return page;
+  show(list, await desk.visits());
+  const invite = element("a", { class: "button", href: "#invite" }, icon("guest"), "Invite a visitor");
+  return element("section", {}, element("h1", {}, "Visitors"), list, element("div", { class: "thumb" }, invite));
 }
 
 function show(list, visits) {
@@ -57,14 +47,8 @@ function handOver(visit) {
 }
 
 export async function invitePage() {
+  const rooms = await desk.rooms();
   const page = element("section", {}, element("h1", {}, "Invite a visitor"));
-  let rooms;
-  try {
-    rooms = await desk.rooms();
-  } catch (error) {
-    page.append(element("p", { class: "empty" }, sentence(error)));
-    return page;
-  }
   const draft = crypto.randomUUID(); // one for this form, however often it has to be sent
   const [date, starts, ends] = soon(rooms[0].timezone);
   page.append(

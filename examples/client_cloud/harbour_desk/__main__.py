@@ -50,7 +50,10 @@ async def run(found: settings.Settings, listening: socket.socket, seed: Seed | N
     async with opened(found) as desk:
         if seed is not None:
             await sow(seed, desk.store, desk.visits.cloud)
-        server = uvicorn.Server(uvicorn.Config(create_app(desk), log_config=None, access_log=False, lifespan="off"))
+        serving = uvicorn.Config(
+            create_app(desk), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(serving)
         print(json.dumps({"url": found.url}), flush=True)
         await server.serve(sockets=[listening])
 

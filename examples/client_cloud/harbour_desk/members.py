@@ -33,11 +33,12 @@ class Gate:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._misses: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._misses: defaultdict[tuple[str, str], deque[int]] = defaultdict(deque)
 
-    async def log_in(self, asked: LogIn, now: int) -> str:
-        """The token of a new session; raises Refused."""
-        misses = self._recent(asked.email, now)
+    async def log_in(self, asked: LogIn, address: str, now: int) -> str:
+        """The token of a new session; raises Refused. Who guesses keeps nobody at another network address out."""
+        who = (asked.email.casefold(), address)
+        misses = self._recent(who, now)
         if len(misses) >= MOST_MISSES:
             raise Refused(429, "Too many wrong passwords. Please wait five minutes.")
         misses.append(now)  # counts until the password has proved right, so that many at once are no way around
@@ -45,7 +46,7 @@ class Gate:
         member, password_hash = found or (None, _NOBODYS)
         if not await asyncio.to_thread(_matches, password_hash, asked.password) or member is None:
             raise Refused(401, "This e-mail and password do not belong together.")
-        self._misses.pop(asked.email.casefold(), None)
+        self._misses.pop(who, None)
         token = secrets.token_urlsafe(32)
         self._store.add_session(_hash(token), member.id, now + SESSION_SECONDS)
         return token
@@ -61,10 +62,10 @@ class Gate:
         if token is not None:
             self._store.remove_sessions(_hash(token), now)
 
-    def _recent(self, email: str, now: int) -> deque[float]:
+    def _recent(self, who: tuple[str, str], now: int) -> deque[int]:
         for known in [each for each, at in self._misses.items() if at[-1] <= now - MISSES_COUNT_FOR]:
             del self._misses[known]
-        misses = self._misses[email.casefold()]
+        misses = self._misses[who]
         while misses and misses[0] <= now - MISSES_COUNT_FOR:
             misses.popleft()
         return misses

@@ -103,7 +103,7 @@ async def show_file(request: Asked) -> Response[bytes]:
 @post("/api/log-in", status_code=200)
 async def log_in(request: Asked, data: JSONBody[LogIn]) -> Response[MemberSeen]:
     desk, now = _desk(request), _now()
-    token = await desk.gate.log_in(data, now)
+    token = await desk.gate.log_in(data, request.client.host if request.client else "", now)
     cookie = Cookie(
         COOKIE, value=token, httponly=True, samesite="strict", secure=desk.settings.is_secure, max_age=SESSION_SECONDS
     )

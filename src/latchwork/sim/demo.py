@@ -132,15 +132,14 @@ async def _run(ports: Ports, data: Path, dsn: str, ready: Callable[[Demo], None]
         async with _serving(serve.Composed(settings, dsn), listening), api as client:
             seeded = await _seeded(client, founded, data / "demo.json")
             desk = seeded.desk or await _add_desk(client, seeded, data / "demo.json")
-            edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
             doors = [id for id, _ in seeded.access_points]
-            async with (
-                _building(edge, ports.doors) as doors_url,
-                example.running(desk, doors, base_url, data / "harbour-desk", ports.app) as app_url,
-            ):
-                await _linked(client, seeded.controller)
-                ready(Demo(base_url, doors_url, app_url, seeded, desk.members))
-                await stop.wait()
+            async with example.running(desk, doors, base_url, data / "harbour-desk", ports.app) as app:
+                edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
+                async with _building(edge, ports.doors) as doors_url:
+                    app_url = await app.url()
+                    await _linked(client, seeded.controller)
+                    ready(Demo(base_url, doors_url, app_url, seeded, desk.members))
+                    await stop.wait()
 
 
 @contextmanager

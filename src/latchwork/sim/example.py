@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -50,18 +51,31 @@ class DeskFailed(Exception):
     """Harbour Desk did not start; it has said why on standard error."""
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Harbour Desk, which has been started."""
+
+    child: subprocess.Popen[bytes]
+
+    async def url(self) -> str:
+        """Where it listens, as soon as it does; raises DeskFailed."""
+        assert self.child.stdout is not None
+        line = await asyncio.to_thread(self.child.stdout.readline)
+        if not line:
+            raise DeskFailed("Harbour Desk, the example, could not start")
+        return str(json.loads(line)["url"])
+
+
 @asynccontextmanager
-async def running(seeded: DeskSeeded, doors: Sequence[int], base_url: str, data: Path, port: int) -> AsyncIterator[str]:
-    """Harbour Desk for as long as the context lasts, and its URL; raises DeskFailed."""
+async def running(
+    seeded: DeskSeeded, doors: Sequence[int], base_url: str, data: Path, port: int
+) -> AsyncIterator[Desk]:
+    """Harbour Desk for as long as the context lasts."""
     data.mkdir(mode=0o700, exist_ok=True)
     config.write_private(data / "seed.json", json.dumps(_seed(seeded.members, doors)).encode())
     child = _start(seeded, base_url, data, port)
     try:
-        assert child.stdout is not None
-        line = await asyncio.to_thread(child.stdout.readline)
-        if not line:
-            raise DeskFailed("Harbour Desk, the example, could not start")
-        yield str(json.loads(line)["url"])
+        yield Desk(child)
     finally:
         child.terminate()
         await asyncio.to_thread(child.wait)
