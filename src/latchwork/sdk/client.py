@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from functools import cache
 from types import TracebackType
@@ -23,9 +24,11 @@ import httpx2
 import msgspec
 
 from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer, problem_of
+from latchwork.sdk.app_session import AppSession
 from latchwork.sdk.exchange import Call, Exchange, Method
 from latchwork.sdk.listing import Listing
 from latchwork.sdk.tokens import Credentials, SessionToken, Tokens
+from latchwork.wire import p256
 from latchwork.wire.api.accounts import (
     Client as ApiClient,
 )
@@ -140,7 +143,7 @@ class Client:
     ) -> None:
         self._name = f"Client({base_url!r}, {client_id!r})"
         self._exchange = Exchange(base_url, transport, timeout, tries)
-        self._tokens: Tokens | SessionToken = Tokens(self._exchange, Credentials(client_id, client_secret))
+        self._tokens: Tokens | SessionToken | AppSession = Tokens(self._exchange, Credentials(client_id, client_secret))
 
     def __repr__(self) -> str:
         return self._name
@@ -159,7 +162,7 @@ class Client:
         It shares this client's connections: close only one of the two. The client needs the scope `users:act`; a user
         for whom nobody may act now is refused with `Invalid`, by the first call.
         """
-        if isinstance(self._tokens, SessionToken):
+        if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
         acting = copy(self)
         acting._name = f"{self._name}.acting_for({user_id})"
@@ -175,6 +178,25 @@ class Client:
         client._name = f"Client.of_session({base_url!r})"
         client._tokens = SessionToken(token)
         return client
+
+    @classmethod
+    def of_app(
+        cls,
+        base_url: str,
+        key: p256.PrivateKey,
+        refresh_token: str,
+        keep: Callable[[str, float], None],
+        *,
+        now: Callable[[], float] = time.time,
+        clock_offset: float = 0.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> tuple[Client, AppSession]:
+        """Calls in an app's session of one user, and that session (`latchwork.sdk.access` is what an app includes)."""
+        client = cls(base_url, "", "", transport=transport)
+        client._name = f"Client.of_app({base_url!r})"
+        session = AppSession(client._exchange, base_url, key, refresh_token, keep, now, clock_offset)
+        client._tokens = session
+        return client, session
 
     async def aclose(self) -> None:
         """Ends the connections, and the transport that was handed in."""
