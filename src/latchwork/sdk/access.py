@@ -159,7 +159,7 @@ class Access:
         await self.refresh()
 
     async def log_out(self) -> None:
-        """Removes this phone and ends its session; what cannot be told to the cloud now, is forgotten here all the same."""
+        """Removes this phone and ends its session; without a network it is forgotten here all the same."""
         cloud, phone, session = self._cloud, self._phone(), self._session
         if cloud is not None and session is not None:
             with suppress(Unauthorized, CloudUnreachable):
@@ -181,9 +181,16 @@ class Access:
         tap, code = p256.load_private(held.tap_key), p256.load_private(held.code_key)
         points = [p256.public_bytes(key.public_key()) for key in (tap, code)]
         said = proof_bytes(keyring.user_id, *points)
-        texts = [p256.b64url(data) for data in (*points, p256.sign(tap, said), p256.sign(code, said))]
+        draft = PhoneDraft(
+            name,
+            tap_key=p256.b64url(points[0]),
+            code_key=p256.b64url(points[1]),
+            tap_proof=p256.b64url(p256.sign(tap, said)),
+            code_proof=p256.b64url(p256.sign(code, said)),
+            replaces=replaces,
+        )
         async with self._asking() as cloud:
-            phone = await cloud.enrol_own_phone(PhoneDraft(name, *texts, replaces=replaces))
+            phone = await cloud.enrol_own_phone(draft)
         await self.refresh()
         return phone
 
@@ -211,10 +218,10 @@ class Access:
         keyring = self._held().keyring
         return [] if keyring is None else keyring.doors
 
-    async def tap(self, seconds: float = SCAN_SECONDS) -> Opened:
-        """Opens the door to whose reader the phone is held."""
+    async def tap(self, access_point: int | None = None, seconds: float = SCAN_SECONDS) -> Opened:
+        """Opens the door to whose reader the phone is held; with `access_point` only if it is that one."""
         keyring = self._ready()
-        near = await self._nearest(seconds, keyring, lambda heard: heard.metres <= TAP_METRES)
+        near = await self._nearest(seconds, keyring, lambda heard: heard.metres <= TAP_METRES, access_point)
         return await self._ask(near, Request(rssi=near.rssi))
 
     async def click(self, access_point: int, seconds: float = SCAN_SECONDS) -> Opened:
@@ -275,7 +282,7 @@ class Access:
     async def _nearest(
         self, seconds: float, keyring: Keyring, is_near: Callable[[Heard], bool], access_point: int | None = None
     ) -> Heard:
-        """The organisation's loudest reader (of one door), as soon as one is near enough; raises NoReaderNear, TooFar."""
+        """Our nearest reader (of one door), as soon as it is near enough; raises NoReaderNear, TooFar."""
         until, is_somewhere = self._clock() + seconds, False
         while True:
             heard = [each for each in await self._scan() if each.advert.organisation == keyring.organisation_id]
