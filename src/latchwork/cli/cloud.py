@@ -20,8 +20,8 @@ from latchwork.cloud.kernel import archive
 from latchwork.cloud.kernel.migrate import migrate
 from latchwork.cloud.kernel.settings import settings_of
 from latchwork.sim import demo as demos
-from latchwork.sim import phone as phones
 from latchwork.sim import scan as scanning
+from latchwork.sim.scan import NoPhone
 
 GRANTED, REFUSED, UNREADABLE, UNREACHABLE = 0, 1, 2, 3
 
@@ -141,7 +141,7 @@ def tap(
         raise typer.Exit(UNREADABLE)
     try:
         told_by_door = _held(doors_url, door, card, pin, phone)
-    except phones.NoPhone as error:
+    except NoPhone as error:
         print(f"latchwork: {error}", file=sys.stderr)
         raise typer.Exit(UNREADABLE) from None
     except scanning.DoorsUnreachable as error:
@@ -154,6 +154,8 @@ def _held(doors_url: str, door: str, card: int | None, pin: str | None, phone: P
     if card is not None:
         return scanning.tap(doors_url, door, card, pin)
     assert phone is not None
+    from latchwork.sim import phone as phones  # Bluetooth is loaded by whoever uses it
+
     return asyncio.run(phones.tap(doors_url, door, phone))
 
 

@@ -10,11 +10,7 @@ from latchwork.sdk.access import Access
 from latchwork.sdk.bluetooth import BumbleRadio
 from latchwork.sdk.refusals import AccessError, Lockdown, NotPermitted, TooFar
 from latchwork.sdk.wallet import FileWallet, WalletUnreadable
-from latchwork.sim.scan import Told, find_door, radio
-
-
-class NoPhone(Exception):
-    """The file holds no phone that could open anything; the text says why, for people."""
+from latchwork.sim.scan import NoPhone, Told, find_door, radio
 
 
 async def tap(doors_url: str, door: str, path: Path) -> Told:

@@ -49,6 +49,10 @@ class NoSuchDoor(DoorsUnreachable):
     pass
 
 
+class NoPhone(Exception):
+    """A file holds no phone that could open anything; the text says why, for people."""
+
+
 class Told(msgspec.Struct):
     """The reader's answer; `at` is the controller's view of time, seconds since the epoch."""
 
