@@ -15,8 +15,9 @@ SDK = Path(__file__).parents[1] / "src" / "latchwork" / "sdk"
 FOLDER = SDK / "blocking"
 NAMES = ("client.py", "exchange.py", "listing.py", "tokens.py")
 WORDS = {
-    r"^ +def __await__\(.*?\n\n": "",
+    r"^ +def __await__\((?:.|\n)*?\n\n": "",
     r"\basync (?=def|for|with)": "",
+    r"\bawait asyncio\.shield\((.+)\)$": r"\1",
     r"\(await (self\.\w+\(\))\)": r"\1",
     r"\bawait ": "",
     r"\bAwaitable, ": "",
@@ -40,7 +41,7 @@ def modules() -> dict[str, str]:
 def _without_await(name: str) -> str:
     text = (SDK / name).read_text()
     for word, instead in WORDS.items():
-        text = re.sub(word, instead, text, flags=re.DOTALL | re.MULTILINE)
+        text = re.sub(word, instead, text, flags=re.MULTILINE)
     if found := LEFT_OVER.search(text):
         raise ValueError(f"{name}: {found[0]} has no word in {__file__} that stands for it without await")
     text = f"# Generated from latchwork/sdk/{name} by `make generate`: change that file, not this one.\n{text}"

@@ -105,6 +105,14 @@ async def test_a_creation_that_fails_on_its_way_is_repeated_and_creates_once(eit
     assert [each async for each in either.client(either.alice).page_sites()] == [site]
 
 
+async def test_a_repeat_carries_the_key_of_its_first_try(either: Town) -> None:
+    line = Recorder(either.line())
+    await either.client(either.alice, Flaky(line, "lost answer")).add_site(SiteDraft("Once"))
+    await either.client(either.alice, line).add_site(SiteDraft("Twice"))
+    first, repeat, another = [call.headers["idempotency-key"] for call in line.calls()]
+    assert first == repeat != another
+
+
 async def test_a_deletion_whose_answer_was_lost_has_succeeded(either: Town) -> None:
     site = await either.client(either.alice).add_site(SiteDraft("Gone"))
     await either.client(either.alice, Flaky(either.line(), "lost answer")).remove_site(site.id)
@@ -164,12 +172,14 @@ async def test_callers_share_one_token(either: Town) -> None:
 
 
 async def test_a_caller_that_goes_away_does_not_take_the_token_with_it(either: Town) -> None:
-    cloud = either.client(either.alice)
+    line = Recorder(either.line())
+    cloud = either.client(either.alice, line)
     hasty, patient = asyncio.create_task(cloud.whoami()), asyncio.create_task(cloud.whoami())
     await asyncio.sleep(0.001)
     hasty.cancel()
     assert (await patient).organisation_id == either.alices_id
     assert hasty.cancelled()
+    assert len(line.calls("/oauth2/token")) == 1
 
 
 async def test_a_token_is_replaced_shortly_before_its_end(town: Town) -> None:

@@ -55,7 +55,11 @@ class Tokens:
         self._good_until, self._bearer = float("-inf"), ""
 
     def _fetched(self, seen: int) -> str:
-        """What came of the first fetch after those `seen`: whoever waited for another's shares also its failure."""
+        """Who waits for the next fetch after those `seen` may go away without ending it for the others."""
+        return self._next(seen)
+
+    def _next(self, seen: int) -> str:
+        """What came of that fetch: whoever waited while another made it shares also its failure."""
         with self._fetching:
             if self._fetches == seen:
                 self._fetch()
@@ -64,7 +68,6 @@ class Tokens:
             return self._bearer
 
     def _fetch(self) -> None:
-        """Who gives up while fetching leaves it to the next who waits."""
         self._good_until = float("-inf")
         began = self._clock()
         try:
