@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import calls, cards, cedar, change, decision, fleet, lists, site, strike, tokens
+from benchmarks import calls, cards, cedar, change, client, decision, fleet, lists, site, strike, tokens
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -30,6 +30,7 @@ QUICK = (
     Benchmark(strike.run, strike.NAMES),
     Benchmark(calls.run, calls.NAMES),
     Benchmark(tokens.run, tokens.NAMES),
+    Benchmark(client.run, client.NAMES),
     Benchmark(change.run, change.NAMES),
     Benchmark(site.run, site.NAMES),
 )

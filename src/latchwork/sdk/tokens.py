@@ -4,55 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import quote_plus, urlencode
 
-import msgspec
-
-from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
-from latchwork.sdk.exchange import Call, Exchange
+from latchwork.sdk.credentials import CLIENT_CREDENTIALS, Credentials, asking, exchanged_for, granted
+from latchwork.sdk.exchange import Exchange
 from latchwork.wire.api.problems import Unauthorized
-
-PATH: Final = "/oauth2/token"
-CLIENT_CREDENTIALS: Final = {"grant_type": "client_credentials"}
-EARLY: Final = 30.0
-"""Seconds before its end in which a token is no longer begun with (a tenth of its life when that is less)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An API client's id and secret."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-
-    @property
-    def basic(self) -> str:
-        """The Authorization header, each part form-encoded (RFC 6749 §2.3.1)."""
-        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
-        return f"Basic {b64encode(pair.encode()).decode()}"
-
-
-class _Answer(msgspec.Struct):
-    """RFC 6749 §5.1."""
-
-    access_token: str
-    expires_in: int
-
-
-_answer: Final = msgspec.json.Decoder(_Answer)
-
-
-def exchanged_for(user: int) -> dict[str, str]:
-    """What asks for a user's token (RFC 8693 §2.1)."""
-    return {
-        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-        "subject_token": str(user),
-        "subject_token_type": "urn:latchwork:params:oauth:token-type:user",
-    }
 
 
 class Tokens:
@@ -68,10 +24,12 @@ class Tokens:
         self._exchange = exchange
         self._credentials = credentials
         self._clock = clock
-        self._form = urlencode(form).encode()
+        self._call = asking(form)
         self._bearer = ""
         self._good_until = float("-inf")
-        self._fetching: asyncio.Task[str] | None = None
+        self._fetching = asyncio.Lock()
+        self._fetches = 0
+        self._failure: Exception | None = None
 
     def for_user(self, user: int) -> Tokens:
         """A user's, by the same client on the same way."""
@@ -79,49 +37,47 @@ class Tokens:
 
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
+        seen = self._fetches
         if self._clock() < self._good_until:
             return self._bearer
-        return await self._fetched()
+        return await self._fetched(seen)
 
     async def instead_of(self, refused: str) -> str:
         """Another header than the one that was refused; fetched unless somebody already has."""
-        if refused == self._bearer:
-            self._good_until = float("-inf")
-        return await self.bearer()
+        seen = self._fetches
+        if refused != self._bearer:
+            return await self.bearer()
+        return await self._fetched(seen)
 
     def forget(self) -> None:
-        """Ends a fetch under way, and keeps no token."""
+        """Keeps no token."""
         self._good_until, self._bearer = float("-inf"), ""
-        if self._fetching is not None:
-            self._fetching.cancel()
 
-    async def _fetched(self) -> str:
-        """Who waits shares one fetch, and goes away without ending it for the others."""
-        if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.create_task(self._fetch())
-            self._fetching.add_done_callback(_seen)
-        return await asyncio.shield(self._fetching)
+    async def _fetched(self, seen: int) -> str:
+        """Who waits for the next fetch after those `seen` may go away without ending it for the others."""
+        return await asyncio.shield(self._next(seen))
 
-    async def _fetch(self) -> str:
+    async def _next(self, seen: int) -> str:
+        """What came of that fetch: whoever waited while another made it shares also its failure."""
+        async with self._fetching:
+            if self._fetches == seen:
+                await self._fetch()
+            if self._failure is not None:
+                raise self._failure
+            return self._bearer
+
+    async def _fetch(self) -> None:
+        self._good_until = float("-inf")
         began = self._clock()
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        call = Call("POST", PATH, content=self._form, headers=headers)
-        response = await self._exchange.answer(call, self._credentials.basic)
-        if response.status_code != 200:
-            raise token_problem_of(response)
         try:
-            answer = _answer.decode(response.content)
-        except msgspec.MsgspecError:
-            raise UnexpectedAnswer("The token endpoint's answer holds no token.") from None
-        self._bearer = f"Bearer {answer.access_token}"
-        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
-        return self._bearer
-
-
-def _seen(fetch: asyncio.Task[str]) -> None:
-    """A failed fetch that everybody stopped waiting for is nobody's news."""
-    if not fetch.cancelled():
-        fetch.exception()
+            token = granted(await self._exchange.answer(self._call, self._credentials.basic))
+        except Exception as failure:
+            self._failure = failure
+        else:
+            self._failure = None
+            self._bearer = f"Bearer {token.access_token}"
+            self._good_until = began + token.begun_with
+        self._fetches += 1
 
 
 class SessionToken:
