@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from benchmarks.clouds import Ground, House
-from latchwork.cloud.app import DESIRED
+from latchwork.cloud.app import registry
 from latchwork.cloud.controllers import service as controllers
 from latchwork.cloud.people import desired
 from latchwork.cloud.people import service as people
@@ -70,7 +70,8 @@ async def settle(here: Ground, house: House, count: int, each: int, with_schedul
 async def is_as_computed(here: Ground, house: House) -> bool:
     """Whether the house's controller is to hold exactly what the application computes from all rows."""
     rebuilt = await here.office.run(
-        house.organisation, lambda work: controllers.rebuild(work, here.office.hints, DESIRED, house.controller)
+        house.organisation,
+        lambda work: controllers.rebuild(work, here.office.hints, registry(here.office.seal), house.controller),
     )
     return rebuilt.changed == 0
 

@@ -95,6 +95,7 @@ async def test_the_metadata_names_every_endpoint(alice: Client) -> None:
     assert found["grant_types_supported"] == [
         "client_credentials",
         "urn:ietf:params:oauth:grant-type:token-exchange",
+        "refresh_token",
     ]
     assert (await alice.cloud.http.get(found["jwks_uri"].removeprefix(PUBLIC_URL))).status_code == 200
 

@@ -161,7 +161,7 @@ async def test_bad_input_at_the_token_endpoint_is_named_by_the_standard(house: H
         ("invalid_request", {k: v for k, v in form(account, bob).items() if k != "subject_token"}),
         ("invalid_request", {k: v for k, v in form(account, bob).items() if k != "subject_token_type"}),
         ("invalid_request", form(account, bob, actor_token="x", actor_token_type=ACCESS_TOKEN)),
-        ("invalid_request", form(account, bob, requested_token_type="urn:ietf:params:oauth:token-type:refresh_token")),
+        ("invalid_request", form(account, bob, requested_token_type="urn:ietf:params:oauth:token-type:id_token")),
         ("invalid_target", form(account, bob, audience="https://elsewhere.example")),
         ("invalid_target", form(account, bob, resource="https://elsewhere.example")),
         ("invalid_scope", form(account, bob, scope="doors:explode")),

@@ -12,7 +12,7 @@ import pytest
 
 from latchwork.cloud import admin
 from latchwork.cloud.accounts import service as accounts
-from latchwork.cloud.app import DESIRED
+from latchwork.cloud.app import registry
 from latchwork.cloud.controllers import service as controllers
 from latchwork.cloud.controllers import store
 from latchwork.cloud.controllers.desired import settling
@@ -62,7 +62,7 @@ class Town:
             every = await store.page(conn, Scope(self.organisation), 0, 100, int(time.time()))
         for controller in (each.id for each in every):
             found = await self.run(
-                lambda work, id=controller: controllers.rebuild(work, self.office.hints, DESIRED, id)
+                lambda work, id=controller: controllers.rebuild(work, self.office.hints, registry(self.office.seal), id)
             )
             changed += found.changed
         return changed
@@ -104,7 +104,9 @@ async def test_any_two_changes_at_once_end_as_a_rebuild_would(
             computed.set()
             await go_on.wait()
 
-        slow = Database(office.database.pool, [settling(DESIRED, office.hints), pause, numbering(office.hints)])
+        slow = Database(
+            office.database.pool, [settling(registry(office.seal), office.hints), pause, numbering(office.hints)]
+        )
         one = asyncio.create_task(town.run(CHANGES[first](town, office.seal), slow))
         await computed.wait()
         two = asyncio.create_task(town.run(CHANGES[second](town, office.seal)))

@@ -16,7 +16,7 @@ from latchwork.cloud.accounts import service as accounts
 from latchwork.cloud.accounts import store as account_store
 from latchwork.cloud.accounts import tokens
 from latchwork.cloud.accounts.rules import ALL_SCOPES
-from latchwork.cloud.app import compose
+from latchwork.cloud.app import compose, registry
 from latchwork.cloud.controllers import enrolment
 from latchwork.cloud.controllers import service as controllers
 from latchwork.cloud.controllers import store as controller_store
@@ -61,7 +61,7 @@ async def open_office(settings: Settings, dsn: str) -> AsyncIterator[Office]:
     hints = Hints()
     try:
         seal = Seal(read_master_key(settings.master_key, settings.data))
-        yield Office(compose(pool, hints), seal, hints)
+        yield Office(compose(pool, hints, registry(seal)), seal, hints)
         async with pool.acquire() as conn:
             await hints.send(conn)
     finally:

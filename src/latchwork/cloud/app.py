@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from html import escape
 from typing import Any
@@ -32,11 +32,13 @@ from latchwork.cloud.accounts import store as account_store
 from latchwork.cloud.accounts.gate import TokenGate
 from latchwork.cloud.accounts.rules import ALL_SCOPES
 from latchwork.cloud.accounts.tokens import Tokens
-from latchwork.cloud.controllers import desired, link
+from latchwork.cloud.controllers import desired, link, readers
 from latchwork.cloud.controllers import endpoints as controllers
 from latchwork.cloud.controllers import store as controller_store
+from latchwork.cloud.controllers.service import compute_anew
 from latchwork.cloud.events import endpoints as events
 from latchwork.cloud.events.service import numbering
+from latchwork.cloud.kernel import cors
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.http import answer_problem, as_problem
 from latchwork.cloud.kernel.limits import Bucket, Limits
@@ -46,9 +48,11 @@ from latchwork.cloud.kernel.work import Database, open_pool
 from latchwork.cloud.passages import commands
 from latchwork.cloud.passages import desired as passages_desired
 from latchwork.cloud.passages import endpoints as passages
-from latchwork.cloud.passages.service import drop_expired_modes, note_standings
+from latchwork.cloud.passages.service import drop_expired_modes, note_standings, take_over_modes
 from latchwork.cloud.people import desired as people_desired
 from latchwork.cloud.people import endpoints as people
+from latchwork.cloud.phones import desired as phones_desired
+from latchwork.cloud.phones import endpoints as phones
 from latchwork.cloud.saams import endpoints as saams
 from latchwork.cloud.saams.calls import answer_failure as answer_saams_failure
 from latchwork.cloud.saams.calls import is_ours as is_saams
@@ -67,14 +71,6 @@ from latchwork.wire.api.problems import Problem
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
-DESIRED: tuple[desired.Compute, ...] = (
-    desired.doors,
-    desired.keys,
-    people_desired.people,
-    visits.revocations,
-    passages_desired.modes,
-)
-"""One function per record kind (design: docs/sync.md)."""
 LAPSE_EVERY = 5.0
 SWEEP_EVERY = 600.0
 TOMBSTONES_FOR = 30 * 86_400
@@ -97,6 +93,7 @@ def create_app(settings: Settings, dsn: str, ending: asyncio.Event | None = None
             *sites.endpoints,
             *controllers.endpoints,
             *people.endpoints,
+            *phones.endpoints,
             *visitors.endpoints,
             *passages.endpoints,
             saams.router,
@@ -157,14 +154,17 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
     hints, limits = Hints(), Limits()
     seal = Seal(read_master_key(settings.master_key, settings.data))
     pool = await open_pool(dsn, settings.pool_size)
-    database = compose(pool, hints)
+    computes = registry(seal)
+    database = compose(pool, hints, computes)
     tokens = Tokens(database, seal, hints, settings.public_url, Sessions())
     await tokens.load_keys(int(time.time()))
+    await compute_anew(database, int(time.time()))
     links = link.Links(
         database,
         hints,
+        seal,
         [visits.describe, passages_desired.describe],
-        [arrivals.witness, commands.witnessing(hints), note_standings],
+        [arrivals.witness, commands.witnessing(hints), note_standings, take_over_modes],
     )
     app.state.update(
         settings=settings,
@@ -177,7 +177,7 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
         links=links,
         signer=Signer(seal),
         mail=Mail(settings.smtp_url, settings.mail_from),
-        desired=DESIRED,
+        desired=computes,
     )
     jobs = [hints.carry(dsn), tokens.watch_revocations(), links.watch(), _lapse(database), _sweep(database)]
     tasks = [asyncio.create_task(job) for job in jobs]
@@ -193,9 +193,22 @@ async def _running(app: Litestar, settings: Settings, dsn: str, ending: asyncio.
             await asyncio.wait_for(pool.close(), 5)
 
 
-def compose(pool: asyncpg.Pool[asyncpg.Record], hints: Hints) -> Database:
+def registry(seal: Seal) -> tuple[desired.Compute, ...]:
+    """One function per record kind (design: docs/sync.md)."""
+    return (
+        desired.doors,
+        desired.keys,
+        readers.certifying(seal),
+        people_desired.people,
+        phones_desired.phones,
+        visits.revocations,
+        passages_desired.modes,
+    )
+
+
+def compose(pool: asyncpg.Pool[asyncpg.Record], hints: Hints, computes: Sequence[desired.Compute]) -> Database:
     """The database with its closing steps, in their order: settle the desired state, then number the events."""
-    return Database(pool, [desired.settling(DESIRED, hints), numbering(hints)])
+    return Database(pool, [desired.settling(computes, hints), numbering(hints)])
 
 
 def _end_with(job: asyncio.Task[Any]) -> None:
@@ -270,12 +283,17 @@ class Cloud:
         if scope["type"] != ScopeType.HTTP:
             await self.litestar(scope, receive, send)
             return
+        shared = cors.headers(scope)
+        if cors.is_preflight(scope):
+            await cors.answer(send)
+            return
         state: dict[str, Any] = scope.setdefault("state", {})
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
                 bucket: Bucket | None = state.get("rate_limit")
-                message["headers"] = [*message["headers"], _NO_GUESSING, *(bucket.headers() if bucket else ())]
+                more = (_NO_GUESSING, *(bucket.headers() if bucket else ()), *shared)
+                message["headers"] = [*message["headers"], *more]
             await send(message)
 
         await self.litestar(scope, receive, sending)

@@ -87,6 +87,8 @@ _DONE: Final = {
     "permission_withdrawn": "took the permission for {door} from {name}",
     "card_assigned": "gave {name} the card that ends in {digits}",
     "card_unassigned": "took the card that ends in {digits} from {name}",
+    "phone_enrolled": "enrolled the phone {phone} of {name}",
+    "phone_removed": "took the phone {phone} from {name}",
 }
 """What somebody did with a door, or about who may enter."""
 
@@ -109,6 +111,7 @@ LEFT_OUT: Final[frozenset[str]] = frozenset(
         *("client_created", "client_changed", "client_secret_rotated", "client_revoked"),
         *("pass_key_created", "pass_key_activated", "pass_key_deleted"),
         *("user_invited", "session_begun", "session_ended", "password_changed", "account_removed"),
+        *("app_session_begun", "app_session_ended"),
         *("identity_provider_changed", "identity_provider_removed"),
     }
 )
@@ -188,6 +191,7 @@ def _deed(event: Event, places: Places) -> str:
         name=_subject_name(event),
         door=_door_name(door, places),
         digits=event.data.get("lastDigits"),
+        phone=event.data.get("phoneName"),
         mode=_MODES.get(mode, mode),
         alarm=_alarm(event.data.get("alarm", "")),
     )

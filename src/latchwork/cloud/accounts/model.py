@@ -53,3 +53,24 @@ class UserAccount:
     access_expires_at: int | None
     tokens_from: int
     """Tokens issued before this were revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppSession:
+    """A user's session in an app, as the token endpoint sees it."""
+
+    organisation: int
+    id: int
+    user: int
+    client: int
+    """That began it."""
+    scopes: tuple[str, ...] | None
+    """No more than these; None: whatever user and client may."""
+    newest_hash: bytes
+    former_hash: bytes | None
+    """Of the token that was exchanged for the newest: good again from the same key, for its answer may be lost."""
+    thumbprint: str | None
+    """RFC 7638, of the app's key; None: the app has not begun it."""
+    created_at: int
+    used_at: int | None
+    expires_at: int

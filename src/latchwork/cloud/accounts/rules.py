@@ -28,6 +28,8 @@ def check_organisation(patch: OrganisationPatch) -> None:
         errors.append(FieldError("meetingMaxDays", "Meetings may last 1 to 3660 days."))
     if isinstance(patch.offline_limit, int) and not 60 <= patch.offline_limit <= 2**31 - 1:
         errors.append(FieldError("offlineLimit", "At least 60 seconds; null means for ever."))
+    if isinstance(patch.phones_per_user, int) and not 1 <= patch.phones_per_user <= 20:
+        errors.append(FieldError("phonesPerUser", "A user may have 1 to 20 phones."))
     if errors:
         raise Invalid(errors=errors)
 

@@ -112,6 +112,7 @@ async def revoke_client(work: Work, hints: Hints, id: int) -> None:
         return
     after = msgspec.structs.replace(client, revoked_at=work.now)
     await store.change_client(work.conn, work.scope, after)
+    await store.end_app_sessions_by(work.conn, work.scope, id)
     await _forget_tokens(work, hints, client, not_before=2**62)
     events.record(work, "client_revoked", f"client/{id}", before=client, after=after)
 
@@ -165,10 +166,13 @@ async def act_for(database: Database, organisation: int, user: int, now: int) ->
 
 
 async def forget_users(work: Work, users: Collection[int], ended: bool) -> None:
-    """Every process looks up anew within a second what these users may; `ended`: none of their tokens is good any more.
+    """Every process looks up anew within a second what these users may.
 
-    The users are held by this unit of work.
+    `ended`: none of their tokens is good any more, and their sessions in apps are over. The users are held by this unit
+    of work.
     """
+    if ended:
+        await store.end_app_sessions(work.conn, work.scope, users)
     if acting := await store.acting(work.conn, work.scope, users, work.now):
         ends = work.now + rules.LONGEST_USER_TOKEN
         await store.add_user_revocations(work.conn, work.scope, acting, work.now + 1 if ended else 0, ends)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import asyncpg
 
-from latchwork.cloud.accounts.model import ClientSecret, Revocation, Tenant, UserAccount
+from latchwork.cloud.accounts.model import AppSession, ClientSecret, Revocation, Tenant, UserAccount
 from latchwork.cloud.kernel.http import Stored
 from latchwork.cloud.kernel.work import Connection, Retry, Scope, Work
 from latchwork.wire.api.accounts import Client, ClientDraft, Organisation
@@ -41,7 +41,8 @@ async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) ->
     await conn.execute(
         """
         UPDATE organisations SET name = $2, visitor_module = $3, pass_seconds = $4, single_use = $5,
-            meeting_max_days = $6, offline_limit = $7, passes_shortened_at = $8, attendance_module = $9
+            meeting_max_days = $6, offline_limit = $7, passes_shortened_at = $8, attendance_module = $9,
+            phones_per_user = $10
         WHERE id = $1
         """,
         scope.organisation,
@@ -53,6 +54,7 @@ async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) ->
         o.offline_limit,
         tenant.passes_shortened_at,
         o.attendance_module,
+        o.phones_per_user,
     )
 
 
@@ -68,6 +70,7 @@ def _tenant(row: asyncpg.Record | None) -> Tenant:
         single_use=row["single_use"],
         meeting_max_days=row["meeting_max_days"],
         offline_limit=row["offline_limit"],
+        phones_per_user=row["phones_per_user"],
     )
     return Tenant(organisation, row["passes_shortened_at"])
 
@@ -161,16 +164,24 @@ async def change_rate(conn: Connection, scope: Scope, id: int, per_second: int, 
 
 async def find_secret(conn: Connection, client_id: str) -> ClientSecret | None:
     """The client that this public id names, in whatever organisation; None when it is unknown or revoked."""
-    row = await conn.fetchrow(
-        """
-        SELECT c.*, (SELECT coalesce(max(r.not_before), 0) FROM token_revocations r
-                     WHERE r.client_id = c.client_id AND r.jti IS NULL) AS tokens_from
-        FROM clients c WHERE c.client_id = $1 AND c.revoked_at IS NULL
-        """,
-        client_id,
-    )
-    if row is None:
-        return None
+    row = await conn.fetchrow(f"{_LIVING_CLIENT} AND c.client_id = $1", client_id)
+    return _secret(row) if row else None
+
+
+async def find_secret_of(conn: Connection, scope: Scope, id: int) -> ClientSecret | None:
+    """As `find_secret`, by the client's number."""
+    row = await conn.fetchrow(f"{_LIVING_CLIENT} AND c.organisation_id = $1 AND c.id = $2", scope.organisation, id)
+    return _secret(row) if row else None
+
+
+_LIVING_CLIENT = """
+    SELECT c.*, (SELECT coalesce(max(r.not_before), 0) FROM token_revocations r
+                 WHERE r.client_id = c.client_id AND r.jti IS NULL) AS tokens_from
+    FROM clients c WHERE c.revoked_at IS NULL
+"""
+
+
+def _secret(row: asyncpg.Record) -> ClientSecret:
     return ClientSecret(
         organisation=row["organisation_id"],
         client=_client(row),
@@ -250,6 +261,135 @@ async def find_user(conn: Connection, scope: Scope, id: int) -> UserAccount | No
     )
 
 
+# ------------------------------------------------------------------------------------------------- app sessions
+
+_APP_SESSION = """
+    SELECT organisation_id, id, user_id, client_id, scopes, newest_hash, former_hash, thumbprint, created_at, used_at,
+        expires_at
+    FROM app_sessions
+"""
+
+
+async def add_app_session(
+    conn: Connection,
+    scope: Scope,
+    user: int,
+    client: int,
+    scopes: Collection[str] | None,
+    family_hash: bytes,
+    newest_hash: bytes,
+    now: int,
+    expires_at: int,
+) -> None:
+    await conn.execute(
+        """
+        INSERT INTO app_sessions
+            (organisation_id, user_id, client_id, scopes, family_hash, newest_hash, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        scope.organisation,
+        user,
+        client,
+        None if scopes is None else sorted(scopes),
+        family_hash,
+        newest_hash,
+        now,
+        expires_at,
+    )
+
+
+async def find_app_session(conn: Connection, family_hash: bytes, now: int) -> AppSession | None:
+    """The session with these tokens, in whatever organisation, while it lasts."""
+    row = await conn.fetchrow(f"{_APP_SESSION} WHERE family_hash = $1 AND expires_at > $2", family_hash, now)
+    return _app_session(row) if row else None
+
+
+async def find_app_session_of(conn: Connection, scope: Scope, user: int, id: int, now: int) -> AppSession | None:
+    row = await conn.fetchrow(
+        f"{_APP_SESSION} WHERE organisation_id = $1 AND user_id = $2 AND id = $3 AND expires_at > $4",
+        scope.organisation,
+        user,
+        id,
+        now,
+    )
+    return _app_session(row) if row else None
+
+
+async def lock_app_session(conn: Connection, scope: Scope, user: int, id: int, now: int) -> AppSession | None:
+    await conn.execute(
+        "SELECT FROM app_sessions WHERE organisation_id = $1 AND id = $2 FOR UPDATE", scope.organisation, id
+    )
+    return await find_app_session_of(conn, scope, user, id, now)
+
+
+async def turn_app_session(
+    conn: Connection,
+    scope: Scope,
+    id: int,
+    newest_hash: bytes,
+    former_hash: bytes,
+    thumbprint: str,
+    now: int,
+    expires_at: int,
+) -> None:
+    """The session goes on with a new token, with this key."""
+    await conn.execute(
+        """
+        UPDATE app_sessions SET newest_hash = $3, former_hash = $4, thumbprint = $5, used_at = $6, expires_at = $7
+        WHERE organisation_id = $1 AND id = $2
+        """,
+        scope.organisation,
+        id,
+        newest_hash,
+        former_hash,
+        thumbprint,
+        now,
+        expires_at,
+    )
+
+
+async def end_app_session(conn: Connection, scope: Scope, id: int) -> None:
+    await conn.execute("DELETE FROM app_sessions WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
+
+
+async def end_app_sessions(conn: Connection, scope: Scope, users: Collection[int]) -> None:
+    """All of these users'."""
+    await conn.execute(
+        "DELETE FROM app_sessions WHERE organisation_id = $1 AND user_id = ANY($2)", scope.organisation, list(users)
+    )
+
+
+async def end_app_sessions_by(conn: Connection, scope: Scope, client: int) -> None:
+    """All that a client began."""
+    await conn.execute(
+        "DELETE FROM app_sessions WHERE organisation_id = $1 AND client_id = $2", scope.organisation, client
+    )
+
+
+async def use_proof(conn: Connection, digest: bytes, until: int) -> bool:
+    """False when this proof was used before."""
+    found = await conn.fetchval(
+        "INSERT INTO dpop_proofs VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true", digest, until
+    )
+    return found is not None
+
+
+def _app_session(row: asyncpg.Record) -> AppSession:
+    return AppSession(
+        row["organisation_id"],
+        row["id"],
+        row["user_id"],
+        row["client_id"],
+        None if row["scopes"] is None else tuple(row["scopes"]),
+        row["newest_hash"],
+        row["former_hash"],
+        row["thumbprint"],
+        row["created_at"],
+        row["used_at"],
+        row["expires_at"],
+    )
+
+
 # ------------------------------------------------------------------------------------------------- tokens
 
 
@@ -311,9 +451,11 @@ async def revocations_after(conn: Connection, number: int) -> list[Revocation]:
 
 
 async def forget_expired(conn: Connection, now: int) -> None:
-    """Drops revocations whose tokens have all expired, and idempotency keys older than a day."""
+    """Drops what is over: revocations whose tokens have all expired, app sessions, proofs, idempotency keys."""
     await conn.execute("DELETE FROM token_revocations WHERE expires_at < $1", now - 3600)
     await conn.execute("DELETE FROM acting_users WHERE until < $1", now - 3600)
+    await conn.execute("DELETE FROM app_sessions WHERE expires_at < $1", now)
+    await conn.execute("DELETE FROM dpop_proofs WHERE expires_at < $1", now)
     await conn.execute("DELETE FROM idempotency_keys WHERE created_at < $1", now - 86_400)
 
 

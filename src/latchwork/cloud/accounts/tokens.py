@@ -28,6 +28,7 @@ from latchwork.wire.api.problems import Unauthorized, Unavailable
 log = logging.getLogger(__name__)
 
 _REVOKED = "This access token was revoked."
+_OVER = "This session is over; please log in."
 LOOK_EVERY = 0.4
 """Seconds between two looks for revocations: a hint usually comes first."""
 _MOST_REMEMBERED = 20_000
@@ -105,14 +106,24 @@ class Tokens:
         }
         return self._signed(found, scopes, own)
 
-    def issue_for(self, user: UserAccount, found: ClientSecret, scopes: list[str], now: int, expires_at: int) -> str:
-        """A token for a user, with the client as its actor (RFC 8693 §4.1)."""
-        own = {
+    def issue_for(
+        self,
+        user: UserAccount,
+        found: ClientSecret,
+        scopes: list[str],
+        now: int,
+        expires_at: int,
+        app_session: int | None = None,
+    ) -> str:
+        """A token for a user, with the client as its actor (RFC 8693 §4.1), or that began the session in their app."""
+        own: dict[str, Any] = {
             "sub": f"{_USER}{user.id}",
             "act": {"sub": found.client.client_id},
             "iat": max(now, found.tokens_from, user.tokens_from),
             "exp": expires_at,
         }
+        if app_session is not None:
+            own["sid"] = app_session
         return self._signed(found, scopes, own)
 
     def _signed(self, found: ClientSecret, scopes: list[str], own: dict[str, Any]) -> str:
@@ -167,6 +178,8 @@ class Tokens:
         for name, kind in (("sub", str), ("client_id", str), ("scope", str), ("jti", str), ("iat", int), ("exp", int)):
             if not isinstance(claims[name], kind):
                 raise TypeError(name)
+        if not isinstance(claims.get("sid", 0), int):
+            raise TypeError("sid")
         return dict(claims)
 
     async def _identified(self, claims: dict[str, Any]) -> Identity:
@@ -191,6 +204,7 @@ class Tokens:
             rate_burst=found.rate_burst,
             jti=claims["jti"],
             user=acting,
+            app_session=claims.get("sid"),
         )
 
     async def _logged_in(self, token: str) -> Identity:
@@ -200,7 +214,7 @@ class Tokens:
             found = await self._sessions.find(conn, token, now)
             user = None if found is None else await store.find_user(conn, Scope(found.organisation), found.user)
         if found is None or user is None or not rules.may_act(user, now) or found.created_at < user.tokens_from:
-            raise Unauthorized("This session is over; please log in.")
+            raise Unauthorized(_OVER)
         acting = _acting(user)
         ends = (found.expires_at, user.access_expires_at or found.expires_at)
         return Identity(
@@ -257,7 +271,13 @@ async def _user(conn: Connection, found: ClientSecret, claims: dict[str, Any]) -
     is_good = user is not None and rules.may_act(user, time.time()) and claims["iat"] >= user.tokens_from
     if user is None or not is_good or rules.ACT not in found.client.scopes:
         raise Unauthorized(_REVOKED)
+    if "sid" in claims and not await _lasts(conn, Scope(found.organisation), user.id, claims["sid"]):
+        raise Unauthorized(_OVER)
     return user
+
+
+async def _lasts(conn: Connection, scope: Scope, user: int, app_session: int) -> bool:
+    return await store.find_app_session_of(conn, scope, user, app_session, int(time.time())) is not None
 
 
 def _acting(user: UserAccount) -> ActingUser:

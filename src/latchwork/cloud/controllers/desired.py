@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 
@@ -18,6 +18,8 @@ from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.work import ClosingStep, Connection, Scope, Touched, Work
 from latchwork.wire import state
 
+GENERATION: Final = 2
+"""Raised when what a record says changes: controllers whose state an older cloud has computed get it anew."""
 Compute: TypeAlias = Callable[[Connection, Scope, Touched], Awaitable[tuple[Computed, ...]]]
 """All records of the touched subjects, at whatever controllers; with `Touched.controllers` all records at those."""
 

@@ -182,8 +182,10 @@ def _access(fact: facts.AccessDecided) -> dict[str, Any]:
         data["passId"] = p256.b64url(fact.pass_id)
     if fact.meeting is not None:
         data |= {"meetingId": fact.meeting, "visitorId": fact.visitor}
-    others = {"userId": fact.user, "cardId": fact.card, "commandId": fact.command}
+    others = {"userId": fact.user, "cardId": fact.card, "commandId": fact.command, "manner": fact.manner}
     data |= {name: value for name, value in others.items() if value is not None}
+    if fact.ask != "open":
+        data["ask"] = fact.ask
     if fact.count != 1:
         data["count"] = fact.count
     return data

@@ -14,11 +14,12 @@ from typing import NoReturn, Protocol, TypeVar
 import asyncpg
 import msgspec
 
-from latchwork.cloud.controllers import desired, facts, store
+from latchwork.cloud.controllers import desired, facts, readers, store
 from latchwork.cloud.controllers.model import Held
 from latchwork.cloud.controllers.rules import Course, course, is_cloned
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.hints import Hints
+from latchwork.cloud.kernel.seal import Seal
 from latchwork.cloud.kernel.work import Database, Scope, Work
 from latchwork.wire import link, p256
 from latchwork.wire.api.events import Actor
@@ -109,11 +110,13 @@ class Links:
         self,
         database: Database,
         hints: Hints,
+        seal: Seal,
         describers: Sequence[facts.Describe],
         witnesses: Sequence[facts.Witness],
     ) -> None:
         self._database = database
         self._hints = hints
+        self._seal = seal
         self._describers = describers
         self._witnesses = witnesses
         self._sessions: dict[int, Session] = {}
@@ -173,7 +176,7 @@ class Links:
                 Scope(held.organisation),
                 Actor("controller", str(held.controller), held.name),
                 int(time.time()),
-                lambda work: _begin(work, hello, held.public_key),
+                lambda work: _begin(work, self._seal, hello, held.public_key),
             )
             session = Session(held, number, socket, hello.revision, news, commands, told, asyncio.current_task())
             await self._supersede(session)
@@ -419,7 +422,9 @@ class Links:
                 await store.close_session(conn, session.held.controller, session.number, int(time.time()))
 
 
-async def _begin(work: Work, hello: link.Hello, key: bytes | None) -> tuple[int, Course, int, link.Committed | None]:
+async def _begin(
+    work: Work, seal: Seal, hello: link.Hello, key: bytes | None
+) -> tuple[int, Course, int, link.Committed | None]:
     """Opens the session: (its number, what state it gets, the next fact wanted, the latest that the log has)."""
     held = await store.lock_held(work.conn, work.scope.organisation, hello.controller)
     if held is None or held.public_key != key:  # removed or replaced since its signature was checked
@@ -434,6 +439,7 @@ async def _begin(work: Work, hello: link.Hello, key: bytes | None) -> tuple[int,
     known = known_mark is not None and known_mark == hello.mark
     number = await store.open_session(work.conn, hello, known, way, work.now, work.now + ONLINE_FOR)
     told = await facts.miss(work, held, number, hello)
+    await readers.note_key(work, seal, hello.controller, hello.reader_key)
     return number, way, await store.committed(work.conn, hello.controller, hello.journal), told
 
 
@@ -454,8 +460,17 @@ def _is_plausible(hello: link.Hello) -> bool:
         and all(len(each.journal) == 16 and 0 <= each.first < 2**62 for each in hello.former)
         and len(hello.instance) == 16
         and len(hello.kinds) <= 100
+        and _is_key(hello.reader_key)
         and all(len(text) <= 100 and text.isprintable() for text in texts)
     )
+
+
+def _is_key(reader_key: bytes) -> bool:
+    """Whether it is none, or a point that can be certified."""
+    try:
+        return not reader_key or bool(p256.load_public(reader_key))
+    except ValueError:
+        return False
 
 
 def _is_outcome(outcome: link.Outcome) -> bool:

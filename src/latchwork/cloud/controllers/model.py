@@ -68,6 +68,16 @@ class PassKeyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderKeyRow:
+    """A key of the organisation that signs readers' certificates."""
+
+    kid: bytes
+    public_key: bytes
+    sealed_private_key: bytes
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """A one-time enrolment code as it is stored."""
 

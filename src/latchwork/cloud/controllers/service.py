@@ -13,7 +13,7 @@ from latchwork.cloud.events import store as event_log
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.seal import Seal
 from latchwork.cloud.kernel.texts import name_errors
-from latchwork.cloud.kernel.work import Connection, Scope, Work
+from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Work
 from latchwork.cloud.sites import store as sites
 from latchwork.wire import p256
 from latchwork.wire.api.accounts import PassKey
@@ -28,7 +28,7 @@ async def add(work: Work, draft: ControllerDraft) -> Controller:
     """A new controller that waits for a program to enrol as it."""
     _check_name(draft.name)
     await event_log.lock(work.conn, work.scope)
-    id = await store.add(work.conn, work.scope, draft.name, work.now)
+    id = await store.add(work.conn, work.scope, draft.name, desired.GENERATION, work.now)
     work.touched.controllers.add(id)
     await _run_doors(work, id, draft.access_points)
     after = await store.get(work.conn, work.scope, id, work.now)
@@ -70,6 +70,20 @@ async def rebuild(work: Work, hints: Hints, registry: Sequence[desired.Compute],
     changed = await desired.bring_in_line(work, registry)
     work.after_commit.append(lambda: desired.give_news(hints, [controller for controller, _ in changed]))
     return Rebuilt(sum(records for _, records in changed))
+
+
+async def compute_anew(database: Database, now: int) -> None:
+    """Brings every controller in line whose state was computed by records of an older generation."""
+    async with database.connection() as conn:
+        outdated = await store.outdated(conn, desired.GENERATION)
+    for organisation, controller in outdated:
+        await database.run(Scope(organisation), SYSTEM, now, lambda work, id=controller: _compute_anew(work, id))  # type: ignore[misc]
+
+
+async def _compute_anew(work: Work, id: int) -> None:
+    await event_log.lock(work.conn, work.scope)
+    if await store.note_generation(work.conn, work.scope, id, desired.GENERATION):
+        work.touched.controllers.add(id)
 
 
 async def accept_snapshot(work: Work, hints: Hints, id: int) -> Controller:

@@ -15,6 +15,7 @@ from latchwork.cloud.controllers.model import (
     Computed,
     Held,
     PassKeyRow,
+    ReaderKeyRow,
 )
 from latchwork.cloud.controllers.rules import Course
 from latchwork.cloud.kernel.work import Connection, Scope
@@ -35,11 +36,13 @@ _CONTROLLER = """
 """
 
 
-async def add(conn: Connection, scope: Scope, name: str, now: int) -> int:
+async def add(conn: Connection, scope: Scope, name: str, generation: int, now: int) -> int:
+    """`generation`: of the records that its state is computed by."""
     id: int = await conn.fetchval(
         """
         WITH added AS (
-            INSERT INTO controllers (organisation_id, name, created_at) VALUES ($1, $2, $3) RETURNING id
+            INSERT INTO controllers (organisation_id, name, created_at, records_generation)
+            VALUES ($1, $2, $3, $4) RETURNING id
         ), linked AS (
             INSERT INTO controller_links (organisation_id, controller_id) SELECT $1, id FROM added
         )
@@ -48,6 +51,7 @@ async def add(conn: Connection, scope: Scope, name: str, now: int) -> int:
         scope.organisation,
         name,
         now,
+        generation,
     )
     return id
 
@@ -219,6 +223,28 @@ async def key_records(conn: Connection, scope: Scope, controllers: Sequence[int]
         controllers,
     )
     return rows
+
+
+async def outdated(conn: Connection, generation: int) -> list[tuple[int, int]]:
+    """(organisation, controller) of those whose state was computed by older records."""
+    rows = await conn.fetch(
+        "SELECT organisation_id, id FROM controllers WHERE records_generation < $1 ORDER BY 1, 2", generation
+    )
+    return [(row["organisation_id"], row["id"]) for row in rows]
+
+
+async def note_generation(conn: Connection, scope: Scope, id: int, generation: int) -> bool:
+    """A controller's state is computed by these records from now on; False when it is already, or is gone."""
+    found = await conn.fetchval(
+        """
+        UPDATE controllers SET records_generation = $3
+        WHERE organisation_id = $1 AND id = $2 AND records_generation < $3 RETURNING true
+        """,
+        scope.organisation,
+        id,
+        generation,
+    )
+    return found is not None
 
 
 async def forget_tombstones(conn: Connection, before: int) -> None:
@@ -657,6 +683,79 @@ async def enrol(conn: Connection, scope: Scope, controller: int, public_key: byt
         """,
         controller,
     )
+
+
+# ------------------------------------------------------------------------------------------------- readers' keys
+
+
+async def find_reader_key(conn: Connection, scope: Scope, controller: int) -> tuple[bytes, int]:
+    """What a controller's readers prove themselves with (empty: nothing), and since when it is certified."""
+    row = await conn.fetchrow(
+        "SELECT reader_key, certified_at FROM controllers WHERE organisation_id = $1 AND id = $2",
+        scope.organisation,
+        controller,
+    )
+    if row is None:
+        raise NotFound
+    return row["reader_key"], row["certified_at"]
+
+
+async def put_reader_key(conn: Connection, scope: Scope, controller: int, key: bytes, certified_at: int) -> None:
+    await conn.execute(
+        "UPDATE controllers SET reader_key = $3, certified_at = $4 WHERE organisation_id = $1 AND id = $2",
+        scope.organisation,
+        controller,
+        key,
+        certified_at,
+    )
+
+
+async def door_ids(conn: Connection, scope: Scope, controller: int) -> list[int]:
+    rows = await conn.fetch(
+        "SELECT id FROM access_points WHERE organisation_id = $1 AND controller_id = $2", scope.organisation, controller
+    )
+    return [row["id"] for row in rows]
+
+
+async def reader_records(
+    conn: Connection, scope: Scope, doors: Sequence[int] | None, controllers: Sequence[int] | None
+) -> list[asyncpg.Record]:
+    """The doors, of these or at these controllers, whose controller has named a key for its readers."""
+    rows: list[asyncpg.Record] = await conn.fetch(
+        """
+        SELECT a.id, a.site_id, a.entry_reader, a.exit_reader, a.controller_id, c.reader_key, c.certified_at
+        FROM access_points a JOIN controllers c ON c.organisation_id = a.organisation_id AND c.id = a.controller_id
+        WHERE a.organisation_id = $1 AND c.reader_key <> '' AND ($2::integer[] IS NULL OR a.id = ANY($2))
+            AND ($3::bigint[] IS NULL OR c.id = ANY($3))
+        """,
+        scope.organisation,
+        doors,
+        controllers,
+    )
+    return rows
+
+
+async def add_reader_key(conn: Connection, scope: Scope, key: ReaderKeyRow) -> None:
+    await conn.execute(
+        "INSERT INTO reader_keys VALUES ($1, $2, $3, $4, $5)",
+        scope.organisation,
+        key.kid,
+        key.public_key,
+        key.sealed_private_key,
+        key.created_at,
+    )
+
+
+async def reader_keys(conn: Connection, scope: Scope) -> list[ReaderKeyRow]:
+    """The organisation's, the newest first: it signs."""
+    rows = await conn.fetch(
+        """
+        SELECT kid, public_key, sealed_private_key, created_at
+        FROM reader_keys WHERE organisation_id = $1 ORDER BY created_at DESC, kid
+        """,
+        scope.organisation,
+    )
+    return [ReaderKeyRow(*row) for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------- pass keys

@@ -17,6 +17,7 @@ from latchwork.cloud.kernel.work import ClosingStep, Connection, EventDraft, Sco
 from latchwork.wire.api.events import (
     DEEDS,
     Acknowledgement,
+    Actor,
     ActorKind,
     Alarm,
     Deed,
@@ -47,8 +48,12 @@ def record(
     before: Any = None,
     after: Any = None,
     at: float | None = None,
+    actor: Actor | None = None,
 ) -> None:
-    """Notes a fact of this unit of work; `before` and `after` are records of the native API."""
+    """Notes a fact of this unit of work; `before` and `after` are records of the native API.
+
+    `actor`: who did it, where that is not whoever the unit of work is done for.
+    """
     work.events.append(
         EventDraft(
             fact,
@@ -57,6 +62,7 @@ def record(
             msgspec.json.encode(data if data is not None else {}),
             msgspec.json.encode(before) if before is not None else None,
             msgspec.json.encode(after) if after is not None else None,
+            actor,
         )
     )
 

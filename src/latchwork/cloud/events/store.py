@@ -16,6 +16,8 @@ from latchwork.wire.api.problems import NotFound
 async def append(conn: Connection, scope: Scope, actor: Actor, recorded_at: float, drafts: Sequence[EventDraft]) -> int:
     """Numbers and stores the facts, in order, and opens the alarms among them; answers the last number.
 
+    `actor`: of those that do not name their own.
+
     The counter's row stays locked until commit, so numbers become visible in order and a reader with a cursor misses
     nothing: let nothing of the transaction come after this.
     """
@@ -26,17 +28,17 @@ async def append(conn: Connection, scope: Scope, actor: Actor, recorded_at: floa
         ), stored AS (
             INSERT INTO events
                 (organisation_id, number, type, at, recorded_at, actor, subject, data, before, after)
-            SELECT $1, counter.last - $2 + f.n, f.type, f.at, $3, $4::jsonb,
+            SELECT $1, counter.last - $2 + f.n, f.type, f.at, $3, f.actor::jsonb,
                 f.subject, f.data::jsonb, f.before::jsonb, f.after::jsonb
-            FROM counter, unnest($5::text[], $6::float8[], $7::text[], $8::text[], $9::text[], $10::text[])
-                WITH ORDINALITY AS f (type, at, subject, data, before, after, n)
+            FROM counter, unnest($4::text[], $5::text[], $6::float8[], $7::text[], $8::text[], $9::text[], $10::text[])
+                WITH ORDINALITY AS f (actor, type, at, subject, data, before, after, n)
         )
         SELECT last FROM counter
         """,
         scope.organisation,
         len(drafts),
         recorded_at,
-        msgspec.json.encode(actor).decode(),
+        [msgspec.json.encode(d.actor or actor).decode() for d in drafts],
         [d.type for d in drafts],
         [d.at for d in drafts],
         [d.subject for d in drafts],

@@ -16,7 +16,7 @@ import math
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
@@ -95,6 +95,8 @@ class Identity:
     """The session's id, when somebody is logged in themselves."""
     look_again_at: float = math.inf
     """When the database is asked anew, although nothing was revoked."""
+    app_session: int | None = None
+    """The app session's id, when somebody's app calls."""
 
     def reach(self, scope: str | None) -> Reach | None:
         """Where the token allows what a scope string names; None: in the whole organisation. No scope: everything."""
@@ -139,6 +141,11 @@ class Caller:
     @property
     def scope(self) -> Scope:
         return Scope(self.identity.organisation, self.reach)
+
+    @property
+    def own(self) -> Caller:
+        """The same for what is the caller's own, wherever that is: roles do not limit it."""
+        return replace(self, reach=None)
 
     def scope_of(self, name: str) -> Scope | None:
         """Where the caller may do something beside what the endpoint is for; None: nowhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ class Seal:
 
     def __init__(self, master_key: bytes) -> None:
         self._cipher = AESGCM(master_key)
+        self._derivation = hmac.digest(master_key, b"latchwork derivation", "sha256")
 
     def close(self, secret: bytes, purpose: str) -> bytes:
         """nonce (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
@@ -32,6 +34,10 @@ class Seal:
             return self._cipher.decrypt(sealed[:12], sealed[12:], purpose.encode())
         except InvalidTag:
             raise WrongMasterKey("the master key does not open this database's keys") from None
+
+    def derive(self, secret: bytes, purpose: str) -> bytes:
+        """32 bytes that follow from a secret and that nobody without the master key can tell (HMAC, RFC 2104)."""
+        return hmac.digest(self._derivation, purpose.encode() + b"\0" + secret, "sha256")
 
 
 def read_master_key(given: str | None, data: Path) -> bytes:

@@ -81,6 +81,8 @@ class EventDraft:
     data: bytes = b"{}"
     before: bytes | None = None
     after: bytes | None = None
+    actor: Actor | None = None
+    """Who did it; None: whoever the unit of work is done for."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from latchwork.cloud.controllers.model import Computed, Desired
 from latchwork.cloud.kernel.work import Connection, Scope, Touched
 from latchwork.cloud.passages import store
 from latchwork.cloud.people import store as people
+from latchwork.cloud.phones import store as phones
 from latchwork.wire import facts, state
 from latchwork.wire.api.events import Actor
 
@@ -34,24 +35,27 @@ async def modes(conn: Connection, scope: Scope, touched: Touched) -> tuple[Compu
 
 
 async def describe(conn: Connection, scope: Scope, about: Sequence[facts.AnyFact]) -> list[dict[str, Any]]:
-    """Of each attempt: the user by name, even one who is gone; the last digits of the card; who asked for a command."""
+    """Of each attempt: the user by name, even one who is gone; the card's last digits; the phone; who asked for it."""
     decided = [fact for fact in about if isinstance(fact, facts.AccessDecided)]
     users = sorted({fact.user for fact in decided if fact.user is not None})
     cards = {int(fact.card) for fact in decided if _is_card(fact.card)}
+    kids = {fact.phone for fact in decided if fact.phone is not None}
     ids = {fact.command for fact in decided if fact.command is not None}
     named = await people.name_users(conn, scope, users) if users else {}
     if gone := set(users) - named.keys():
         late = await store.name_gone_users(conn, scope, gone)
         named |= {user: (name, "") for user, name in late.items()}
     digits = await store.card_digits(conn, scope, cards) if cards else {}
+    known = await phones.name_phones(conn, scope, kids) if kids else {}
     actors = await controllers.command_actors(conn, scope, ids) if ids else {}
-    return [_described(fact, named, digits, actors) for fact in about]
+    return [_described(fact, named, digits, known, actors) for fact in about]
 
 
 def _described(
     fact: facts.AnyFact,
     users: dict[int, tuple[str, str]],
     digits: dict[int, str],
+    known: dict[str, tuple[int, str]],
     actors: dict[int, Actor],
 ) -> dict[str, Any]:
     if not isinstance(fact, facts.AccessDecided):
@@ -61,6 +65,8 @@ def _described(
         said["userName"], said["employeeCode"] = users[fact.user]
     if _is_card(fact.card) and int(fact.card) in digits:
         said["cardLastDigits"] = digits[int(fact.card)]
+    if fact.phone in known:
+        said["phoneId"], said["phoneName"] = known[fact.phone]
     if fact.command in actors:
         said["requestedBy"] = actors[fact.command]
     return said

@@ -110,6 +110,17 @@ async def page_own_passages(
     )
 
 
+@post("/v1/account/doors/{access_point_id:int}/unlock")
+async def unlock_own_door(access_point_id: int, by: Annotated[Caller, may(None, within=True)]) -> Unlocked:
+    """Opens a door once, now, from afar, for the caller, a person: as the door decides about them."""
+    user, hints = by.person, by.request.app.state.hints
+    command = await by.own.create(
+        lambda work: commands.unlock(work, hints, access_point_id, user),
+        lambda work, id: controllers.get_command(work.conn, work.scope, int(id)),
+    )
+    return await commands.until_unlocked(by, command)
+
+
 @get("/v1/passages/{number:int}")
 async def get_passage(number: int, by: Annotated[Caller, may("events:read", within=True)]) -> Passage:
     """Answers one entry or refusal."""
@@ -227,6 +238,7 @@ def _one(id: int | None) -> list[int] | None:
 endpoints = [
     page_passages,
     page_own_passages,
+    unlock_own_door,
     get_passage,
     count_passages,
     get_attendance,

@@ -12,7 +12,18 @@ from latchwork.cloud.passages import rules, snapshot, store
 from latchwork.cloud.passages.model import Judged
 from latchwork.cloud.people import store as people
 from latchwork.cloud.visitors import store as visitors
-from latchwork.policy.model import Attempt, CardRead, Direction, Evidence, RemoteUnlock, VerifiedPass, Way
+from latchwork.policy.model import (
+    Ask,
+    Attempt,
+    CardRead,
+    Direction,
+    Evidence,
+    PhoneProof,
+    RemoteUnlock,
+    VerifiedPass,
+    VerifiedPhoneCode,
+    Way,
+)
 from latchwork.wire.api.passages import Decided, Explained, Explanation, Question
 from latchwork.wire.api.problems import NotFound
 
@@ -83,11 +94,18 @@ async def _shown_again(conn: Connection, scope: Scope, row: asyncpg.Record, now:
             number = next((card.number for card in cards if str(card.id) == row["card_id"]), None)
             return None if number is None else CardRead(number)
         case "phone" if row["user_id"] is not None:
-            return snapshot.evidence_of_user(Way.MOBILE, row["user_id"], now)
+            return _phone_again(row, now)
         case "remote":
             return RemoteUnlock(row["user_id"])
         case _:
             return None
+
+
+def _phone_again(row: asyncpg.Record, now: float) -> VerifiedPhoneCode | PhoneProof:
+    """The same use of the phone, from a distance that nobody remembers."""
+    if row["manner"] in ("tap", "click"):
+        return PhoneProof(b"", Ask(row["ask"]), from_afar=row["manner"] == "click")
+    return VerifiedPhoneCode(b"", b"", int(now))
 
 
 async def _fresh_pass(conn: Connection, scope: Scope, meeting: int, now: int) -> VerifiedPass | None:

@@ -18,6 +18,13 @@ from latchwork.wire.api.problems import FieldError, Invalid
 from latchwork.wire.facts import DoorChanged
 
 MOST_MINUTES = 60 * 24 * 366
+NORMAL = Mode("access_control", None)
+ASKED_MODES: Mapping[str, Mode] = {
+    "hold_open": Mode("unlocked", None),
+    "lock": Mode("locked", None),
+    "normal": NORMAL,
+}
+"""What a phone's request makes of a door's mode; to open it once: nothing."""
 
 
 def wanted_mode(draft: DoorModeDraft, now: int) -> Mode:

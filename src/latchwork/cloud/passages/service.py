@@ -12,6 +12,7 @@ from latchwork.cloud.passages.model import Mode, Search
 from latchwork.cloud.people import store as people
 from latchwork.cloud.sites import store as sites
 from latchwork.wire import facts
+from latchwork.wire.api.events import Actor
 from latchwork.wire.api.passages import (
     Attendance,
     AttendanceDay,
@@ -22,9 +23,7 @@ from latchwork.wire.api.passages import (
     Passage,
     PassageCounts,
 )
-from latchwork.wire.api.problems import ModuleOff
-
-NORMAL = Mode("access_control", None)
+from latchwork.wire.api.problems import ModuleOff, NotFound
 
 
 async def search(conn: Connection, scope: Scope, wanted: Search, skip: int, limit: int) -> tuple[list[Passage], int]:
@@ -79,18 +78,46 @@ async def note_standings(work: Work, held: Held, told: Sequence[facts.AnyFact]) 
     await store.put_standings(work.conn, work.scope, standings)
 
 
+async def take_over_modes(work: Work, held: Held, told: Sequence[facts.AnyFact]) -> None:
+    """What somebody asked of a door with their phone is its mode, unless that was changed later than they asked."""
+    for fact in told:
+        if isinstance(fact, facts.AccessDecided) and fact.reason == "granted" and fact.ask in rules.ASKED_MODES:
+            await _take_over(work, held, fact)
+
+
+async def _take_over(work: Work, held: Held, fact: facts.AccessDecided) -> None:
+    try:
+        [door] = await sites.lock_doors(work.conn, work.scope, [fact.door])
+    except NotFound:
+        return
+    if door.controller_id != held.controller:
+        return
+    if await store.mode_changed_at(work.conn, work.scope, fact.door) > fact.at:
+        return
+    named = await people.name_users(work.conn, work.scope, [fact.user or 0])
+    asked_by = Actor("user", str(fact.user), named.get(fact.user or 0, ("", ""))[0])
+    await _put_mode(work, fact.door, rules.ASKED_MODES[fact.ask], fact.at, asked_by)
+
+
 async def set_mode(work: Work, door: int, draft: DoorModeDraft) -> None:
     """From now on, or until an instant; what is so already is no change."""
     wanted = rules.wanted_mode(draft, work.now)
     await sites.lock_door(work.conn, work.scope, door)
-    before = await store.find_mode(work.conn, work.scope, door) or NORMAL
+    await _put_mode(work, door, wanted)
+
+
+async def _put_mode(
+    work: Work, door: int, wanted: Mode, at: float | None = None, asked_by: Actor | None = None
+) -> None:
+    """`at`, `asked_by`: when and by whom it was asked for, where that is not now and by whoever asks."""
+    before = await store.find_mode(work.conn, work.scope, door) or rules.NORMAL
     if wanted == before:
         return
-    if wanted == NORMAL:
+    if wanted == rules.NORMAL:
         await store.remove_mode(work.conn, work.scope, door)
     else:
         await store.put_mode(work.conn, work.scope, door, wanted)
-    _changed(work, door, before, wanted)
+    _changed(work, door, before, wanted, at, asked_by)
 
 
 async def drop_expired_modes(database: Database, now: int) -> None:
@@ -105,11 +132,14 @@ async def drop_expired_modes(database: Database, now: int) -> None:
 async def _drop(work: Work, doors: list[int]) -> None:
     for door in await sites.lock_doors(work.conn, work.scope, doors):
         before = await store.find_mode(work.conn, work.scope, door.id)
-        if before is not None and rules.mode_now(before, work.now) == NORMAL:
+        if before is not None and rules.mode_now(before, work.now) == rules.NORMAL:
             await store.remove_mode(work.conn, work.scope, door.id)
-            _changed(work, door.id, before, NORMAL)
+            _changed(work, door.id, before, rules.NORMAL)
 
 
-def _changed(work: Work, door: int, before: Mode, after: Mode) -> None:
+def _changed(
+    work: Work, door: int, before: Mode, after: Mode, at: float | None = None, asked_by: Actor | None = None
+) -> None:
     work.touch("mode", door)
-    events.record(work, "door_mode_changed", f"access_point/{door}", before=before, after=after)
+    subject = f"access_point/{door}"
+    events.record(work, "door_mode_changed", subject, before=before, after=after, at=at, actor=asked_by)

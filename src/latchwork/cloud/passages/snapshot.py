@@ -10,15 +10,16 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import asyncpg
-import msgspec
 
 from latchwork.cloud.controllers import store as controllers
 from latchwork.cloud.kernel.work import Connection, Scope
 from latchwork.cloud.passages import store
 from latchwork.cloud.passages.model import Gathered, Judged
 from latchwork.cloud.people import store as people
-from latchwork.cloud.people.desired import ways, weekly
-from latchwork.policy.decide import decide
+from latchwork.cloud.people.desired import person_of, weekly
+from latchwork.cloud.phones import store as phones
+from latchwork.cloud.phones.model import Purpose
+from latchwork.policy.decide import LEEWAY, decide
 from latchwork.policy.model import (
     Attempt,
     BrokenPass,
@@ -39,7 +40,6 @@ from latchwork.policy.model import (
 )
 from latchwork.policy.reasons import Reason
 from latchwork.wire import p256, pass_
-from latchwork.wire.api.people import Access
 
 
 async def judge(conn: Connection, scope: Scope, attempt: Attempt, user: int | None = None) -> Judged:
@@ -70,6 +70,10 @@ async def gather(conn: Connection, scope: Scope, attempt: Attempt, user: int | N
             # which record an unknown card had at the door, nobody can tell any more
             base = _also(base, {("card", str(card.id) if card else "*")})
             return await _with_person(conn, scope, base, card.user_id if card else None, row)
+        case PhoneProof(kid) if user is None:
+            return await _with_phone(conn, scope, base, kid, "tap", row)
+        case VerifiedPhoneCode() as code if user is None:
+            return await _with_code(conn, scope, base, attempt, code, row)
         case RemoteUnlock(asking):
             return await _with_person(conn, scope, base, asking, row)
         case _:
@@ -107,19 +111,48 @@ async def _with_person(
     return _also(replace(base, snapshot=snapshot, schedule=row["schedule_id"]), rests_on)
 
 
+async def _with_phone(
+    conn: Connection, scope: Scope, base: Gathered, key: bytes, purpose: Purpose, door: asyncpg.Record
+) -> Gathered:
+    holder = await phones.find_holder(conn, scope, key.hex())
+    user = holder.user if holder is not None and holder.purpose == purpose else None
+    return await _with_person(conn, scope, _also(base, {("phone", key.hex())}), user, door)
+
+
+async def _with_code(
+    conn: Connection, scope: Scope, base: Gathered, attempt: Attempt, code: VerifiedPhoneCode, door: asyncpg.Record
+) -> Gathered:
+    gathered = await _with_phone(conn, scope, base, code.key, "code", door)
+    if gathered.snapshot.person is None:
+        return gathered
+    used = await store.code_used_at(
+        conn,
+        scope,
+        gathered.snapshot.person.id,
+        p256.b64url(code.pass_id),
+        attempt.access_point,
+        code.issued_at - LEEWAY,
+    )
+    return replace(gathered, snapshot=replace(gathered.snapshot, first_used_at=used))
+
+
 def _also(gathered: Gathered, rests_on: Collection[tuple[str, str]]) -> Gathered:
     return replace(gathered, rests_on=gathered.rests_on.union(rests_on))
 
 
 async def evidence_of_qr(conn: Connection, scope: Scope, text: str) -> VerifiedPass | VerifiedPhoneCode | BrokenPass:
-    """What a QR says when one of the organisation's keys has signed it."""
-    rows = {row.kid: row for row in await controllers.pass_keys(conn, scope)}
-
-    def find(kid: bytes) -> pass_.PassKey | None:
-        row = rows.get(kid)
-        return None if row is None else pass_.PassKey(kid, "organisation", p256.load_public(row.public_key))
-
-    return pass_.verify(text, find)
+    """What a QR says when one of the organisation's keys, or the key of one of its phones, has signed it."""
+    keys = {
+        row.kid: pass_.PassKey(row.kid, "organisation", p256.load_public(row.public_key))
+        for row in await controllers.pass_keys(conn, scope)
+    }
+    asked: list[bytes] = []
+    pass_.verify(text, asked.append)
+    for kid in asked:
+        holder = await phones.find_holder(conn, scope, kid.hex())
+        if holder is not None and holder.purpose == "code":
+            keys.setdefault(kid, pass_.PassKey(kid, "phone", p256.load_public(holder.public_key)))
+    return pass_.verify(text, keys.get)
 
 
 def evidence_of_user(way: Way, user: int, at: float) -> CardRead | VerifiedPhoneCode | PhoneProof | RemoteUnlock:
@@ -146,6 +179,7 @@ def _door(row: asyncpg.Record) -> Door:
         offline_limit=row["offline_limit"],
         needs_pin=row["needs_pin"],
         timezone=row["timezone"],
+        site=row["site_id"],
     )
 
 
@@ -154,13 +188,17 @@ def _mode(row: asyncpg.Record) -> DoorMode:
 
 
 def _person(row: asyncpg.Record) -> Person:
+    told = person_of(row)
     return Person(
         id=row["id"],
-        is_active=row["is_active"],
-        ways=frozenset(map(Way, ways(msgspec.json.decode(row["access"], type=Access)))),
-        expires_at=row["access_expires_at"],
-        pin_salt=row["pin_salt"],
-        pin_hash=row["pin_hash"],
+        is_active=told.is_active,
+        ways=frozenset(map(Way, told.ways)),
+        expires_at=told.expires_at,
+        pin_salt=told.pin_salt,
+        pin_hash=told.pin_hash,
+        click_range=told.click_range,
+        steers=frozenset(told.steers),
+        steers_everywhere=told.steers_everywhere,
     )
 
 

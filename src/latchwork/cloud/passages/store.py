@@ -45,6 +45,7 @@ _CONDITIONS = {
         AND strpos(lower(concat_ws(E'\\n', name, location)), lower({}::text)) > 0)""",
 }
 """What each field of a search demands. Only what is asked stands in the statement, so that the plan uses its index."""
+_OPENS = "ask NOT IN ('lock', 'normal')"
 _OF_REPORTS = """user_id IS NOT NULL AND user_id = ANY(ARRAY(
     SELECT u.id FROM users u WHERE u.organisation_id = $1 AND u.reporting_to = {}::bigint))"""
 _NO_PASSAGE = "There is no entry or refusal with this number."
@@ -105,7 +106,7 @@ async def count_by_hour(conn: Connection, scope: Scope, search: Search, since: i
     rows = await conn.fetch(
         f"""
         SELECT floor((at - ${len(values) + 2}::float8) / 3600)::integer AS hour,
-            count(*) FILTER (WHERE granted AND direction = 'entry' AND NOT withheld) AS entries,
+            count(*) FILTER (WHERE granted AND direction = 'entry' AND NOT withheld AND {_OPENS}) AS entries,
             coalesce(sum(count) FILTER (WHERE NOT granted), 0)::bigint AS refusals
         FROM passages WHERE {where} GROUP BY 1
         """,  # noqa: S608 - our own
@@ -121,7 +122,7 @@ async def first_and_last(
 ) -> dict[date, dict[str, AttendanceMark]]:
     """By day on the clock of each site: the first entry and the last exit of somebody (`entry`, `exit`).
 
-    Doors that were opened from afar say nothing about where somebody was.
+    Doors that were opened from afar, or were not opened, say nothing about where somebody was.
     """
     since, until = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (first, last))
     where, values = _where(scope, Search(users=[user], granted=True, from_at=since - 86_400, to_at=until + 2 * 86_400))
@@ -130,7 +131,8 @@ async def first_and_last(
         f"""
         SELECT DISTINCT ON (day, direction) * FROM (
             SELECT here.*, (to_timestamp(at) AT TIME ZONE coalesce(timezone, 'UTC'))::date AS day
-            FROM (SELECT *, {_TIMEZONE} FROM passages WHERE {where} AND credential <> 'remote') AS here
+            FROM (SELECT *, {_TIMEZONE} FROM passages
+                WHERE {where} AND credential <> 'remote' AND {_OPENS}) AS here
         ) AS passed
         WHERE day BETWEEN ${n + 2}::date AND ${n + 3}::date
         ORDER BY day, direction, CASE direction WHEN 'entry' THEN at ELSE -at END
@@ -178,6 +180,27 @@ async def first_used_at(
         pass_id,
         door,
         direction,
+    )
+    return at
+
+
+async def code_used_at(
+    conn: Connection, scope: Scope, user: int, pass_id: str, doors_of: int, since: int
+) -> float | None:
+    """When a user's own code, made after an instant, first opened a door of this door's controller."""
+    at: float | None = await conn.fetchval(
+        """
+        SELECT min(at) FROM passages WHERE organisation_id = $1 AND user_id = $2 AND pass_id = $3 AND at >= $5
+            AND granted AND NOT withheld AND access_point_id IN (
+                SELECT o.id FROM access_points a JOIN access_points o ON o.organisation_id = a.organisation_id
+                    AND (o.id = a.id OR o.controller_id = a.controller_id)
+                WHERE a.organisation_id = $1 AND a.id = $4)
+        """,
+        scope.organisation,
+        user,
+        pass_id,
+        doors_of,
+        since,
     )
     return at
 
@@ -233,6 +256,8 @@ def _passage(row: asyncpg.Record) -> Passage:
         requested_by=msgspec.json.decode(row["requested_by"], type=Actor) if row["requested_by"] else None,
         count=row["count"],
         timezone=row["timezone"],
+        manner=row["manner"],
+        ask=row["ask"],
     )
 
 
@@ -286,6 +311,19 @@ async def find_mode(conn: Connection, scope: Scope, door: int) -> Mode | None:
         door,
     )
     return Mode(*row) if row else None
+
+
+async def mode_changed_at(conn: Connection, scope: Scope, door: int) -> float:
+    """When somebody last changed a door's mode; that one ended by itself is nobody's change. 0: never."""
+    at: float | None = await conn.fetchval(
+        """
+        SELECT max(at) FROM events WHERE organisation_id = $1 AND subject = $2 AND type = 'door_mode_changed'
+            AND (actor ->> 'kind') <> 'system'
+        """,
+        scope.organisation,
+        f"access_point/{door}",
+    )
+    return at or 0.0
 
 
 async def put_mode(conn: Connection, scope: Scope, door: int, mode: Mode) -> None:
@@ -452,7 +490,8 @@ async def find_person(
     return await conn.fetchrow(
         """
         SELECT u.id, u.deactivated_at IS NULL AS is_active, u.access, u.access_expires_at, u.pin_salt, u.pin_hash,
-            g.user_id IS NOT NULL AS has_grant, g.starts_at, g.ends_at, g.schedule_id, s.week, s.holiday
+            u.roles, u.admin_of_sites, g.user_id IS NOT NULL AS has_grant, g.starts_at, g.ends_at,
+            g.schedule_id, s.week, s.holiday
         FROM users u
         LEFT JOIN grants g ON g.organisation_id = u.organisation_id AND g.user_id = u.id AND g.access_point_id = $3
         LEFT JOIN schedules s ON s.organisation_id = g.organisation_id AND s.id = g.schedule_id

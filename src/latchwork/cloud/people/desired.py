@@ -48,7 +48,9 @@ async def _persons(
     """Persons and cards; `touched` are cards that may be gone."""
     rows = await store.person_records(conn, scope, users, only) if users is None or users else []
     here = [row for row in rows if row["controller_id"] is not None]
-    persons = tuple(Desired(row["controller_id"], "person", str(row["id"]), _person(row)) for row in here)
+    persons = tuple(
+        Desired(row["controller_id"], "person", str(row["id"]), state.codec.encode(person_of(row))) for row in here
+    )
     cards = tuple(
         Desired(row["controller_id"], "card", str(id), state.codec.encode(state.CardRecord(number, row["id"])))
         for row in here
@@ -123,19 +125,27 @@ async def _holidays(conn: Connection, scope: Scope, touched: Touched, only: Coll
 
 def ways(access: Access) -> tuple[str, ...]:
     """The ways in that are on, as the door knows them."""
-    switches = ((Way.MOBILE, access.mobile), (Way.CARD, access.card), (Way.REMOTE, access.remote))
+    switches = (
+        (Way.MOBILE, access.mobile),
+        (Way.CARD, access.card),
+        (Way.REMOTE, access.remote),
+        (Way.TAP, access.tap),
+    )
     return tuple(way.value for way, is_on in switches if is_on)
 
 
-def _person(row: asyncpg.Record) -> bytes:
-    return state.codec.encode(
-        state.PersonRecord(
-            is_active=row["is_active"],
-            ways=ways(msgspec.json.decode(row["access"], type=Access)),
-            expires_at=row["access_expires_at"],
-            pin_salt=row["pin_salt"],
-            pin_hash=row["pin_hash"],
-        )
+def person_of(row: asyncpg.Record) -> state.PersonRecord:
+    """What doors know of the person in a row of `users`."""
+    access = msgspec.json.decode(row["access"], type=Access)
+    return state.PersonRecord(
+        is_active=row["is_active"],
+        ways=ways(access),
+        expires_at=row["access_expires_at"],
+        pin_salt=row["pin_salt"],
+        pin_hash=row["pin_hash"],
+        click_range=access.click_range,
+        steers=tuple(sorted(set(row["admin_of_sites"]))) if "site_admin" in row["roles"] else (),
+        steers_everywhere="super_admin" in row["roles"],
     )
 
 

@@ -182,7 +182,7 @@ def _note_user(work: Work, before: User, after: User, pin: tuple[bytes, bytes] |
 
 
 def _as_doors_know(user: User) -> tuple[object, ...]:
-    return user.is_active, user.access, user.access_expires_at
+    return user.is_active, user.access, user.access_expires_at, user.roles, user.admin_of_sites
 
 
 def _patched(before: User, patch: UserPatch, now: int) -> User:

@@ -887,7 +887,7 @@ async def person_records(
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT h.controller_id, u.id, u.deactivated_at IS NULL AS is_active, u.access, u.access_expires_at, u.pin_salt,
-            u.pin_hash, ARRAY(SELECT (c.id, c.number) FROM cards c
+            u.pin_hash, u.roles, u.admin_of_sites, ARRAY(SELECT (c.id, c.number) FROM cards c
                               WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards
         FROM users u LEFT JOIN (
             SELECT DISTINCT g.user_id, a.controller_id FROM grants g

@@ -21,6 +21,7 @@ from latchwork.wire.api.sites import Site
 ACCESS_TYPES = {"qr": "qr", "card": "card", "phone": "mobile", "remote": "remote"}
 """By credential."""
 _CREDENTIALS = {access_type: credential for credential, access_type in ACCESS_TYPES.items()}
+_ACCESS_MODES = {"tap": "tap_to_access", "click": "click_to_access"}
 _GAP = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$|Z$)")
 
 
@@ -126,7 +127,7 @@ def entry(passage: Passage, sites: Mapping[int, Site]) -> dict[str, Any]:
         "longitude": None,
         "direction": passage.direction,
         "accessType": ACCESS_TYPES[passage.credential],
-        "mobileAccessMode": "tap_to_access" if passage.credential == "phone" else None,
+        "mobileAccessMode": _ACCESS_MODES.get(passage.manner or ""),
         "createdAt": iso(int(passage.recorded_at)),
         "user": user,
         "accessPoint": {

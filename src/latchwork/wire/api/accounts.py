@@ -60,6 +60,8 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
     meeting_max_days: int
     offline_limit: int | None
     """Seconds a door goes on deciding, or stays unlocked, without its cloud; null: for ever."""
+    phones_per_user: int = 2
+    """How many phones a user may enrol; one whose phones are bound to them (`deviceLock`) has one."""
 
 
 class OrganisationPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -70,6 +72,7 @@ class OrganisationPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unkn
     single_use: bool | UnsetType = UNSET
     meeting_max_days: int | UnsetType = UNSET
     offline_limit: int | UnsetType | None = UNSET
+    phones_per_user: int | UnsetType = UNSET
 
 
 class Client(msgspec.Struct, frozen=True, rename="camel"):

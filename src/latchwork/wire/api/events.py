@@ -51,6 +51,8 @@ _People: TypeAlias = Literal[
     "permission_withdrawn",
     "card_assigned",
     "card_unassigned",
+    "phone_enrolled",
+    "phone_removed",
 ]
 _Visits: TypeAlias = Literal[
     "visitor_created",
@@ -68,6 +70,8 @@ _LogIns: TypeAlias = Literal[
     "user_invited",
     "session_begun",
     "session_ended",
+    "app_session_begun",
+    "app_session_ended",
     "password_changed",
     "account_removed",
     "identity_provider_changed",

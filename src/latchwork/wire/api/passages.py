@@ -11,6 +11,8 @@ from latchwork.wire.api.problems import Problem
 
 Direction = Literal["entry", "exit"]
 Credential = Literal["qr", "card", "phone", "remote"]
+Manner = Literal["code", "tap", "click"]
+Ask = Literal["open", "hold_open", "lock", "normal"]
 ModeName = Literal["access_control", "unlocked", "locked"]
 
 
@@ -57,6 +59,10 @@ class Passage(msgspec.Struct, frozen=True, rename="camel"):
     """How many identical refusals this stands for."""
     timezone: str | None
     """Of its site, as it is now; null: the site is gone."""
+    manner: Manner | None = None
+    """How a phone was used: its code shown, held to the reader, or from a distance."""
+    ask: Ask = "open"
+    """What was asked of the door: to open once, to stand open, to open for nobody, or to decide again."""
 
 
 class DoorMode(msgspec.Struct, frozen=True, rename="camel"):
@@ -172,7 +178,7 @@ class Question(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
     access_point_id: int | None = None
     direction: Direction = "entry"
     user_id: int | None = None
-    way: Literal["card", "mobile", "remote"] = "card"
+    way: Literal["card", "mobile", "tap", "remote"] = "card"
     """By which way in, for a `userId`."""
     card_number: int | None = None
     qr_data: str | None = None

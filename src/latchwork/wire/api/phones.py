@@ -94,6 +94,23 @@ class Keyring(msgspec.Struct, frozen=True, rename="camel"):
     doors: list[KeyringDoor]
 
 
+class AppSession(msgspec.Struct, frozen=True, rename="camel"):
+    """A user's session in an app; `phone_id`: the phone that was enrolled in it."""
+
+    id: int
+    user_id: int
+    client_id: str
+    """The API client that began it."""
+    client_name: str
+    phone_id: int | None
+    phone_name: str | None
+    created_at: int
+    last_used_at: int | None
+    """When it last fetched a token; null: the app has not begun it yet."""
+    expires_at: int
+    """When it ends unless it is used before."""
+
+
 class PhoneLimitReached(Problem):
     status, code = 409, "phone_limit_reached"
     sentence = "You have as many phones as you may; name the one that this one replaces."
