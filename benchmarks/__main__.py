@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import calls, cards, cedar, change, client, decision, fleet, lists, site, strike, tokens
+from benchmarks import calls, cards, cedar, change, client, decision, fleet, lists, site, strike, tap, tokens
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -28,6 +28,7 @@ QUICK = (
     Benchmark(decision.run, decision.NAMES),
     Benchmark(cedar.run, cedar.NAMES),
     Benchmark(strike.run, strike.NAMES),
+    Benchmark(tap.run, tap.NAMES),
     Benchmark(calls.run, calls.NAMES),
     Benchmark(tokens.run, tokens.NAMES),
     Benchmark(client.run, client.NAMES),

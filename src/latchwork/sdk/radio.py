@@ -1,60 +1,72 @@
-"""What the Access SDK asks of Bluetooth: to hear readers, and to exchange bytes with one of them.
-
-`latchwork.sdk.bluetooth` does it with a Linux adapter or a virtual radio; an app may bring its own.
-"""
+"""What a phone needs of a radio: to hear readers, to connect to one, and to carry an exchange (`wire.tap`)."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from latchwork.wire.advert import Advert, metres
+from latchwork.wire.advert import Advert
+from latchwork.wire.tap import EXCHANGE_SECONDS, Answer, PhoneSide
 
 
-class RadioOff(Exception):
-    """There is no Bluetooth here, or it is switched off."""
+class RadioFailed(Exception):
+    """The radio could not do what was asked; the text says why, for people."""
 
 
-class LinkLost(Exception):
-    """The connection to a reader ended, or never began."""
+class RadioOff(RadioFailed):
+    """There is no radio, or it may not be used."""
+
+
+class LinkLost(RadioFailed):
+    """The reader is out of reach, or has hung up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A reader within reach of the radio."""
+    """A reader that can be heard."""
 
     advert: Advert
     rssi: int
-    """dBm."""
+    """dBm; `wire.tap.RSSI_UNKNOWN`: the radio cannot tell."""
     address: str
-
-    @property
-    def metres(self) -> float:
-        """How far away it is, roughly."""
-        return metres(self.rssi, self.advert.power)
+    """Where to connect to, as the radio that heard it understands it."""
 
 
 class Link(Protocol):
-    """A connection to one reader. Every method raises LinkLost when it is gone."""
+    """A connection to a reader."""
 
     async def receive(self) -> bytes:
-        """The next bytes that the reader sends: a message, or a part of one."""
-        ...
+        """What the reader says next, whole messages or pieces of them; raises LinkLost."""
 
-    async def send(self, data: bytes) -> None: ...
+    async def send(self, data: bytes) -> None:
+        """Says this to the reader; raises LinkLost."""
 
     async def close(self) -> None:
-        """Ends the connection; never raises."""
-        ...
+        """Hangs up, whatever has happened before."""
 
 
 class Radio(Protocol):
-    """Raises RadioOff where there is no Bluetooth."""
+    async def scan(self, seconds: float, enough: Callable[[Heard], bool] = ...) -> list[Heard]:
+        """The readers heard meanwhile, each once and the nearest first; ends at once when one is `enough`.
 
-    async def scan(self, seconds: float) -> list[Heard]:
-        """The readers that advertise meanwhile, each once, by its latest strength."""
-        ...
+        Raises RadioOff.
+        """
 
     async def connect(self, heard: Heard) -> Link:
-        """Raises LinkLost when it does not answer."""
-        ...
+        """Connects to a reader; raises RadioOff or LinkLost."""
+
+    async def close(self) -> None:
+        """Lets go of the radio."""
+
+
+async def exchange(link: Link, phone: PhoneSide) -> Answer:
+    """What the reader at the other end decides. Raises TapFailed, LinkLost, or TimeoutError after EXCHANGE_SECONDS."""
+    async with asyncio.timeout(EXCHANGE_SECONDS):
+        while True:
+            said = phone.receive(await link.receive())
+            if isinstance(said, Answer):
+                return said
+            if said is not None:
+                await link.send(said)

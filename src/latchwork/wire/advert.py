@@ -16,6 +16,8 @@ WRITE: Final = "fe278a85-89ae-191f-5dde-841202693835"
 NOTIFY: Final = "e5b1b3b5-3cca-3f76-cd86-a884cc239692"
 """Notifies, and can be read."""
 BYTES: Final = 18
+POWER: Final = -59
+"""dBm at which most phones hear most adapters from one metre away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Advert:
     organisation: int
     access_point: int
     is_exit: bool
-    power: int = -59
+    power: int = POWER
     """dBm at which a phone one metre away hears it."""
 
     @property
