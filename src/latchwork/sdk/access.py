@@ -11,7 +11,6 @@ network. Every method may raise an `AccessError`: a class, a stable code and a s
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -29,7 +28,8 @@ from latchwork.policy.reasons import Reason
 from latchwork.sdk.answers import CloudUnreachable
 from latchwork.sdk.app_session import AppSession
 from latchwork.sdk.client import Client
-from latchwork.sdk.radio import Heard, Link, LinkLost, Radio, RadioOff
+from latchwork.sdk.exchange import Exchange
+from latchwork.sdk.radio import Heard, LinkLost, Radio, RadioOff, exchange
 from latchwork.sdk.refusals import (
     BluetoothOff,
     ConnectionLost,
@@ -51,15 +51,20 @@ from latchwork.wire.api.passages import Passage
 from latchwork.wire.api.phones import Keyring, KeyringDoor, Phone, PhoneDraft, ReaderKey, proof_bytes
 from latchwork.wire.api.problems import Unauthorized
 from latchwork.wire.pass_ import sign_phone_code
-from latchwork.wire.tap import ANSWER_SECONDS, Answer, PhoneIdentity, PhoneSide, Request, TapFailed
+from latchwork.wire.tap import Answer, PhoneIdentity, PhoneSide, Request, TapFailed
 
 CODE_SECONDS: Final = 30
 """How long a code is shown before the next one is made; a door takes it five seconds longer."""
 SCAN_SECONDS: Final = 3.0
 """How long readers are listened for at most; a tap ends as soon as one is near enough."""
-_LOOK_SECONDS: Final = 0.3
-_STEP_SECONDS: Final = ANSWER_SECONDS
-"""How long a reader has for its next message."""
+
+
+_DONE: Final = {
+    Ask.OPEN: Reason.GRANTED.sentence,
+    Ask.HOLD_OPEN: "The door stands open for everybody.",
+    Ask.LOCK: "The door is locked for everybody.",
+    Ask.NORMAL: "The door is back to normal.",
+}
 
 
 class Status(StrEnum):
@@ -165,7 +170,7 @@ class Access:
             with suppress(Unauthorized, CloudUnreachable):
                 if phone is not None:
                     await cloud.remove_own_phone(phone.id)
-                await cloud.revoke_session(session.refresh_token)
+                await session.end()
             await self.aclose()
         self._forget()
 
@@ -190,7 +195,7 @@ class Access:
             replaces=replaces,
         )
         async with self._asking() as cloud:
-            phone = await cloud.enrol_own_phone(draft)
+            phone = await cloud.enrol_phone(draft)
         await self.refresh()
         return phone
 
@@ -221,7 +226,7 @@ class Access:
     async def tap(self, access_point: int | None = None, seconds: float = SCAN_SECONDS) -> Opened:
         """Opens the door to whose reader the phone is held; with `access_point` only if it is that one."""
         keyring = self._ready()
-        near = await self._nearest(seconds, keyring, lambda heard: heard.metres <= TAP_METRES, access_point)
+        near = await self._nearest(seconds, keyring, TAP_METRES, access_point)
         return await self._ask(near, Request(rssi=near.rssi))
 
     async def click(self, access_point: int, seconds: float = SCAN_SECONDS) -> Opened:
@@ -276,46 +281,50 @@ class Access:
         keyring = self._ready()
         door = next((door for door in keyring.doors if door.access_point_id == access_point), None)
         reach = float("inf") if door is None else max(door.click_range, TAP_METRES)
-        near = await self._nearest(seconds, keyring, lambda heard: heard.metres <= reach, access_point)
+        near = await self._nearest(seconds, keyring, reach, access_point)
         return await self._ask(near, Request(ask, near.metres > TAP_METRES or ask is Ask.OPEN, rssi=near.rssi))
 
-    async def _nearest(
-        self, seconds: float, keyring: Keyring, is_near: Callable[[Heard], bool], access_point: int | None = None
-    ) -> Heard:
-        """Our nearest reader (of one door), as soon as it is near enough; raises NoReaderNear, TooFar."""
-        until, is_somewhere = self._clock() + seconds, False
-        while True:
-            heard = [each for each in await self._scan() if each.advert.organisation == keyring.organisation_id]
-            wanted = [each for each in heard if access_point in (None, each.advert.access_point)]
-            loudest = min(wanted, key=lambda each: each.metres, default=None)
-            if loudest is not None and is_near(loudest):
-                return loudest
-            is_somewhere = is_somewhere or loudest is not None
-            if self._clock() >= until:
-                raise TooFar if is_somewhere else NoReaderNear
-
-    async def _scan(self) -> list[Heard]:
+    async def _nearest(self, seconds: float, keyring: Keyring, reach: float, access_point: int | None = None) -> Heard:
+        """Our nearest reader (of one door), as soon as one is within reach, in metres; raises NoReaderNear, TooFar."""
         if self._radio is None:
             raise BluetoothOff
+
+        def is_wanted(heard: Heard) -> bool:
+            ours = heard.advert.organisation == keyring.organisation_id
+            return ours and access_point in (None, heard.advert.access_point)
+
         try:
-            return await self._radio.scan(_LOOK_SECONDS)
+            every = await self._radio.scan(seconds, lambda heard: is_wanted(heard) and heard.metres <= reach)
         except RadioOff:
             raise BluetoothOff from None
+        nearest = min(filter(is_wanted, every), key=lambda heard: heard.metres, default=None)
+        if nearest is None:
+            raise NoReaderNear
+        if nearest.metres > reach:
+            raise TooFar
+        return nearest
 
-    async def _ask(self, reader: Heard, request: Request) -> Opened:
-        side = self._side(reader, request)
+    async def _ask(self, reader: Heard, asked: Request) -> Opened:
+        answer = await self._answer(reader, self._side(reader, asked))
+        if not answer.opened:
+            raise refused(answer.reason)
+        door = reader.advert.access_point
+        return Opened(door, self._name(door), _DONE[asked.ask])
+
+    async def _answer(self, reader: Heard, side: PhoneSide) -> Answer:
+        assert self._radio is not None
         try:
-            answer = await self._exchange(reader, side)
+            link = await self._radio.connect(reader)
+            try:
+                return await exchange(link, side)
+            finally:
+                await link.close()
         except RadioOff:
             raise BluetoothOff from None
         except (LinkLost, TimeoutError):
             raise ConnectionLost from None
         except TapFailed as over:
             raise failed(over.failure) from None
-        if not answer.opened:
-            raise refused(answer.reason)
-        door = reader.advert.access_point
-        return Opened(door, self._name(door), Reason.GRANTED.sentence)
 
     def _side(self, reader: Heard, request: Request) -> PhoneSide:
         held, keyring = self._held(), self._ready()
@@ -328,24 +337,6 @@ class Access:
             self._now() + held.clock_offset,
             reader.advert.reader,
         )
-
-    async def _exchange(self, reader: Heard, side: PhoneSide) -> Answer:
-        assert self._radio is not None
-        link = await self._radio.connect(reader)
-        try:
-            while True:
-                say = await self._hear(link, side)
-                if isinstance(say, Answer):
-                    return say
-                await link.send(say)
-        finally:
-            await link.close()
-
-    async def _hear(self, link: Link, side: PhoneSide) -> bytes | Answer:
-        async with asyncio.timeout(_STEP_SECONDS):
-            while (say := side.receive(await link.receive())) is None:
-                pass
-            return say
 
     # ------------------------------------------------------------------------------------------------ what is kept
 
@@ -368,15 +359,13 @@ class Access:
         return next((door.name for door in self.doors() if door.access_point_id == access_point), "")
 
     def _connect(self, contents: Contents) -> None:
-        self._cloud, self._session = Client.of_app(
-            self._url,
-            p256.load_private(contents.session_key),
-            contents.refresh_token,
-            self._keep_token,
-            now=self._now,
-            clock_offset=contents.clock_offset,
-            transport=self._transport,
-        )
+        key, token = p256.load_private(contents.session_key), contents.refresh_token
+
+        def session(way: Exchange) -> AppSession:
+            self._session = AppSession(way, self._url, key, token, self._keep_token, self._now, contents.clock_offset)
+            return self._session
+
+        self._cloud = Client.with_tokens(self._url, session, transport=self._transport)
 
     def _keep_token(self, refresh_token: str, clock_offset: float) -> None:
         kept = msgspec.structs.replace(self._held(), refresh_token=refresh_token, clock_offset=clock_offset)
@@ -412,10 +401,6 @@ class Access:
             raise SessionOver from None
         except CloudUnreachable:
             raise Offline from None
-
-    @staticmethod
-    def _clock() -> float:
-        return time.monotonic()
 
 
 def _public(key: ReaderKey | None) -> p256.PublicKey | None:

@@ -17,32 +17,30 @@ import httpx2
 import msgspec
 
 from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
-from latchwork.sdk.exchange import Call, Exchange
-from latchwork.sdk.tokens import EARLY, PATH
+from latchwork.sdk.calls import Call
+from latchwork.sdk.credentials import PATH, Granted
+from latchwork.sdk.exchange import Exchange
 from latchwork.wire import p256
 from latchwork.wire.api.problems import Unauthorized
 
-REFUSED: Final = "The session is over; please log in again."
-_OFTEN: Final = 2
-"""A proof may be refused once, for the phone's clock."""
+REVOKE: Final = "/oauth2/revoke"
+_FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+_PROOFS: Final = 2
+"""One may be refused for the phone's clock."""
 
 
-class _Answer(msgspec.Struct):
-    """RFC 6749 §5.1."""
-
-    access_token: str
-    expires_in: int
+class _Granted(Granted):
     refresh_token: str
 
 
-class _Refusal(msgspec.Struct):
+class _Refused(msgspec.Struct):
     """RFC 6749 §5.2."""
 
-    error: str
+    error: str = ""
 
 
 class AppSession:
-    """Tokens of a user in an app. `now` is the phone's clock, epoch seconds."""
+    """Tokens of a user in an app (`sdk.tokens.TokenSource`). `now` is the phone's clock, epoch seconds."""
 
     def __init__(
         self,
@@ -56,7 +54,7 @@ class AppSession:
     ) -> None:
         """`keep(refresh_token, clock_offset)` makes the next token durable, and says by how much the cloud is ahead."""
         self._exchange = exchange
-        self._url = f"{url.rstrip('/')}{PATH}"
+        self._url = url.rstrip("/") + PATH
         self._key = key
         self._refresh_token = refresh_token
         self._keep = keep
@@ -66,16 +64,10 @@ class AppSession:
         self._good_until = float("-inf")
         self._turn = asyncio.Lock()
 
-    @property
-    def refresh_token(self) -> str:
-        return self._refresh_token
-
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized when the session is over."""
         if self._now() >= self._good_until:
-            async with self._turn:
-                if self._now() >= self._good_until:
-                    await asyncio.shield(asyncio.ensure_future(self._refresh()))
+            await asyncio.shield(self._renew())
         return self._bearer
 
     async def instead_of(self, refused: str) -> str:
@@ -88,27 +80,34 @@ class AppSession:
         """Keeps no access token."""
         self._bearer, self._good_until = "", float("-inf")
 
-    async def _refresh(self) -> None:
-        began = self._now()
-        answer = await self._answer()
-        self._refresh_token = answer.refresh_token
-        self._keep(answer.refresh_token, self._offset)
-        self._bearer = f"Bearer {answer.access_token}"
-        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
+    async def end(self) -> None:
+        """Ends the session at the cloud (RFC 7009); raises CloudUnreachable."""
+        form = urlencode({"token": self._refresh_token, "token_type_hint": "refresh_token"}).encode()
+        await self._exchange.answer(Call("POST", REVOKE, content=form, headers=_FORM))
 
-    async def _answer(self) -> _Answer:
+    async def _renew(self) -> None:
+        async with self._turn:
+            began = self._now()
+            if began < self._good_until:
+                return
+            granted = await self._granted()
+            self._refresh_token = granted.refresh_token
+            self._keep(granted.refresh_token, self._offset)
+            self._bearer = f"Bearer {granted.access_token}"
+            self._good_until = began + granted.begun_with
+
+    async def _granted(self) -> _Granted:
         form = urlencode({"grant_type": "refresh_token", "refresh_token": self._refresh_token}).encode()
-        for tries in range(_OFTEN):
-            headers = {"content-type": "application/x-www-form-urlencoded", "dpop": self._proof()}
-            response = await self._exchange.answer(Call("POST", PATH, content=form, headers=headers))
+        for left in reversed(range(_PROOFS)):
+            call = Call("POST", PATH, content=form, headers={**_FORM, "dpop": self._proof()})
+            response = await self._exchange.answer(call)
+            has_learnt = self._learn_clock(response)
             if response.status_code == 200:
-                self._learn_clock(response)
-                return _decoded(response)
-            refusal = _error_of(response)
-            if refusal == "invalid_grant":
-                raise Unauthorized(REFUSED)
-            if refusal != "invalid_dpop_proof" or tries or not self._learn_clock(response):
+                return _read(response)
+            if not (left and has_learnt and _refused(response) == "invalid_dpop_proof"):
                 break
+        if _refused(response) == "invalid_grant":
+            raise Unauthorized("The session is over; please log in again.")
         raise token_problem_of(response)
 
     def _proof(self) -> str:
@@ -116,34 +115,34 @@ class AppSession:
         point = p256.public_bytes(self._key.public_key())
         jwk = {"kty": "EC", "crv": "P-256", "x": p256.b64url(point[1:33]), "y": p256.b64url(point[33:])}
         header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk}
-        claims = {
-            "htm": "POST",
-            "htu": self._url,
-            "iat": int(self._now() + self._offset),
-            "jti": secrets.token_urlsafe(12),
-        }
+        made_at = int(self._now() + self._offset)
+        claims = {"htm": "POST", "htu": self._url, "iat": made_at, "jti": secrets.token_urlsafe(12)}
         signed = ".".join(p256.b64url(msgspec.json.encode(part)) for part in (header, claims))
         return f"{signed}.{p256.b64url(p256.sign(self._key, signed.encode()))}"
 
     def _learn_clock(self, response: httpx2.Response) -> bool:
         """Takes the cloud's clock from `Date` (RFC 9110 §6.6.1); False when the answer does not tell it."""
         try:
-            told = parsedate_to_datetime(response.headers["date"]).timestamp()
+            ahead = parsedate_to_datetime(response.headers["date"]).timestamp() - self._now()
         except (KeyError, ValueError):
             return False
-        self._offset = told - self._now() if abs(told - self._now()) > 1 else 0.0
+        self._offset = ahead if abs(ahead) > _ROUGHLY else 0.0
         return True
 
 
-def _decoded(response: httpx2.Response) -> _Answer:
+_ROUGHLY: Final = 2.0
+"""Seconds by which `Date`, in whole seconds and some time under way, says nothing."""
+
+
+def _read(response: httpx2.Response) -> _Granted:
     try:
-        return msgspec.json.decode(response.content, type=_Answer)
+        return msgspec.json.decode(response.content, type=_Granted)
     except msgspec.MsgspecError:
         raise UnexpectedAnswer("The token endpoint's answer holds no token.") from None
 
 
-def _error_of(response: httpx2.Response) -> str:
+def _refused(response: httpx2.Response) -> str:
     try:
-        return msgspec.json.decode(response.content, type=_Refusal).error
+        return msgspec.json.decode(response.content, type=_Refused).error
     except msgspec.MsgspecError:
         return ""

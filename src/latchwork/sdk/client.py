@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -26,7 +26,7 @@ from latchwork.sdk.calls import Call, pause_after, with_body
 from latchwork.sdk.credentials import Credentials
 from latchwork.sdk.exchange import Exchange
 from latchwork.sdk.listing import Listing
-from latchwork.sdk.tokens import SessionToken, Tokens
+from latchwork.sdk.tokens import SessionToken, Tokens, TokenSource
 from latchwork.wire.api.accounts import (
     Client as ApiClient,
 )
@@ -140,7 +140,7 @@ class Client:
     ) -> None:
         self._name = f"Client({base_url!r}, {client_id!r})"
         self._exchange = Exchange(base_url, transport, timeout, tries)
-        self._tokens: Tokens | SessionToken = Tokens(self._exchange, Credentials(client_id, client_secret))
+        self._tokens: TokenSource = Tokens(self._exchange, Credentials(client_id, client_secret))
 
     def __repr__(self) -> str:
         return self._name
@@ -159,7 +159,7 @@ class Client:
         It shares this client's connections: close only one of the two. The client needs the scope `users:act`; a user
         for whom nobody may act now is refused with `Invalid`, by the first call.
         """
-        if isinstance(self._tokens, SessionToken):
+        if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
         acting = copy(self)
         acting._name = f"{self._name}.acting_for({user_id})"
@@ -171,9 +171,22 @@ class Client:
         cls, base_url: str, token: str | None, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> Client:
         """Calls of somebody who is logged in (`log_in` makes the token), or (None) who is about to log in."""
-        client = cls(base_url, "", "", transport=transport)
+        client = cls.with_tokens(base_url, lambda _: SessionToken(token), transport=transport)
         client._name = f"Client.of_session({base_url!r})"
-        client._tokens = SessionToken(token)
+        return client
+
+    @classmethod
+    def with_tokens(
+        cls,
+        base_url: str,
+        tokens: Callable[[Exchange], TokenSource],
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> Client:
+        """Calls with the tokens of another source, which fetches them on this client's way."""
+        client = cls(base_url, "", "", transport=transport)
+        client._name = f"Client.with_tokens({base_url!r})"
+        client._tokens = tokens(client._exchange)
         return client
 
     async def aclose(self) -> None:

@@ -25,11 +25,14 @@ async def tap(doors_url: str, door: str, path: Path) -> Told:
         raise NoPhone(str(error)) from None
     if contents is None:
         raise NoPhone(f"there is no phone in {path}; make one with: latchwork phone enrol")
-    async with BumbleRadio(hci) as air, Access(contents.url, FileWallet(path), air) as access:
-        try:
+    air = BumbleRadio(hci)
+    try:
+        async with Access(contents.url, FileWallet(path), air) as access:
             opened = await access.tap(access_point)
-        except (NotPermitted, Lockdown, TooFar) as error:
-            return Told(False, error.reason or error.code, str(error), time.time())
-        except AccessError as error:
-            raise NoPhone(str(error)) from None
+    except (NotPermitted, Lockdown, TooFar) as error:
+        return Told(False, error.reason or error.code, str(error), time.time())
+    except AccessError as error:
+        raise NoPhone(str(error)) from None
+    finally:
+        await air.close()
     return Told(True, Reason.GRANTED.value, opened.sentence, time.time())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -25,7 +25,7 @@ import msgspec
 from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer, problem_of, record_of
 from latchwork.sdk.blocking.exchange import Exchange
 from latchwork.sdk.blocking.listing import Listing
-from latchwork.sdk.blocking.tokens import SessionToken, Tokens
+from latchwork.sdk.blocking.tokens import SessionToken, Tokens, TokenSource
 from latchwork.sdk.calls import Call, pause_after, with_body
 from latchwork.sdk.credentials import Credentials
 from latchwork.wire.api.accounts import (
@@ -141,7 +141,7 @@ class Client:
     ) -> None:
         self._name = f"Client({base_url!r}, {client_id!r})"
         self._exchange = Exchange(base_url, transport, timeout, tries)
-        self._tokens: Tokens | SessionToken = Tokens(self._exchange, Credentials(client_id, client_secret))
+        self._tokens: TokenSource = Tokens(self._exchange, Credentials(client_id, client_secret))
 
     def __repr__(self) -> str:
         return self._name
@@ -160,7 +160,7 @@ class Client:
         It shares this client's connections: close only one of the two. The client needs the scope `users:act`; a user
         for whom nobody may act now is refused with `Invalid`, by the first call.
         """
-        if isinstance(self._tokens, SessionToken):
+        if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
         acting = copy(self)
         acting._name = f"{self._name}.acting_for({user_id})"
@@ -170,9 +170,22 @@ class Client:
     @classmethod
     def of_session(cls, base_url: str, token: str | None, *, transport: httpx2.BaseTransport | None = None) -> Client:
         """Calls of somebody who is logged in (`log_in` makes the token), or (None) who is about to log in."""
-        client = cls(base_url, "", "", transport=transport)
+        client = cls.with_tokens(base_url, lambda _: SessionToken(token), transport=transport)
         client._name = f"Client.of_session({base_url!r})"
-        client._tokens = SessionToken(token)
+        return client
+
+    @classmethod
+    def with_tokens(
+        cls,
+        base_url: str,
+        tokens: Callable[[Exchange], TokenSource],
+        *,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> Client:
+        """Calls with the tokens of another source, which fetches them on this client's way."""
+        client = cls(base_url, "", "", transport=transport)
+        client._name = f"Client.with_tokens({base_url!r})"
+        client._tokens = tokens(client._exchange)
         return client
 
     def close(self) -> None:

@@ -6,10 +6,27 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from latchwork.sdk.blocking.exchange import Exchange
 from latchwork.sdk.credentials import CLIENT_CREDENTIALS, Credentials, asking, exchanged_for, granted
 from latchwork.wire.api.problems import Unauthorized
+
+
+class TokenSource(Protocol):
+    """Where a client's calls get their Authorization header from."""
+
+    def bearer(self) -> str:
+        """The header; raises Unauthorized where there is none."""
+        ...
+
+    def instead_of(self, refused: str) -> str:
+        """Another header than the one that was refused; raises Unauthorized where there is none."""
+        ...
+
+    def forget(self) -> None:
+        """Keeps no token."""
+        ...
 
 
 class Tokens:
