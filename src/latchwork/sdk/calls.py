@@ -55,7 +55,7 @@ def with_body(
 ) -> Call:
     """A call that hands the cloud a record, or nothing."""
     if body is None:
-        return Call(method, path, is_safe=is_safe)
+        return Call(method, path, query, headers=headers, is_safe=is_safe, patience=patience)
     content = msgspec.json.encode(body)
     return Call(method, path, query, content, {**_JSON, **(headers or {})}, is_safe, patience)
 

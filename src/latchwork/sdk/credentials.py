@@ -59,6 +59,11 @@ def exchanged_for(user: int) -> dict[str, str]:
     }
 
 
+def offered_to(user: int) -> dict[str, str]:
+    """What asks for a one-time token for a user's app (RFC 8693 §2.1)."""
+    return {**exchanged_for(user), "requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}
+
+
 def asking(form: Mapping[str, str]) -> Call:
     """The call for a token."""
     headers = {"content-type": "application/x-www-form-urlencoded"}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from latchwork.sdk.credentials import CLIENT_CREDENTIALS, Credentials, asking, exchanged_for, granted
+from latchwork.sdk.credentials import CLIENT_CREDENTIALS, Credentials, asking, exchanged_for, granted, offered_to
 from latchwork.sdk.exchange import Exchange
 from latchwork.wire.api.problems import Unauthorized
 
@@ -51,6 +51,10 @@ class Tokens:
     def for_user(self, user: int) -> Tokens:
         """A user's, by the same client on the same way."""
         return Tokens(self._exchange, self._credentials, self._clock, exchanged_for(user))
+
+    async def offered_to(self, user: int) -> str:
+        """A one-time token for a user's app; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
+        return granted(await self._exchange.answer(asking(offered_to(user)), self._credentials.basic)).access_token
 
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
