@@ -13,6 +13,7 @@ from latchwork.edge.clock import Clock
 from latchwork.edge.controller import Controller
 from latchwork.edge.journal import Journal
 from latchwork.edge.store import Store
+from latchwork.edge.tap import Place, Readers
 from latchwork.policy import pins
 from latchwork.policy.model import Direction
 from latchwork.sim.doors import VirtualWiring
@@ -33,6 +34,7 @@ from latchwork.wire.state import (
     RevocationRecord,
     ScheduleRecord,
 )
+from latchwork.wire.tap import Answer as TapAnswer
 from latchwork.wire.tap import PhoneIdentity, PhoneSide, Request
 
 FRONT, LAB = 1, 2
@@ -206,6 +208,7 @@ class Dora:
     def __init__(self, folder: Path, commit_delay: float = 0, max_bytes: int = 1 << 30) -> None:
         self.folder = folder
         self.time = Time()
+        self.reader_key = p256.new_key()
         self.start(commit_delay, max_bytes)
 
     def start(self, commit_delay: float = 0, max_bytes: int = 1 << 30) -> None:
@@ -215,6 +218,7 @@ class Dora:
         self.clock = Clock(marks.base_clock, marks.heard_at, elapsed=self.time)
         self.wiring = VirtualWiring()
         self.controller = Controller(self.store, self.journal, self.clock, self.wiring)
+        self.readers = Readers(1, self.reader_key, self.store, self.controller, self.time)
 
     async def close(self) -> None:
         await self.controller.close()
@@ -241,6 +245,26 @@ class Dora:
         """The reason with which the door answers a card."""
         decision, _ = await self.controller.present(at, direction, card=number, pin=pin)
         return decision.reason.value
+
+    async def hold(
+        self, phone: Phone, request: Request = OPEN, at: int = FRONT, direction: Direction = ENTRY, rssi: int = -50
+    ) -> str:
+        """The reason with which the reader answers a phone that proves itself there."""
+        session, side = self.readers.begin(Place(at, direction)), phone.side(request, self.clock.read().at)
+        assert session is not None
+        said: bytes | None = session.opening
+        while said is not None:
+            told = side.receive(said)
+            if isinstance(told, TapAnswer):
+                return told.reason
+            said = None if told is None else await session.receive(told, rssi)
+        raise AssertionError("a side waits for ever")
+
+    def commit(self) -> None:
+        """The cloud has every fact."""
+        page = self.journal.page(100_000, 1 << 30)
+        if page is not None:
+            self.journal.committed(page)
 
     def bodies(self) -> list[bytes]:
         page = self.journal.page(100_000, 1 << 30)

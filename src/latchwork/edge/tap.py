@@ -37,7 +37,16 @@ class Place(NamedTuple):
 class Readers:
     """The readers of one controller that phones may trust. Event loop's thread only."""
 
-    def __init__(self, organisation: int, key: p256.PrivateKey, store: Store, controller: Controller) -> None:
+    def __init__(
+        self,
+        organisation: int,
+        key: p256.PrivateKey,
+        store: Store,
+        controller: Controller,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`elapsed`: seconds of a clock that nobody sets."""
+        self._elapsed = elapsed
         self._organisation = organisation
         self._key = key
         self._store = store
@@ -65,7 +74,7 @@ class Readers:
             self._key,
             proof,
         )
-        return TapSession(identity, lambda proven, rssi: self._decide(place, power, proven, rssi))
+        return TapSession(identity, lambda proven, rssi: self._decide(place, power, proven, rssi), self._elapsed)
 
     async def _decide(self, place: Place, power: int, proven: Proven, rssi: int) -> Answer:
         """What is asked of a door that is not this controller's is asked of nobody, and is not journalled."""
@@ -86,7 +95,7 @@ class Readers:
 class TapSession:
     """One connection of a phone to a reader."""
 
-    def __init__(self, identity: ReaderIdentity, decide: Decide, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, identity: ReaderIdentity, decide: Decide, elapsed: Callable[[], float]) -> None:
         self._side = ReaderSide(identity, elapsed())
         self._decide = decide
         self._elapsed = elapsed
