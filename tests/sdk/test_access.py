@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from pathlib import Path
 
 import httpx2
@@ -19,6 +20,7 @@ from latchwork.sdk.access import CODE_SECONDS, Access, Status
 from latchwork.sdk.client import Client
 from latchwork.sdk.wallet import FileWallet, MemoryWallet, Wallet, WalletUnreadable
 from latchwork.wire import p256, pass_
+from latchwork.wire.api.people import Access as Ways
 from latchwork.wire.api.people import UserDraft
 from latchwork.wire.api.phones import PhoneLimitReached
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
@@ -47,6 +49,7 @@ class Line(httpx2.AsyncBaseTransport):
         if not self.is_up:
             raise httpx2.ConnectError("no network")
         answer = await self._way.handle_async_request(request)
+        answer.headers["date"] = formatdate(usegmt=True)  # as every server says it
         if self.loses:
             self.loses -= 1
             raise httpx2.ReadError("the answer was lost")
@@ -63,7 +66,7 @@ async def alice(town: Town) -> AsyncIterator[Client]:
 async def bob(alice: Client) -> int:
     site = await alice.add_site(SiteDraft("Harbour House"))
     door = await alice.add_access_point(AccessPointDraft(site.id, "Front door"))
-    return (await alice.add_user(UserDraft("Bob", access_points=[door.id]))).id
+    return (await alice.add_user(UserDraft("Bob", access_points=[door.id], access=Ways(remote=True)))).id
 
 
 def phone(town: Town, wallet: Wallet | None = None, line: Line | None = None, clock: Clock | None = None) -> Access:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -99,6 +100,8 @@ class Tour:
         self._recorder = Recorder(town.line())
         self._operations = operations
         self._cloud = town.client(town.alice, self._recorder)
+        self.app_cloud = replace(town, blocking=False).client(town.alice)
+        """What a user's app speaks to."""
         self.seen: set[str] = set()
 
     def of_session(self, token: str) -> Tour:
@@ -182,7 +185,7 @@ async def _tour_log_in(call: Tour) -> None:
 
 async def _tour_phones(call: Tour) -> None:
     ida = await call("add_user", UserDraft("Ida"))
-    app = await AppOf.begun(call._cloud, ida.id)
+    app = await AppOf.begun(call.app_cloud, ida.id)
     hers = call.of_session(await app.token())
     phone = await hers("enrol_phone", app.draft("Ida's phone"))
     assert [phone] == await hers("list_own_phones") == await call("list_phones", ida.id)
@@ -192,10 +195,10 @@ async def _tour_phones(call: Tour) -> None:
     [session] = await call("list_app_sessions", ida.id)
     assert session.phone_id == phone.id
     await call("remove_phone", ida.id, phone.id)
-    again = await AppOf.begun(call._cloud, ida.id)
+    again = await AppOf.begun(call.app_cloud, ida.id)
     hers = call.of_session(await again.token())
     await hers("remove_own_phone", (await hers("enrol_phone", again.draft("Another"))).id)
-    await call._cloud.begin_app_session(ida.id)
+    await call.app_cloud.begin_app_session(ida.id)
     await call("end_app_session", ida.id, (await call("list_app_sessions", ida.id))[0].id)
 
 

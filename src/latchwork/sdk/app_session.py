@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -26,7 +27,7 @@ from latchwork.wire.api.problems import Unauthorized
 REVOKE: Final = "/oauth2/revoke"
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 _PROOFS: Final = 2
-"""One may be refused for the phone's clock."""
+"""One may be refused: for the phone's clock, or because the answer to it was lost."""
 
 
 class _Granted(Granted):
@@ -101,10 +102,10 @@ class AppSession:
         for left in reversed(range(_PROOFS)):
             call = Call("POST", PATH, content=form, headers={**_FORM, "dpop": self._proof()})
             response = await self._exchange.answer(call)
-            has_learnt = self._learn_clock(response)
+            self._learn_clock(response)
             if response.status_code == 200:
                 return _read(response)
-            if not (left and has_learnt and _refused(response) == "invalid_dpop_proof"):
+            if not left or _refused(response) != "invalid_dpop_proof":
                 break
         if _refused(response) == "invalid_grant":
             raise Unauthorized("The session is over; please log in again.")
@@ -120,14 +121,11 @@ class AppSession:
         signed = ".".join(p256.b64url(msgspec.json.encode(part)) for part in (header, claims))
         return f"{signed}.{p256.b64url(p256.sign(self._key, signed.encode()))}"
 
-    def _learn_clock(self, response: httpx2.Response) -> bool:
-        """Takes the cloud's clock from `Date` (RFC 9110 §6.6.1); False when the answer does not tell it."""
-        try:
+    def _learn_clock(self, response: httpx2.Response) -> None:
+        """Takes the cloud's clock from `Date` (RFC 9110 §6.6.1), where the answer tells it."""
+        with suppress(KeyError, ValueError):
             ahead = parsedate_to_datetime(response.headers["date"]).timestamp() - self._now()
-        except (KeyError, ValueError):
-            return False
-        self._offset = ahead if abs(ahead) > _ROUGHLY else 0.0
-        return True
+            self._offset = ahead if abs(ahead) > _ROUGHLY else 0.0
 
 
 _ROUGHLY: Final = 2.0
