@@ -33,8 +33,8 @@ demo: setup
 	.venv/bin/latchwork demo $(ARGS)
 
 check: setup
-	.venv/bin/ruff format --check src tests tools benchmarks
-	.venv/bin/ruff check src tests tools benchmarks
+	.venv/bin/ruff format --check src tests tools benchmarks sdks
+	.venv/bin/ruff check src tests tools benchmarks sdks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
@@ -52,4 +52,4 @@ bench-scale: setup
 	.venv/bin/python -m benchmarks --scale $(ARGS)
 
 clean:
-	rm -rf .venv $(TOOLS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(TOOLS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache sdks/typescript/node_modules

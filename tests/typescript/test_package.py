@@ -1,0 +1,71 @@
+"""The TypeScript SDK: types hold, its own tests pass on the vectors, and what is committed is what its source makes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import segno
+import zxingcpp
+from PIL import Image
+from sdks.typescript import build
+
+PACKAGE = json.loads((build.HERE / "package.json").read_text())
+
+
+def test_types_hold() -> None:
+    build.check_types()
+
+
+def test_its_own_tests_pass() -> None:
+    build.install()
+    tests = sorted(str(path.relative_to(build.HERE)) for path in (build.HERE / "tests").glob("*.test.ts"))
+    assert tests
+    build.node("--test", *tests)
+
+
+def test_the_types_of_the_api_are_those_of_the_clouds_document() -> None:
+    assert build.API_TYPES.read_text() == build.api_types(), "run .venv/bin/python -m sdks.typescript.build"
+
+
+@pytest.mark.parametrize("entry", build.BUNDLES)
+def test_a_committed_bundle_is_what_its_source_makes(entry: str) -> None:
+    assert build.BUNDLES[entry].read_bytes() == build.bundle(entry), "run .venv/bin/python -m sdks.typescript.build"
+
+
+def test_an_app_carries_nothing_but_the_package() -> None:
+    assert not PACKAGE.keys() & {"dependencies", "peerDependencies", "optionalDependencies"}
+    assert b"import" not in build.BUNDLES["index.ts"].read_bytes().replace(b"importKey", b"")
+
+
+def test_tools_come_from_wherever_npm_is_told_to_look() -> None:
+    locked = json.loads((build.HERE / "package-lock.json").read_text())
+    assert not [name for name, package in locked["packages"].items() if "resolved" in package]
+    assert all("integrity" in package for name, package in locked["packages"].items() if name)
+
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
+TEXTS = [
+    "A",
+    "HTTP://EXAMPLE.ORG/",
+    *(("LW1:" + ALPHABET * 14)[:length] for length in (20, 61, 90, 154, 178, 201, 223, 262, 311, 366, 419, 483, 600)),
+]
+
+
+def test_a_drawn_code_is_read_by_another_library_and_as_small_as_a_third_draws_it() -> None:
+    program = "import { qrModules } from './src/qr.ts'; for (const text of JSON.parse(process.argv[1]))"
+    program += " console.log(qrModules(text).map((row) => row.map(Number).join('')).join(' '))"
+    drawn = build.node("--input-type=module-typescript", "-e", program, json.dumps(TEXTS)).splitlines()
+    for text, rows in zip(TEXTS, (line.split() for line in drawn), strict=True):
+        assert [found.text for found in zxingcpp.read_barcodes(picture(rows))] == [text]
+        same = segno.make(text, error="m", mode="alphanumeric", boost_error=False, micro=False)
+        assert len(rows) == len(same.matrix)
+
+
+def picture(rows: list[str], pixels: int = 5) -> Image.Image:
+    size = len(rows) + 8
+    light = Image.new("L", (size, size), 255)
+    for y, row in enumerate(rows):
+        for x, module in enumerate(row):
+            light.putpixel((x + 4, y + 4), 0 if module == "1" else 255)
+    return light.resize((size * pixels, size * pixels), Image.Resampling.NEAREST)
