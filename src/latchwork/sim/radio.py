@@ -13,6 +13,7 @@ from typing import Any, Final
 from bumble.controller import Controller
 from bumble.hci import (
     HCI_REMOTE_USER_TERMINATED_CONNECTION_ERROR,
+    Address,
     HCI_AclDataPacket,
     HCI_Command,
     HCI_ErrorCode,
@@ -22,7 +23,7 @@ from bumble.hci import (
     HCI_Read_RSSI_ReturnParameters,
 )
 from bumble.link import LocalLink
-from bumble.ll import TerminateInd
+from bumble.ll import AdvertisingPdu, TerminateInd
 from bumble.transport.common import AsyncPipeSink, StreamPacketSink, StreamPacketSource
 
 from latchwork.edge.drivers.bluetooth import Peripheral
@@ -105,6 +106,8 @@ class Adapter(Controller):
     def __init__(self, link: LocalLink, rssi: Callable[[], int]) -> None:
         super().__init__("adapter", link=link)
         self._rssi = rssi
+        self._is_answered = False
+        """Somebody connects upon the last advertisement."""
 
     def leave(self) -> None:
         """Off the air, as when the power is cut; whoever was connected is told."""
@@ -115,6 +118,17 @@ class Adapter(Controller):
             advertised.stop()
         self.le_legacy_advertiser.stop()
         self.link.remove_controller(self)
+
+    def create_le_connection(self, peer_address: Address) -> None:
+        """As inherited, but of all who wait for an advertisement one gets the connection, as on a real radio."""
+        advertiser = self.link.find_le_controller(peer_address)
+        if isinstance(advertiser, Adapter) and not advertiser._is_answered:
+            advertiser._is_answered = True
+            super().create_le_connection(peer_address)
+
+    def send_advertising_pdu(self, packet: AdvertisingPdu) -> None:
+        self._is_answered = False
+        super().send_advertising_pdu(packet)
 
     def on_hci_packet(self, packet: HCI_Packet) -> None:
         """As inherited, without putting every packet into words for a log that nobody keeps."""
