@@ -117,7 +117,8 @@ class BumbleLink:
         self._said: asyncio.Queue[bytes] = asyncio.Queue()
         self._write: CharacteristicProxy[bytes]
         self._notify: CharacteristicProxy[bytes]
-        connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._said.put_nowait(_LOST))
+        self._is_up = True
+        connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
 
     async def begin(self) -> None:
         """Finds the reader's service; raises LinkLost when it has none."""
@@ -149,12 +150,18 @@ class BumbleLink:
             await self._or_lost(self._write.write_value(piece, with_response=self._reads))
 
     async def close(self) -> None:
+        if not self._is_up:
+            return
         hanging_up = asyncio.ensure_future(self._connection.disconnect())
         await asyncio.wait({hanging_up}, timeout=CONNECT_SECONDS)
         if not hanging_up.done():
             hanging_up.cancel()
         elif not hanging_up.cancelled():
             hanging_up.exception()
+
+    def _on_disconnection(self, _: int) -> None:
+        self._is_up = False
+        self._said.put_nowait(_LOST)
 
     async def _or_lost(self, doing: Awaitable[Done]) -> Done:
         """What comes of it, or LinkLost when the connection ends first."""

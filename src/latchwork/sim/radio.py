@@ -48,6 +48,7 @@ class VirtualRadio:
         self._turn = asyncio.Lock()
         self._following: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._phones: set[asyncio.WriteTransport] = set()
 
     async def open(self, listening: socket.socket) -> str:
         """Lets phones join at this socket, and puts the readers on the air; the name of a phone's adapter."""
@@ -60,6 +61,8 @@ class VirtualRadio:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        for phone in tuple(self._phones):
+            phone.close()
         for task in tuple(self._following):
             task.cancel()
         async with self._turn:
@@ -71,6 +74,16 @@ class VirtualRadio:
         task = asyncio.create_task(self._follow())
         self._following.add(task)
         task.add_done_callback(self._following.discard)
+
+    def join(self, phone: asyncio.WriteTransport) -> Adapter:
+        """A phone's process is there; its adapter."""
+        self._phones.add(phone)
+        return self.adapter()
+
+    def leave(self, phone: asyncio.WriteTransport, adapter: Adapter) -> None:
+        """It is gone."""
+        self._phones.discard(phone)
+        adapter.leave()
 
     def adapter(self) -> Adapter:
         """A new adapter on the air; whoever uses it becomes its `host`."""
@@ -155,15 +168,14 @@ class _Phone(StreamPacketSource):
     def __init__(self, radio: VirtualRadio) -> None:
         super().__init__()
         self._radio = radio
-        self._adapter: Adapter | None = None
+        self._transport: asyncio.WriteTransport
+        self._adapter: Adapter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
-        self._adapter = self._radio.adapter()
+        self._transport, self._adapter = transport, self._radio.join(transport)
         self._adapter.host = StreamPacketSink(transport)
         self.set_packet_sink(self._adapter)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._adapter is not None:
-            self._adapter.leave()
-        self.on_transport_lost()
+        self._radio.leave(self._transport, self._adapter)

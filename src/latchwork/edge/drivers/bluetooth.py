@@ -16,7 +16,7 @@ from bumble.att import ATT_Error, Attribute, AttributeValue, ErrorCode
 from bumble.core import UUID, AdvertisingData, BaseBumbleError
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, Service
-from bumble.hci import Address, HCI_Read_RSSI_Command
+from bumble.hci import Address, HCI_Read_BD_ADDR_Command, HCI_Read_RSSI_Command
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport import open_transport
 from bumble.transport.common import TransportSink, TransportSource
@@ -36,9 +36,13 @@ ADVERTISED_MS: Final = 30.0
 """Milliseconds between two advertisements: a phone that is held there finds the reader at once."""
 ROOM_SECONDS: Final = 0.25
 """After which the reader is on the air again for the next phone, if the last one is still connected."""
+LOOK_SECONDS: Final = 30.0
+"""Between two looks whether an adapter still answers."""
 AGAIN_SECONDS: Final = 10.0
 """Until an adapter that does not work is tried again."""
 
+_HANG_UP_SECONDS: Final = 1.0
+"""That an adapter has for what takes no time."""
 _FAILURES: Final = (BaseBumbleError, OSError, TimeoutError)
 
 Begin = Callable[[], TapSession | None]
@@ -68,7 +72,9 @@ async def _serve(wanted: config.BluetoothReader, place: Place, readers: Readers)
         )
         try:
             await reader.start()
-            await source.terminated
+            while not source.terminated.done():
+                await asyncio.wait({source.terminated}, timeout=LOOK_SECONDS)
+                await reader.check()
         finally:
             await reader.stop()
 
@@ -98,6 +104,10 @@ class Peripheral:
         self._is_on_air = True
         await self._advertise()
 
+    async def check(self) -> None:
+        """Raises what an adapter raises that does not answer any more."""
+        await asyncio.wait_for(self._device.send_sync_command(HCI_Read_BD_ADDR_Command()), _HANG_UP_SECONDS)
+
     async def stop(self) -> None:
         """Hangs up and goes off the air."""
         self._is_on_air = False
@@ -107,7 +117,7 @@ class Peripheral:
             task.cancel()
         async with self._turn:
             with suppress(*_FAILURES):
-                await asyncio.wait_for(self._device.stop_advertising(), 1)
+                await asyncio.wait_for(self._device.stop_advertising(), _HANG_UP_SECONDS)
 
     def _made(self, source: TransportSource, sink: TransportSink) -> Device:
         settings = DeviceConfiguration(name="", address=Address.generate_static_address())
@@ -249,4 +259,4 @@ def _advertising(said: Advert) -> bytes:
 
 async def _hang_up(connection: Connection) -> None:
     with suppress(*_FAILURES):
-        await asyncio.wait_for(connection.disconnect(), 1)
+        await asyncio.wait_for(connection.disconnect(), _HANG_UP_SECONDS)
