@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
@@ -111,8 +112,7 @@ class Peripheral:
     async def stop(self) -> None:
         """Hangs up and goes off the air."""
         self._is_on_air = False
-        for connection in tuple(self._exchanges):
-            await _hang_up(connection)
+        await asyncio.gather(*map(_hang_up, tuple(self._exchanges)))
         for task in tuple(self._tasks):
             task.cancel()
         async with self._turn:
@@ -152,19 +152,26 @@ class Peripheral:
     # What phones do
 
     def _on_connection(self, connection: Connection) -> None:
-        session = self._begin() if len(self._exchanges) < MOST_CONNECTIONS else None
+        connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
+        session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS else None
         if session is None:
             self._carry_out(_hang_up(connection))
             return
-        self._exchanges[connection] = _Exchange(connection, session)
-        connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
-        self._carry_out(self._accompany(connection))
+        exchange = self._exchanges[connection] = _Exchange(connection, session)
+        self._carry_out(self._accompany(exchange))
+
+    def _begun(self) -> TapSession | None:
+        try:
+            return self._begin()
+        except sqlite3.Error as error:
+            log.error("a reader's certificate cannot be read: %s", error)
+            return None
 
     def _on_disconnection(self, connection: Connection) -> None:
         exchange = self._exchanges.pop(connection, None)
         if exchange is not None:
             exchange.over.set()
-            self._carry_out(self._advertise())
+        self._carry_out(self._advertise())
 
     def _on_subscription(self, connection: Connection, notified: bool, _: bool) -> None:
         exchange = self._exchanges.get(connection)
@@ -191,16 +198,15 @@ class Peripheral:
 
     # What happens beside
 
-    async def _accompany(self, connection: Connection) -> None:
+    async def _accompany(self, exchange: _Exchange) -> None:
         """Listens how near the phone is, makes room for the next one, and hangs up on one that takes too long."""
-        exchange = self._exchanges[connection]
         with suppress(*_FAILURES):
-            heard = await self._device.send_sync_command(HCI_Read_RSSI_Command(handle=connection.handle))
-            exchange.rssi = heard.rssi
+            asked = HCI_Read_RSSI_Command(handle=exchange.connection.handle)
+            exchange.rssi = (await self._device.send_sync_command(asked)).rssi
         if not await exchange.is_over(ROOM_SECONDS):
             await self._advertise()
         if not await exchange.is_over(EXCHANGE_SECONDS):
-            await _hang_up(connection)
+            await _hang_up(exchange.connection)
 
     async def _notified(self, exchange: _Exchange) -> None:
         size = exchange.connection.att_mtu - 3
