@@ -17,13 +17,13 @@ from tests.edge.site import Site
 from latchwork.edge import config
 from latchwork.edge.enrol import own_key
 from latchwork.policy.model import Ask, Direction
-from latchwork.sdk.bluetooth import BumbleRadio
+from latchwork.sdk.bluetooth import BumbleLink, BumbleRadio
 from latchwork.sdk.radio import Heard, LinkLost, RadioFailed, RadioOff, exchange
 from latchwork.sim import building, scan
 from latchwork.sim.service import DoorSeen, Network, RadioSeen
 from latchwork.wire import p256
 from latchwork.wire.facts import AccessDecided
-from latchwork.wire.tap import Answer, Request, TapFailed, TapFailure
+from latchwork.wire.tap import ANSWER_SECONDS, Answer, Request, TapFailed, TapFailure
 
 WAYS = {"ways": ("mobile", "card", "remote", "tap"), "click_range": 5, "steers": (1,)}
 
@@ -243,6 +243,92 @@ async def _tapped(hci: str) -> AsyncIterator[tuple[str, list[bytes]]]:
     server = await asyncio.start_server(joined, "127.0.0.1", 0)
     async with server:
         yield f"tcp-client:127.0.0.1:{server.sockets[0].getsockname()[1]}", air
+
+
+# Somebody between the phone and the reader
+
+
+async def test_who_answers_late_is_hung_up_on(tmp_path: Path) -> None:
+    async with standing(tmp_path) as scene, carrying(scene) as radio:
+        link, phone = await radio.connect(await hear(radio)), scene.bob.side()
+        await link.send(_bytes(phone.receive(await link.receive())))
+        proof = _bytes(phone.receive(await link.receive()))
+        await asyncio.sleep(ANSWER_SECONDS + 0.1)
+        await _is_hung_up_on(link, proof)
+        assert await scene.strike() == "off"
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["notified", "reading"])
+async def test_what_was_heard_on_the_air_opens_nothing_again(tmp_path: Path, reads: bool) -> None:
+    async with standing(tmp_path) as scene, carrying(scene, reads) as radio:
+        link, phone = await radio.connect(await hear(radio)), scene.bob.side()
+        heard: list[bytes] = []
+        while isinstance(told := phone.receive(await link.receive()), bytes):
+            heard.append(told)
+            await link.send(told)
+        assert told == Answer(True, "granted")
+        await link.close()
+        link = await radio.connect(await hear(radio))
+        await link.send(heard[0])
+        await _is_hung_up_on(link, heard[1])
+        assert [fact.reason for fact in _access(scene)] == ["granted"]
+
+
+async def test_what_is_relayed_from_another_reader_opens_nothing(tmp_path: Path) -> None:
+    """Somebody inside, before the exit reader, relays to it what Bob's phone says to the reader outside."""
+    async with standing(tmp_path) as scene, carrying(scene) as outside, carrying(scene) as inside:
+        reader = own_key(tmp_path / "reader.key").public_key()
+        scene.site.peer.put("reader", f"{FRONT}.exit", scene.alice.certify(reader, direction=Direction.EXIT).body)
+        scene.site.peer.publish()
+        await scene.site.peer.until_applied()
+        shown = await outside.connect(await hear(outside))
+        [exit_reader] = [each for each in await inside.scan(1) if each.advert.is_exit]
+        meant, phone = await inside.connect(exit_reader), scene.bob.side()
+        opening = await shown.receive()
+        assert (await meant.receive())[:2] == opening[:2]
+        await meant.send(_bytes(phone.receive(opening)))
+        with pytest.raises(TapFailed) as failed:
+            phone.receive(await meant.receive())
+        assert failed.value.failure is TapFailure.NOT_TRUSTED
+        assert await scene.strike() == "off"
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["transient key", "proof"])
+@pytest.mark.parametrize("place", [0, 1, 2, 40, -1], ids=["tag", "length", "first", "middle", "last"])
+async def test_what_is_altered_on_its_way_opens_nothing(scene: Scene, number: int, place: int) -> None:
+    async with carrying(scene) as radio:
+        link, phone = await radio.connect(await hear(radio)), scene.bob.side()
+        with pytest.raises((TapFailed, LinkLost, TimeoutError)):
+            for turn in range(3):
+                async with asyncio.timeout(0.5):
+                    told = bytearray(_bytes(phone.receive(await link.receive())))
+                if (turn, number, place) == (0, 0, -1):
+                    place = 40  # the last byte is of the version, which means nothing
+                if turn == number:
+                    told[place] ^= 0x01
+                await link.send(bytes(told))
+        await link.close()
+        assert await scene.strike() == "off"
+        assert _access(scene) == []
+
+
+@pytest.fixture(scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    """One building for all that opens nothing."""
+    async with standing(tmp_path_factory.mktemp("scene")) as made:
+        yield made
+
+
+def _bytes(told: bytes | Answer | None) -> bytes:
+    assert isinstance(told, bytes)
+    return told
+
+
+async def _is_hung_up_on(link: BumbleLink, said: bytes) -> None:
+    with pytest.raises(LinkLost):
+        await link.send(said)
+        while True:
+            await asyncio.wait_for(link.receive(), 5)
 
 
 async def test_a_building_that_is_killed_has_lost_no_opening_and_no_mode(tmp_path: Path) -> None:

@@ -171,8 +171,11 @@ class BumbleLink:
 
     async def _or_lost(self, doing: Awaitable[Done]) -> Done:
         """What comes of it, or LinkLost when the connection ends first."""
+        going = asyncio.ensure_future(doing)
+        if not self._is_up:
+            going.cancel()
         try:
-            return await self._connection.cancel_on_disconnection(doing)
+            return await self._connection.cancel_on_disconnection(going)
         except (BaseBumbleError, TimeoutError, OSError) as error:
             raise LinkLost("the reader has hung up") from error
         except asyncio.CancelledError as error:
