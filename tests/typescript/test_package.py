@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import segno
 import zxingcpp
 from PIL import Image
 from sdks.typescript import build
+from tests.typescript.page import readme_block
 
 PACKAGE = json.loads((build.HERE / "package.json").read_text())
 
@@ -36,6 +39,41 @@ def test_a_committed_bundle_is_what_its_source_makes(entry: str) -> None:
 def test_an_app_carries_nothing_but_the_package() -> None:
     assert not PACKAGE.keys() & {"dependencies", "peerDependencies", "optionalDependencies"}
     assert b"import" not in build.BUNDLES["index.ts"].read_bytes().replace(b"importKey", b"")
+
+
+def test_the_readme_explains_every_error() -> None:
+    readme = (build.HERE / "README.md").read_text()
+    source = (build.HERE / "src" / "errors.ts").read_text()
+    named = re.findall(r'class (\w+) extends AccessError {\n  static override readonly code = "(\w+)"', source)
+    assert len(named) >= 15
+    assert not [name for name, code in named if f"| `{name}` | `{code}` |" not in readme]
+
+
+NATIVE = """
+declare const ble: {
+  isOn(): Promise<boolean>;
+  scan(service: number, seconds: number): Promise<{ id: string; serviceData: Uint8Array; rssi: number }[]>;
+  connect(heard: Heard, lost: typeof LinkLost): Promise<Link>;
+};
+declare const url: string;
+export { access };
+"""
+"""What a hybrid app has besides."""
+
+
+def test_the_readmes_native_radio_is_one(tmp_path: Path) -> None:
+    imports = f"import {{ Access }} from '@latchwork/access';\n{readme_block('ts radio')}"
+    index = build.HERE / "src" / "index.ts"
+    (tmp_path / "app.ts").write_text(imports.replace("@latchwork/access", str(index)) + NATIVE)
+    options = {"rootDir": "/", "noEmit": True, "typeRoots": [str(build.MODULES / "@types")]}
+    settings = {
+        "extends": str(build.HERE / "tsconfig.json"),
+        "compilerOptions": options,
+        "include": [],
+        "files": ["app.ts"],
+    }
+    (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
+    build.tool("typescript", "bin/tsc", "-p", str(tmp_path))
 
 
 def test_tools_come_from_wherever_npm_is_told_to_look() -> None:
