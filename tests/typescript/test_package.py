@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,18 +62,17 @@ export { access };
 """What a hybrid app has besides."""
 
 
-def test_the_readmes_native_radio_is_one(tmp_path: Path) -> None:
-    imports = f"import {{ Access }} from '@latchwork/access';\n{readme_block('ts radio')}"
-    index = build.HERE / "src" / "index.ts"
-    (tmp_path / "app.ts").write_text(imports.replace("@latchwork/access", str(index)) + NATIVE)
-    options = {"rootDir": "/", "noEmit": True, "typeRoots": [str(build.MODULES / "@types")]}
-    settings = {
-        "extends": str(build.HERE / "tsconfig.json"),
-        "compilerOptions": options,
-        "include": [],
-        "files": ["app.ts"],
-    }
-    (tmp_path / "tsconfig.json").write_text(json.dumps(settings))
+def test_an_app_that_installs_the_package_has_its_types(tmp_path: Path) -> None:
+    """The README's native radio, in an app that has nothing else."""
+    package = tmp_path / "node_modules" / "@latchwork" / "access"
+    build.tool("typescript", "bin/tsc", "-p", ".", "--outDir", str(package / "lib"))
+    shutil.copy(build.HERE / "package.json", package)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "app.ts").write_text(
+        f"import {{ Access }} from '@latchwork/access';\n{readme_block('ts radio')}{NATIVE}"
+    )
+    options = {"strict": True, "module": "NodeNext", "target": "ES2022", "noEmit": True, "types": []}
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["app.ts"]}))
     build.tool("typescript", "bin/tsc", "-p", str(tmp_path))
 
 
