@@ -14,6 +14,7 @@ import pytest
 from oidc_provider_mock import User as Person
 from oidc_provider_mock import run_server_in_thread
 from tests.sdk.lines import Recorder
+from tests.sdk.pocket import AppOf
 from tests.sdk.town import CLOUD, Town, visit
 
 from latchwork.sdk.client import Client
@@ -50,11 +51,12 @@ from latchwork.wire.api.sessions import (
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import MeetingPatch, VisitorDraft, VisitorPatch, VisitToken
 
-BEYOND = {"aclose", "follow", "acting_for", "of_session"}
+BEYOND = {"aclose", "follow", "acting_for", "of_session", "begin_app_session"}
 """What the client offers beside the operations."""
 CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),
     *("add_user", "add_card", "add_schedule", "add_term", "unlock", "enrol_card", "import_users"),
+    *("enrol_phone", "unlock_own_door"),
 }
 _NAMES = {
     "endsAfter": "ends_after",
@@ -135,6 +137,7 @@ async def test_every_method_makes_its_call_and_reads_its_whole_answer(town: Town
     await _tour_permissions(call)
     await _tour_passages(call)
     await _tour_log_in(call)
+    await _tour_phones(call)
     last = (await call("last_event")).last
     assert (await call("page_events", last - 3, limit=2, wait=1)).last == last - 1
     assert call.seen == set(operations)
@@ -174,6 +177,25 @@ async def _tour_log_in(call: Tour) -> None:
     await hers("change_password", PasswordChange("correct horse battery", "another long one"))
     await hers("log_out")
     await call("remove_user_account", ada.id)
+
+
+async def _tour_phones(call: Tour) -> None:
+    ida = await call("add_user", UserDraft("Ida"))
+    app = await AppOf.begun(call._cloud, ida.id)
+    hers = call.of_session(await app.token())
+    phone = await hers("enrol_phone", app.draft("Ida's phone"))
+    assert [phone] == await hers("list_own_phones") == await call("list_phones", ida.id)
+    assert (await hers("get_keyring")).phone == phone
+    door = (await call("page_access_points")).items[-1]
+    assert (await hers("unlock_own_door", door.id)).reason == "lockdown"
+    [session] = await call("list_app_sessions", ida.id)
+    assert session.phone_id == phone.id
+    await call("remove_phone", ida.id, phone.id)
+    again = await AppOf.begun(call._cloud, ida.id)
+    hers = call.of_session(await again.token())
+    await hers("remove_own_phone", (await hers("enrol_phone", again.draft("Another"))).id)
+    await call._cloud.begin_app_session(ida.id)
+    await call("end_app_session", ida.id, (await call("list_app_sessions", ida.id))[0].id)
 
 
 async def _tour_doors(call: Tour, dsn: str) -> None:

@@ -15,7 +15,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "python-client.md"
 
 async def test_the_guide_works(town: Town) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     async with served(town.app) as url:
         names: dict[str, Any] = {
             "base_url": url,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import httpx2
 import pytest
 import pytest_asyncio
+from tests.sdk.pocket import phone_of
 from tests.sdk.test_tenants import LOGGING_IN, NOBODYS, PATHS, ROWS, Takes, filled, masked, unstamped
 from tests.sdk.town import CLOUD, Operation, Town
 
@@ -128,6 +129,10 @@ TABLE: dict[str, Row] = {
     "add_card": Row(_ADMIN, {"number": "{number}"}, 201),
     "get_card": Row(_ADMIN),
     "remove_card": Row(_ADMIN, expected=204),
+    "list_phones": Row(_MANAGER),
+    "remove_phone": Row(_ADMIN, expected=204),
+    "list_app_sessions": Row(_MANAGER),
+    "end_app_session": Row(_ADMIN, expected=204),
     "page_schedules": Row(_ADMIN),
     "add_schedule": Row(body={"name": "New", "week": [[[480, 720]]] * 7}, expected=201),
     "get_schedule": Row(_ADMIN),
@@ -190,12 +195,14 @@ class Stage:
         chief = self.users.get("manager") if mark == "Reporta" else None
         user = (await cloud.add_user(Draft(f"{mark} Bob", home_site_id=site, reporting_to=chief))).id
         card = (await cloud.add_card(user, CardDraft(number))).id
+        phone, session = await phone_of(cloud, user, f"{mark} phone")
         schedule = (await cloud.add_schedule(ScheduleDraft("Week", [[Interval(0, 1440)]] * 7))).id
         await cloud.change_permissions(user, PermissionsPatch([GrantDraft(door)]))
         await cloud.set_mode(door, DoorModeDraft("locked"))
         await cloud.unlock(door, UnlockDraft(user))
         ids = {"site": site, "door": door, "user": user, "card": card, "schedule": schedule, "meeting": meeting.id}
         refusal = (await cloud.page_passages(door=door)).items[0].number
+        ids |= {"phone": phone, "session": session}
         return {**ids, "visitor": meeting.visitor.id, "visitor_key": guest.key, "refusal": refusal, **await self.any()}
 
     async def any(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest_asyncio
+from tests.sdk.pocket import phone_of
 from tests.sdk.town import CLOUD, Operation, Town
 
 from latchwork.sdk.client import Client, Credentials
@@ -197,6 +198,10 @@ ROWS: dict[str, list[Takes | TakesNone]] = {
     ],
     "get_card": [Takes(), Takes(path=_OWN_USER), Takes(path={"card_id": "{own_card}"})],
     "remove_card": [Takes(), Takes(path=_OWN_USER), Takes(path={"card_id": "{own_card}"})],
+    "list_phones": [Takes()],
+    "remove_phone": [Takes(), Takes(path=_OWN_USER), Takes(path={"phone_id": "{own_phone}"})],
+    "list_app_sessions": [Takes()],
+    "end_app_session": [Takes(), Takes(path=_OWN_USER), Takes(path={"session_id": "{own_session}"})],
     "page_schedules": [TakesNone()],
     "add_schedule": [TakesNone({"name": "New", "week": [[[480, 720]]] * 7})],
     "get_schedule": [Takes()],
@@ -245,8 +250,9 @@ LOGGING_IN = {
         "page_own_doors",
         "page_own_passages",
     ),
+    *("enrol_phone", "list_own_phones", "remove_own_phone", "get_keyring", "unlock_own_door"),
 }
-"""Nobody's yet, or those of whoever is logged in: tests/cloud/sessions asks these."""
+"""Nobody's yet, or those of whoever is logged in: tests/cloud/sessions and tests/cloud/phones ask these."""
 
 # ------------------------------------------------------------------------------------------------- the cast's things
 
@@ -260,11 +266,27 @@ PATHS = {
     "meeting_id": "{meeting}",
     "user_id": "{user}",
     "card_id": "{card}",
+    "phone_id": "{phone}",
+    "session_id": "{session}",
     "schedule_id": "{schedule}",
     "term_id": "{term}",
     "number": "{refusal}",
 }
-_KINDS = ("client", "site", "door", "controller", "visitor", "meeting", "user", "card", "schedule", "term", "refusal")
+_KINDS = (
+    "client",
+    "site",
+    "door",
+    "controller",
+    "visitor",
+    "meeting",
+    "user",
+    "card",
+    "schedule",
+    "term",
+    "refusal",
+    "phone",
+    "session",
+)
 NOBODYS: Ids = {name: 900_000 + n for n, name in enumerate(_KINDS)}
 
 
@@ -308,7 +330,9 @@ async def people_of(cloud: Client, label: str, door: int, before: int) -> dict[s
     await cloud.set_mode(door, DoorModeDraft("locked"))
     await cloud.unlock(door, UnlockDraft(user.id))
     refusal = (await cloud.page_passages(door=door)).items[0].number
+    phone, session = await phone_of(cloud, user.id, f"{label} phone")
     ids = {"user": user.id, "card": card.id, "schedule": schedule.id, "term": terms[-1].id}
+    ids |= {"phone": phone, "session": session}
     return {**ids, "card_number": number, "refusal": refusal}
 
 

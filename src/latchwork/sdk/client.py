@@ -78,6 +78,7 @@ from latchwork.wire.api.people import (
     UsersImport,
     UsersImported,
 )
+from latchwork.wire.api.phones import AppSession, Keyring, Phone, PhoneDraft
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sessions import (
     Account,
@@ -673,6 +674,59 @@ class Client:
         """Takes a card away; the doors forget its number."""
         await self._delete(f"/v1/users/{user_id}/cards/{card_id}")
 
+    # --------------------------------------------------------------------------------------------- phones
+
+    async def begin_app_session(self, user_id: int) -> str:
+        """A one-time token to hand to a user's app within ten minutes: with it the app logs in as the user.
+
+        The client needs the scope `users:act`; a user for whom nobody may act now is refused with `Invalid`.
+        """
+        if isinstance(self._tokens, SessionToken):
+            raise TypeError("whoever is logged in acts for themselves alone")
+        return await self._tokens.offered_to(user_id)
+
+    async def enrol_phone(self, draft: PhoneDraft, *, idempotency_key: str | None = None) -> Phone:
+        """Enrols the phone in whose app the caller is logged in; the same keys again are the same phone.
+
+        Raises Invalid, Conflict when a key was enrolled before, PhoneLimitReached, PhoneLocked.
+        """
+        return await self._create("/v1/account/phones", draft, Phone, idempotency_key)
+
+    async def list_own_phones(self) -> list[Phone]:
+        """The caller's phones, and at how many doors each is known."""
+        return await self._get("/v1/account/phones", list[Phone])
+
+    async def remove_own_phone(self, phone_id: int) -> None:
+        """Takes one of the caller's phones away: doors forget it, and its session ends. Raises PhoneLocked."""
+        await self._delete(f"/v1/account/phones/{phone_id}")
+
+    async def get_keyring(self) -> Keyring:
+        """All that the caller's phone needs to know to work without a network."""
+        return await self._get("/v1/account/keyring", Keyring)
+
+    async def unlock_own_door(self, access_point_id: int, *, idempotency_key: str | None = None) -> Unlocked:
+        """Opens a door once, now, from afar, for the caller, a person; otherwise as `unlock`."""
+        path = f"/v1/account/doors/{access_point_id}/unlock"
+        return await self._create(path, None, Unlocked, idempotency_key, is_safe=False)
+
+    async def list_phones(self, user_id: int) -> list[Phone]:
+        """A user's phones, and at how many doors each is known."""
+        return await self._get(f"/v1/users/{user_id}/phones", list[Phone])
+
+    async def remove_phone(self, user_id: int, phone_id: int) -> None:
+        """Takes a user's phone away: doors forget it, and its session ends."""
+        await self._delete(f"/v1/users/{user_id}/phones/{phone_id}")
+
+    async def list_app_sessions(self, user_id: int) -> list[AppSession]:
+        """In which apps a user is logged in."""
+        return await self._get(f"/v1/users/{user_id}/app-sessions", list[AppSession])
+
+    async def end_app_session(self, user_id: int, session_id: int) -> None:
+        """Ends a user's session in an app, within a second; a phone that was enrolled in it still opens doors."""
+        await self._delete(f"/v1/users/{user_id}/app-sessions/{session_id}")
+
+    # --------------------------------------------------------------------------------------------- roles, schedules
+
     async def list_roles(self) -> list[Role]:
         """The roles that users of this organisation may have."""
         return await self._get("/v1/roles", list[Role])
@@ -825,7 +879,7 @@ class Client:
     async def _create(
         self,
         path: str,
-        draft: msgspec.Struct,
+        draft: msgspec.Struct | None,
         record: type[T],
         key: str | None,
         *,
@@ -899,7 +953,7 @@ def _with_body(
     patience: float = 0,
 ) -> Call:
     if body is None:
-        return Call(method, path, is_safe=is_safe)
+        return Call(method, path, query, headers=headers, is_safe=is_safe, patience=patience)
     content = msgspec.json.encode(body)
     return Call(method, path, query, content, {**_JSON, **(headers or {})}, is_safe, patience)
 

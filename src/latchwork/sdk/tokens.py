@@ -55,6 +55,11 @@ def exchanged_for(user: int) -> dict[str, str]:
     }
 
 
+def offered_to(user: int) -> dict[str, str]:
+    """What asks for a one-time token for a user's app."""
+    return {**exchanged_for(user), "requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}
+
+
 class Tokens:
     """The token of a client, or of a user for whom it acts. `clock` is monotonic seconds."""
 
@@ -68,7 +73,7 @@ class Tokens:
         self._exchange = exchange
         self._credentials = credentials
         self._clock = clock
-        self._form = urlencode(form).encode()
+        self._form = form
         self._bearer = ""
         self._good_until = float("-inf")
         self._fetching: asyncio.Task[str] | None = None
@@ -76,6 +81,10 @@ class Tokens:
     def for_user(self, user: int) -> Tokens:
         """A user's, by the same client on the same way."""
         return Tokens(self._exchange, self._credentials, self._clock, exchanged_for(user))
+
+    async def offered_to(self, user: int) -> str:
+        """A one-time token for a user's app; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
+        return (await self._asked(offered_to(user))).access_token
 
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
@@ -104,18 +113,21 @@ class Tokens:
 
     async def _fetch(self) -> str:
         began = self._clock()
+        answer = await self._asked(self._form)
+        self._bearer = f"Bearer {answer.access_token}"
+        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
+        return self._bearer
+
+    async def _asked(self, form: Mapping[str, str]) -> _Answer:
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        call = Call("POST", PATH, content=self._form, headers=headers)
+        call = Call("POST", PATH, content=urlencode(form).encode(), headers=headers)
         response = await self._exchange.answer(call, self._credentials.basic)
         if response.status_code != 200:
             raise token_problem_of(response)
         try:
-            answer = _answer.decode(response.content)
+            return _answer.decode(response.content)
         except msgspec.MsgspecError:
             raise UnexpectedAnswer("The token endpoint's answer holds no token.") from None
-        self._bearer = f"Bearer {answer.access_token}"
-        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
-        return self._bearer
 
 
 def _seen(fetch: asyncio.Task[str]) -> None:

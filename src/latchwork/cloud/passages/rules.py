@@ -15,7 +15,7 @@ from latchwork.policy.model import BrokenPass, RemoteUnlock, VerifiedPass
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorModeDraft, Question
 from latchwork.wire.api.problems import FieldError, Invalid
-from latchwork.wire.facts import DoorChanged
+from latchwork.wire.facts import AccessDecided, DoorChanged
 
 MOST_MINUTES = 60 * 24 * 366
 NORMAL = Mode("access_control", None)
@@ -25,6 +25,11 @@ ASKED_MODES: Mapping[str, Mode] = {
     "normal": NORMAL,
 }
 """What a phone's request makes of a door's mode; to open it once: nothing."""
+
+
+def is_of_mode(fact: AccessDecided) -> bool:
+    """Whether somebody was allowed to set a door's mode there."""
+    return fact.reason == "granted" and fact.user is not None and fact.ask in ASKED_MODES
 
 
 def wanted_mode(draft: DoorModeDraft, now: int) -> Mode:
@@ -115,6 +120,11 @@ _OF_PERSON = {
     Reason.PIN_NEEDED,
     Reason.PIN_WRONG,
     Reason.PIN_NOT_SET,
+    Reason.TOO_FAR,
+    Reason.NOT_YOUR_ROLE,
+    Reason.ALREADY_USED,
+    Reason.PASS_EXPIRED,
+    Reason.PASS_FROM_FUTURE,
 }
 _OF_DOOR = {Reason.UNKNOWN_DOOR, Reason.NO_READER, Reason.NOT_SYNCED, Reason.LOCKDOWN, Reason.OFFLINE_TOO_LONG}
 

@@ -81,7 +81,7 @@ async def note_standings(work: Work, held: Held, told: Sequence[facts.AnyFact]) 
 async def take_over_modes(work: Work, held: Held, told: Sequence[facts.AnyFact]) -> None:
     """What somebody asked of a door with their phone is its mode, unless that was changed later than they asked."""
     for fact in told:
-        if isinstance(fact, facts.AccessDecided) and fact.reason == "granted" and fact.ask in rules.ASKED_MODES:
+        if isinstance(fact, facts.AccessDecided) and rules.is_of_mode(fact):
             await _take_over(work, held, fact)
 
 
@@ -94,9 +94,15 @@ async def _take_over(work: Work, held: Held, fact: facts.AccessDecided) -> None:
         return
     if await store.mode_changed_at(work.conn, work.scope, fact.door) > fact.at:
         return
-    named = await people.name_users(work.conn, work.scope, [fact.user or 0])
-    asked_by = Actor("user", str(fact.user), named.get(fact.user or 0, ("", ""))[0])
-    await _put_mode(work, fact.door, rules.ASKED_MODES[fact.ask], fact.at, asked_by)
+    mode = rules.ASKED_MODES[fact.ask]
+    await _put_mode(work, fact.door, mode, fact.at, await _asking(work, fact.user or 0))
+
+
+async def _asking(work: Work, user: int) -> Actor:
+    """The user, even one who is gone."""
+    named = await people.name_users(work.conn, work.scope, [user])
+    gone = {} if named else await store.name_gone_users(work.conn, work.scope, [user])
+    return Actor("user", str(user), named[user][0] if named else gone.get(user, ""))
 
 
 async def set_mode(work: Work, door: int, draft: DoorModeDraft) -> None:
