@@ -20,12 +20,12 @@ class NoBrowser(Exception):
 def chromium() -> Iterator[Browser]:
     """Raises NoBrowser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_executable(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
         yield browser
         browser.close()
 
 
-def _executable() -> str:
+def executable() -> str:
     found = os.environ.get("LATCHWORK_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         raise NoBrowser(

@@ -1,0 +1,418 @@
+/** What an app includes so that its user's phone opens doors. docs/access-sdk.md is the guide. */
+
+import { metres } from "./advert.ts";
+import type { Door, Keyring, Passage, Phone, PhoneDraft, Unlocked } from "./api.ts";
+import { type Bytes, base64url, concat, fromBase64url, hex, number, uint, utf8 } from "./bytes.ts";
+import { type Clock, Cloud, Drawer, type Fetch, type Method } from "./cloud.ts";
+import { phoneCode } from "./code.ts";
+import {
+  BluetoothOff,
+  ConnectionLost,
+  failed,
+  NoReaderNear,
+  NotEnrolled,
+  NotLoggedIn,
+  refused,
+  SessionOver,
+  TooFar,
+} from "./errors.ts";
+import { point, sign } from "./p256.ts";
+import { type Heard, type Link, LinkLost, type Radio, RadioOff } from "./radio.ts";
+import { type Answer, type Ask, PhoneSide, TapFailed, type TapRequest } from "./tap.ts";
+import { type Contents, IndexedDbWallet, newContents, type Wallet } from "./wallet.ts";
+import { WebBluetooth } from "./web_bluetooth.ts";
+
+/** How long a code is shown before the next one is made; a door takes it five seconds longer. */
+export const CODE_SECONDS = 30;
+/** How long readers are listened for at most; a tap ends as soon as one is near enough. */
+export const SCAN_SECONDS = 3;
+const LOOK_SECONDS = 0.3;
+const TAP_METRES = 2;
+const CONNECT_MS = 10_000;
+const STEP_MS = 2_000;
+/** A difference of clocks below this is the way to the cloud and back. */
+const CLOCK_SECONDS = 3;
+
+const DONE: Readonly<Record<Ask, string>> = {
+  open: "Welcome, the door is open.",
+  hold_open: "The door stands open until you set it back to normal.",
+  lock: "The door is locked for everybody until you set it back to normal.",
+  normal: "The door opens for those who may again.",
+};
+
+/**
+ * How far this phone is. `session_over`: the cloud has ended the session; nothing of it is kept.
+ */
+export type Status = "logged_out" | "not_enrolled" | "ready" | "session_over";
+
+/** The user's own code. Instants are epoch seconds of this phone's clock. */
+export interface Code {
+  /** To be drawn as a QR. */
+  readonly text: string;
+  readonly madeAt: number;
+  /** When to ask for the next one. */
+  readonly nextAt: number;
+}
+
+/** A door did what it was asked. */
+export interface Opened {
+  readonly accessPoint: number;
+  readonly name: string;
+  readonly sentence: string;
+}
+
+export interface Options {
+  /** Where keys and keyring are kept; absent, the browser's database. */
+  readonly wallet?: Wallet;
+  /** Bluetooth; absent, the browser's. */
+  readonly radio?: Radio;
+  /** The network; absent, the browser's. */
+  readonly fetch?: Fetch;
+  /** The phone's clock, epoch seconds. */
+  readonly now?: Clock;
+}
+
+/** One phone of one user. Every method may reject with an AccessError. */
+export class Access {
+  readonly #url: string;
+  readonly #radio: Radio;
+  readonly #now: Clock;
+  readonly #cloud: Cloud;
+  readonly #drawer: Drawer;
+  readonly #listeners = new Set<(status: Status) => void>();
+  #contents: Contents | null;
+  #isOver = false;
+  #told: Status;
+  #code: Promise<Code> | null = null;
+  #codeUntil = -Infinity;
+
+  private constructor(url: string, contents: Contents | null, wallet: Wallet, options: Options) {
+    this.#url = url;
+    this.#contents = contents;
+    this.#radio = options.radio ?? new WebBluetooth();
+    this.#now = options.now ?? (() => Date.now() / 1000);
+    this.#drawer = new Drawer(wallet, (kept) => this.#take(kept));
+    this.#cloud = new Cloud(url, this.#drawer, options.fetch ?? ((to, init) => fetch(to, init)), this.#now);
+    this.#told = this.status;
+  }
+
+  /** This phone as it was left. `url`: of the cloud. */
+  static async open(url: string, options: Options = {}): Promise<Access> {
+    const wallet = options.wallet ?? new IndexedDbWallet();
+    const plain = url.replace(/\/+$/, "");
+    const contents = await wallet.load();
+    return new Access(plain, contents?.url === plain ? contents : null, wallet, options);
+  }
+
+  // The session
+
+  get status(): Status {
+    if (!this.#contents) return this.#isOver ? "session_over" : "logged_out";
+    return this.#contents.keyring?.phone ? "ready" : "not_enrolled";
+  }
+
+  /** Calls the listener at every change from now on; the answer ends that. */
+  onStatus(listener: (status: Status) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
+   * Whoever was logged in before is logged out. Rejects with SessionOver when the token is used up or wrong.
+   */
+  async logIn(session: string): Promise<void> {
+    if (this.#contents) await this.logOut();
+    this.#isOver = false;
+    await this.#drawer.replace(await newContents(this.#url, session, this.#now()));
+    void globalThis.navigator?.storage?.persist?.();
+    await this.refresh();
+  }
+
+  /** Removes this phone and ends its session; without a network it is forgotten here all the same. */
+  async logOut(): Promise<void> {
+    const phone = this.#contents?.keyring?.phone;
+    try {
+      if (phone) await this.remove(phone.id);
+      if (this.#contents) await this.#cloud.revoke(this.#contents.refreshToken);
+    } catch {
+      // The user wants to be gone from here, whatever the cloud says.
+    }
+    this.#isOver = false;
+    await this.#drawer.replace(null);
+  }
+
+  // This phone
+
+  /**
+   * Makes this phone known to the doors that its user may open. `replaces`: the id of a lost one. Rejects with
+   * PhoneLimitReached when one must be named, PhoneLocked when an administrator must act.
+   */
+  async enrol(name: string, replaces: number | null = null): Promise<Phone> {
+    const { userId } = this.#held().keyring ?? (await this.refresh());
+    const { tapKey, codeKey } = this.#held();
+    const [tap, code] = await Promise.all([point(tapKey), point(codeKey)]);
+    const said = concat(utf8(`latchwork phone v1\0${userId}\0`), tap, code);
+    const [tapProof, codeProof] = await Promise.all([sign(tapKey, said), sign(codeKey, said)]);
+    const draft: PhoneDraft = {
+      name,
+      tapKey: base64url(tap),
+      codeKey: base64url(code),
+      tapProof: base64url(tapProof),
+      codeProof: base64url(codeProof),
+      replaces,
+    };
+    const phone = await this.#ask<Phone>("POST", "/v1/account/phones", draft, true);
+    await this.refresh();
+    return phone;
+  }
+
+  /** The user's phones. */
+  phones(): Promise<Phone[]> {
+    return this.#ask("GET", "/v1/account/phones");
+  }
+
+  /** Removes one of the user's phones: a lost one; its session ends. */
+  async remove(phone: number): Promise<void> {
+    await this.#ask("DELETE", `/v1/account/phones/${phone}`);
+  }
+
+  // Doors
+
+  /** Fetches what this phone needs to know to work without a network: do so whenever the app is opened. */
+  async refresh(): Promise<Keyring> {
+    const keyring = await this.#ask<Keyring>("GET", "/v1/account/keyring");
+    const ahead = keyring.at - this.#now();
+    const clockOffset = Math.abs(ahead) < CLOCK_SECONDS ? 0 : ahead;
+    await this.#drawer.change(async () => ({ keyring, clockOffset }));
+    return keyring;
+  }
+
+  /** The doors that the user may open and what this phone may do there, as the cloud told last. */
+  doors(): readonly Door[] {
+    return this.#held().keyring?.doors ?? [];
+  }
+
+  /** Opens the door to whose reader the phone is held; with `accessPoint` only if it is that one. */
+  async tap(accessPoint: number | null = null, seconds = SCAN_SECONDS): Promise<Opened> {
+    const heard = await this.#nearest(TAP_METRES, accessPoint, seconds);
+    return this.#exchange(heard, accessPoint, "open", false);
+  }
+
+  /** Opens a door from a distance, within the range that the user has. */
+  click(accessPoint: number, seconds = SCAN_SECONDS): Promise<Opened> {
+    return this.#steer(accessPoint, "open", seconds);
+  }
+
+  /** Lets a door stand open for everybody, until `normal`; for those whose role it is. */
+  holdOpen(accessPoint: number, seconds = SCAN_SECONDS): Promise<Opened> {
+    return this.#steer(accessPoint, "hold_open", seconds);
+  }
+
+  /** Locks a door for everybody, until `normal`; for those whose role it is. */
+  lock(accessPoint: number, seconds = SCAN_SECONDS): Promise<Opened> {
+    return this.#steer(accessPoint, "lock", seconds);
+  }
+
+  /** Lets a door decide by attempt again; for those whose role it is. */
+  normal(accessPoint: number, seconds = SCAN_SECONDS): Promise<Opened> {
+    return this.#steer(accessPoint, "normal", seconds);
+  }
+
+  /** Opens a door through the cloud, from anywhere; for those who may. */
+  async unlock(accessPoint: number): Promise<Opened> {
+    const done = await this.#ask<Unlocked>("POST", `/v1/account/doors/${accessPoint}/unlock`);
+    if (done.outcome === "unknown") throw new ConnectionLost();
+    if (done.outcome === "refused") throw refused(done.reason, done.sentence);
+    return { accessPoint, name: this.#name(accessPoint), sentence: done.sentence };
+  }
+
+  /** The user's own code, made here; the same until `nextAt`, when to ask again. */
+  async code(): Promise<Code> {
+    this.#ready();
+    const now = this.#now();
+    if (!this.#code || now >= this.#codeUntil || now < this.#codeUntil - CODE_SECONDS) {
+      this.#code = this.#newCode(now);
+      this.#codeUntil = now + CODE_SECONDS;
+    }
+    return this.#code;
+  }
+
+  /** Hands `show` a code now and the next one whenever it is due, until the answer is called. */
+  showCode(show: (code: Code) => void, fail: (error: unknown) => void): () => void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    const next = async (): Promise<void> => {
+      clearTimeout(timer);
+      try {
+        const code = await this.code();
+        if (isOver) return;
+        show(code);
+        timer = setTimeout(next, Math.max(0, code.nextAt - this.#now()) * 1000);
+      } catch (error) {
+        if (!isOver) fail(error);
+      }
+    };
+    const looked = (): void => void (document.hidden || next());
+    globalThis.document?.addEventListener("visibilitychange", looked);
+    void next();
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+      globalThis.document?.removeEventListener("visibilitychange", looked);
+    };
+  }
+
+  /** Where the user came, went and was refused, the latest first. */
+  async history(most = 50): Promise<Passage[]> {
+    return (await this.#ask<{ items: Passage[] }>("GET", `/v1/account/passages?limit=${most}`)).items;
+  }
+
+  // Over Bluetooth
+
+  async #steer(accessPoint: number, ask: Ask, seconds: number): Promise<Opened> {
+    const door = this.#ready().doors.find((each) => each.accessPointId === accessPoint);
+    const heard = await this.#nearest(Math.max(door?.clickRange ?? Infinity, TAP_METRES), accessPoint, seconds);
+    return this.#exchange(heard, accessPoint, ask, ask === "open" || away(heard) > TAP_METRES);
+  }
+
+  /** Our nearest reader (of one door), as soon as it is near enough. */
+  async #nearest(reach: number, accessPoint: number | null, seconds: number): Promise<Heard> {
+    const organisation = this.#ready().organisationId;
+    const until = performance.now() + seconds * 1000;
+    for (let isSomewhere = false; ; ) {
+      const heard = await this.#radio.scan(LOOK_SECONDS).catch(lost);
+      const [nearest] = heard.filter((each) => isOurs(each, organisation, accessPoint)).sort((a, b) => away(a) - away(b));
+      if (nearest && away(nearest) <= reach) return nearest;
+      isSomewhere ||= nearest !== undefined;
+      if (this.#radio.asksUser || performance.now() >= until) throw isSomewhere ? new TooFar() : new NoReaderNear();
+    }
+  }
+
+  async #exchange(heard: Heard, accessPoint: number | null, ask: Ask, fromAfar: boolean): Promise<Opened> {
+    const met = { accessPoint: 0 };
+    const side = await this.#side(heard, accessPoint, { ask, fromAfar, accessPoint: 0, rssi: heard.rssi }, met);
+    const answer = await this.#answer(heard, side).catch((error: unknown) => {
+      if (error instanceof TapFailed && error.failure === "wrong_reader" && this.#radio.asksUser)
+        throw new NoReaderNear("This is the reader of another door; please choose the one that you mean.");
+      return lost(error);
+    });
+    if (!answer.opened) throw refused(answer.reason);
+    return { accessPoint: met.accessPoint, name: this.#name(met.accessPoint), sentence: DONE[ask] };
+  }
+
+  async #side(
+    { advert }: Heard,
+    accessPoint: number | null,
+    request: TapRequest,
+    met: { accessPoint: number },
+  ): Promise<PhoneSide> {
+    const { tapKey, madeAt, clockOffset } = this.#held();
+    const { organisationId, readerKeys } = this.#ready();
+    const exact = advert && hex(concat(uint(advert.accessPoint, 8), uint(Number(advert.isExit), 8)));
+    const identity = { publicKey: await point(tapKey), updatedAt: madeAt, sign: (said: Bytes) => sign(tapKey, said) };
+    const keys = new Map(readerKeys.map((key) => [hex(fromBase64url(key.kid)), fromBase64url(key.publicKey)]));
+    return new PhoneSide(identity, request, {
+      site: (site) => number(site.subarray(0, 8)) === organisationId,
+      reader: (reader) => {
+        met.accessPoint = number(reader.subarray(0, 8));
+        return exact ? exact === hex(reader) : accessPoint === null || accessPoint === met.accessPoint;
+      },
+      findKey: (kid) => keys.get(hex(kid)) ?? null,
+      now: this.#now() + clockOffset,
+    });
+  }
+
+  async #answer(heard: Heard, side: PhoneSide): Promise<Answer> {
+    const connecting = this.#radio.connect(heard);
+    const link = await within(CONNECT_MS, connecting).catch((error: unknown) => {
+      void connecting.then((late) => late.close(), () => {});
+      throw error;
+    });
+    try {
+      for (;;) {
+        const say = await within(STEP_MS, hear(link, side));
+        if ("opened" in say) return say;
+        await within(STEP_MS, link.send(say));
+      }
+    } finally {
+      await link.close();
+    }
+  }
+
+  // What is kept
+
+  #held(): Contents {
+    if (!this.#contents) throw this.#isOver ? new SessionOver() : new NotLoggedIn();
+    return this.#contents;
+  }
+
+  #ready(): Keyring & { phone: Phone } {
+    const { keyring } = this.#held();
+    if (!keyring?.phone) throw new NotEnrolled();
+    return keyring as Keyring & { phone: Phone };
+  }
+
+  #name(accessPoint: number): string {
+    return this.#contents?.keyring?.doors.find((door) => door.accessPointId === accessPoint)?.name ?? "";
+  }
+
+  async #newCode(madeAt: number): Promise<Code> {
+    const { codeKey, clockOffset } = this.#held();
+    const id = crypto.getRandomValues(new Uint8Array(8));
+    const kid = fromBase64url(this.#ready().phone.codeKid);
+    const text = await phoneCode(id, Math.floor(madeAt + clockOffset), kid, (said) => sign(codeKey, said));
+    return { text, madeAt, nextAt: madeAt + CODE_SECONDS };
+  }
+
+  async #ask<T>(method: Method, path: string, body?: object, isRepeatable?: boolean): Promise<T> {
+    this.#held();
+    try {
+      return await this.#cloud.call<T>(method, path, body, isRepeatable);
+    } catch (error) {
+      if (error instanceof SessionOver) {
+        this.#isOver = true;
+        await this.#drawer.replace(null);
+      }
+      throw error;
+    }
+  }
+
+  #take(contents: Contents | null): void {
+    this.#contents = contents;
+    if (!contents) this.#code = null;
+    if (this.status === this.#told) return;
+    this.#told = this.status;
+    for (const listener of [...this.#listeners]) listener(this.#told);
+  }
+}
+
+async function hear(link: Link, side: PhoneSide): Promise<Bytes | Answer> {
+  for (;;) {
+    const say = await side.receive(await link.receive());
+    if (say !== null) return say;
+  }
+}
+
+/** Metres, roughly; 0 where the platform does not tell. */
+function away({ advert, rssi }: Heard): number {
+  return advert && rssi !== null ? metres(rssi, advert.power) : 0;
+}
+
+function isOurs({ advert }: Heard, organisation: number, accessPoint: number | null): boolean {
+  return !advert || (advert.organisation === organisation && (accessPoint ?? advert.accessPoint) === advert.accessPoint);
+}
+
+function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new LinkLost()), milliseconds)));
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** What the end of a link means for an app. */
+function lost(error: unknown): never {
+  if (error instanceof RadioOff) throw new BluetoothOff();
+  if (error instanceof LinkLost) throw new ConnectionLost();
+  if (error instanceof TapFailed) throw failed(error.failure);
+  throw error;
+}

@@ -1,0 +1,166 @@
+/** The cloud's native API in a user's name, with a session that only this phone can use (RFC 6749 §6, RFC 9449). */
+
+import { base64url, utf8 } from "./bytes.ts";
+import { CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
+import { point, sign } from "./p256.ts";
+import type { Contents, Wallet } from "./wallet.ts";
+
+const TOKEN_PATH = "/oauth2/token";
+const TIMEOUT_MS = 30_000;
+const EARLY_SECONDS = 30;
+
+export type Method = "GET" | "POST" | "DELETE";
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+/** Epoch seconds. */
+export type Clock = () => number;
+
+export class Cloud {
+  readonly #url: string;
+  readonly #drawer: Drawer;
+  readonly #fetch: Fetch;
+  readonly #now: Clock;
+  #bearer = "";
+  #goodUntil = -Infinity;
+  #refreshing: Promise<void> | null = null;
+
+  constructor(url: string, drawer: Drawer, fetch: Fetch, now: Clock) {
+    this.#url = url;
+    this.#drawer = drawer;
+    this.#fetch = fetch;
+    this.#now = now;
+  }
+
+  /**
+   * The answer's body. A GET, a DELETE and a POST that creates (with its Idempotency-Key) are repeated once when no
+   * answer came; nothing else is. Rejects with Offline, SessionOver or what the cloud's problem means.
+   */
+  async call<T>(method: Method, path: string, body?: object, isRepeatable = method !== "POST"): Promise<T> {
+    const init = this.#init(method, body, isRepeatable);
+    let response = await this.#authorized(path, init, isRepeatable);
+    if (response.status === 401) {
+      this.#goodUntil = -Infinity;
+      response = await this.#authorized(path, init, isRepeatable);
+    }
+    if (!response.ok) throw await refusal(response);
+    return (response.status === 204 ? undefined : await response.json()) as T;
+  }
+
+  /** Ends the session (RFC 7009). */
+  async revoke(refreshToken: string): Promise<void> {
+    await this.#send(`${this.#url}/oauth2/revoke`, form({ token: refreshToken, token_type_hint: "refresh_token" }), true);
+    this.#goodUntil = -Infinity;
+  }
+
+  #init(method: Method, body: object | undefined, isRepeatable: boolean): RequestInit {
+    const headers: Record<string, string> = {};
+    if (body) headers["content-type"] = "application/json";
+    if (method === "POST" && isRepeatable) headers["idempotency-key"] = crypto.randomUUID();
+    return body ? { method, headers, body: JSON.stringify(body) } : { method, headers };
+  }
+
+  async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
+    if (this.#now() >= this.#goodUntil) await (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
+    const headers = { ...(init.headers as Record<string, string>), authorization: this.#bearer };
+    return this.#send(`${this.#url}${path}`, { ...init, headers }, isRepeatable);
+  }
+
+  async #send(url: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
+    try {
+      return await this.#fetch(url, { ...init, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    } catch {
+      if (isRepeatable) return this.#send(url, init, false);
+      throw new Offline();
+    }
+  }
+
+  #refresh(): Promise<void> {
+    return this.#drawer.change(async (held) => {
+      const began = this.#now();
+      const { answer, clockOffset } = await this.#grant(held, held.clockOffset, true);
+      this.#bearer = `Bearer ${answer.access_token}`;
+      this.#goodUntil = began + answer.expires_in - Math.min(EARLY_SECONDS, answer.expires_in / 10);
+      return { refreshToken: answer.refresh_token, clockOffset };
+    });
+  }
+
+  /** No answer, or a refused proof: asked once more with a new proof, by the cloud's clock where its answer tells it. */
+  async #grant(held: Contents, clockOffset: number, mayRepeat: boolean): Promise<{ answer: Granted; clockOffset: number }> {
+    const url = `${this.#url}${TOKEN_PATH}`;
+    const asked = form({ grant_type: "refresh_token", refresh_token: held.refreshToken });
+    const dpop = await proof(held.sessionKey, url, this.#now() + clockOffset);
+    const sent = this.#send(url, { ...asked, headers: { ...asked.headers, dpop } }, false);
+    const response = await (mayRepeat ? sent.catch(() => null) : sent);
+    if (!response) return this.#grant(held, clockOffset, false);
+    if (response.ok) return { answer: (await response.json()) as Granted, clockOffset };
+    const error = ((await response.json().catch(() => ({}))) as { error?: string }).error;
+    if (error === "invalid_grant") throw new SessionOver();
+    const told = Date.parse(response.headers.get("date") ?? "") / 1000 || this.#now() + clockOffset;
+    if (error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
+    throw !error || response.status >= 500 || response.status === 429 ? new Offline() : new CloudRefused(undefined, null, error);
+  }
+}
+
+/** The wallet, which pages of one site share: only one of them changes it at a time, and each on what is there. */
+export class Drawer {
+  readonly #wallet: Wallet;
+  readonly #changed: (contents: Contents | null) => void;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(wallet: Wallet, changed: (contents: Contents | null) => void) {
+    this.#wallet = wallet;
+    this.#changed = changed;
+  }
+
+  /** Rejects with NotLoggedIn when nothing is kept, and forgets everything when `make` finds that the session is over. */
+  change(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void> {
+    return this.#alone(async () => {
+      const held = await this.#wallet.load();
+      if (!held) this.#changed(null);
+      if (!held) throw new NotLoggedIn();
+      await this.#put({ ...held, ...(await make(held)) });
+    });
+  }
+
+  replace(contents: Contents | null): Promise<void> {
+    return this.#alone(() => this.#put(contents));
+  }
+
+  async #put(contents: Contents | null): Promise<void> {
+    await (contents ? this.#wallet.save(contents) : this.#wallet.clear());
+    this.#changed(contents);
+  }
+
+  async #alone(work: () => Promise<void>): Promise<void> {
+    const locks = globalThis.navigator?.locks;
+    if (locks) return void (await locks.request("latchwork-access", work));
+    await (this.#turn = this.#turn.then(work, work));
+  }
+}
+
+/** RFC 6749 §5.1. */
+interface Granted {
+  readonly access_token: string;
+  readonly expires_in: number;
+  readonly refresh_token: string;
+}
+
+/** A DPoP proof for the token endpoint (RFC 9449 §4.2). `now`: epoch seconds. */
+async function proof(key: CryptoKeyPair, url: string, now: number): Promise<string> {
+  const publicPoint = await point(key);
+  const [x, y] = [base64url(publicPoint.subarray(1, 33)), base64url(publicPoint.subarray(33))];
+  const header = { typ: "dpop+jwt", alg: "ES256", jwk: { kty: "EC", crv: "P-256", x, y } };
+  const claims = { htm: "POST", htu: url, iat: Math.floor(now), jti: crypto.randomUUID() };
+  const signed = [header, claims].map((part) => base64url(utf8(JSON.stringify(part)))).join(".");
+  return `${signed}.${base64url(await sign(key, utf8(signed)))}`;
+}
+
+function form(fields: Record<string, string>): RequestInit & { headers: Record<string, string> } {
+  const headers = { "content-type": "application/x-www-form-urlencoded" };
+  return { method: "POST", headers, body: new URLSearchParams(fields).toString() };
+}
+
+async function refusal(response: Response): Promise<Error> {
+  const said = (await response.json().catch(() => null)) as { code?: string; detail?: string } | null;
+  if (said?.code) return problem(said.code, said.detail ?? "");
+  return response.status >= 500 || response.status === 429 ? new Offline() : new CloudRefused(undefined, null, "unexpected");
+}
