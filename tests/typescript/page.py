@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -38,7 +39,9 @@ async def opened_app(browser: Browser, phone: BrowserContext | None = None) -> P
 async def _serve(route: Route) -> None:
     file = FILES.get(route.request.url.removeprefix(APP.rstrip("/")))
     if file is None:
-        await route.fulfill(body="<button>Open</button>", content_type="text/html")
+        await route.fulfill(
+            body="<button>Open</button><div id='code' style='width: 300px'></div>", content_type="text/html"
+        )
     else:
         await route.fulfill(path=file, content_type="text/javascript")
 
@@ -55,3 +58,18 @@ async def by_hand(page: Page, work: str) -> Any:
     await page.evaluate(f"() => {{ {script} }}")
     await page.click("button")
     return await page.evaluate("() => window.done")
+
+
+async def run_readme(page: Page, block: str, *replaced: str) -> None:
+    """Runs a block of the package's README as the page's script; `replaced`: a text in it, and the one instead."""
+    code = readme_block(block)
+    if replaced:
+        code = code.replace(*replaced)
+    code = re.sub(r'import ({.*}) from "@latchwork/access(/qr)?";', r"const \1 = { ...sdk, ...qr };", code)
+    await page.evaluate(f"async () => {{ {code} }}")
+
+
+def readme_block(kind: str) -> str:
+    match = re.search(rf"```{kind}\n(.*?)\n```", (build.HERE / "README.md").read_text(), re.DOTALL)
+    assert match is not None
+    return match[1]

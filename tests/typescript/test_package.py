@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 import segno
 import zxingcpp
 from PIL import Image
 from sdks.typescript import build
+from tests.typescript.page import readme_block
 
 PACKAGE = json.loads((build.HERE / "package.json").read_text())
 
@@ -36,6 +40,40 @@ def test_a_committed_bundle_is_what_its_source_makes(entry: str) -> None:
 def test_an_app_carries_nothing_but_the_package() -> None:
     assert not PACKAGE.keys() & {"dependencies", "peerDependencies", "optionalDependencies"}
     assert b"import" not in build.BUNDLES["index.ts"].read_bytes().replace(b"importKey", b"")
+
+
+def test_the_readme_explains_every_error() -> None:
+    readme = (build.HERE / "README.md").read_text()
+    source = (build.HERE / "src" / "errors.ts").read_text()
+    named = re.findall(r'class (\w+) extends AccessError {\n  static override readonly code = "(\w+)"', source)
+    assert len(named) >= 15
+    assert not [name for name, code in named if f"| `{name}` | `{code}` |" not in readme]
+
+
+NATIVE = """
+declare const ble: {
+  isOn(): Promise<boolean>;
+  scan(service: number, seconds: number): Promise<{ id: string; serviceData: Uint8Array; rssi: number }[]>;
+  connect(heard: Heard, lost: typeof LinkLost): Promise<Link>;
+};
+declare const url: string;
+export { access };
+"""
+"""What a hybrid app has besides."""
+
+
+def test_an_app_that_installs_the_package_has_its_types(tmp_path: Path) -> None:
+    """The README's native radio, in an app that has nothing else."""
+    package = tmp_path / "node_modules" / "@latchwork" / "access"
+    build.tool("typescript", "bin/tsc", "-p", ".", "--outDir", str(package / "lib"))
+    shutil.copy(build.HERE / "package.json", package)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "app.ts").write_text(
+        f"import {{ Access }} from '@latchwork/access';\n{readme_block('ts radio')}{NATIVE}"
+    )
+    options = {"strict": True, "module": "NodeNext", "target": "ES2022", "noEmit": True, "types": []}
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["app.ts"]}))
+    build.tool("typescript", "bin/tsc", "-p", str(tmp_path))
 
 
 def test_tools_come_from_wherever_npm_is_told_to_look() -> None:

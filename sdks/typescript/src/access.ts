@@ -228,7 +228,7 @@ export class Access {
   }
 
   /** The user's own code, made here; the same until `nextAt`, when to ask again. */
-  code(): Promise<Code> {
+  async code(): Promise<Code> {
     this.#ready();
     const now = this.#now();
     if (!this.#code || now >= this.#codeUntil || now < this.#codeUntil - CODE_SECONDS) {
@@ -239,7 +239,7 @@ export class Access {
   }
 
   /** Hands `show` a code now and the next one whenever it is due, until the answer is called. */
-  showCode(show: (code: Code) => void, failed: (error: unknown) => void): () => void {
+  showCode(show: (code: Code) => void, fail: (error: unknown) => void): () => void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     const next = async (): Promise<void> => {
@@ -250,7 +250,7 @@ export class Access {
         show(code);
         timer = setTimeout(next, Math.max(0, code.nextAt - this.#now()) * 1000);
       } catch (error) {
-        if (!isOver) failed(error);
+        if (!isOver) fail(error);
       }
     };
     const looked = (): void => void (document.hidden || next());
@@ -324,7 +324,11 @@ export class Access {
   }
 
   async #answer(heard: Heard, side: PhoneSide): Promise<Answer> {
-    const link = await within(CONNECT_MS, this.#radio.connect(heard));
+    const connecting = this.#radio.connect(heard);
+    const link = await within(CONNECT_MS, connecting).catch((error: unknown) => {
+      void connecting.then((late) => late.close(), () => {});
+      throw error;
+    });
     try {
       for (;;) {
         const say = await within(STEP_MS, hear(link, side));

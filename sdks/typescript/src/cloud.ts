@@ -41,7 +41,6 @@ export class Cloud {
       this.#goodUntil = -Infinity;
       response = await this.#authorized(path, init, isRepeatable);
     }
-    if (response.status === 401) throw new SessionOver();
     if (!response.ok) throw await refusal(response);
     return (response.status === 204 ? undefined : await response.json()) as T;
   }

@@ -31,11 +31,11 @@ export interface Link {
 }
 
 /** Rejects with RadioOff where there is no Bluetooth. */
-export interface Radio<Reader extends Heard = Heard> {
+export interface Radio {
   /** Whether `scan` asks the user to choose a reader: then it is called once, and at once. */
   readonly asksUser: boolean;
   /** The readers that advertise meanwhile, each once, by its latest strength. */
-  scan(seconds: number): Promise<readonly Reader[]>;
-  /** Rejects with LinkLost when it does not answer. */
-  connect(heard: Reader): Promise<Link>;
+  scan(seconds: number): Promise<readonly Heard[]>;
+  /** `heard`: one that `scan` gave. Rejects with LinkLost when it does not answer. */
+  connect(heard: Heard): Promise<Link>;
 }

@@ -6,20 +6,18 @@ import { type Heard, type Link, LinkLost, type Radio, RadioOff } from "./radio.t
 
 const PAUSE_MS = 15;
 
-interface Chosen extends Heard {
-  readonly device: BluetoothDevice;
-}
-
 /**
  * The browser shows the readers near and lets its user choose one, which takes a gesture: call `tap` and its like in the
  * handler of a click. Web pages are not told how strongly a reader is heard.
  */
-export class WebBluetooth implements Radio<Chosen> {
+export class WebBluetooth implements Radio {
   readonly asksUser = true;
   readonly #bluetooth: Bluetooth | undefined;
+  readonly #devices = new WeakMap<Heard, BluetoothDevice>();
 
-  constructor(bluetooth: Bluetooth | undefined = globalThis.navigator?.bluetooth) {
-    this.#bluetooth = bluetooth;
+  /** `bluetooth`: the browser's, or what stands in for it. */
+  constructor(bluetooth: unknown = globalThis.navigator?.bluetooth) {
+    this.#bluetooth = bluetooth as Bluetooth | undefined;
   }
 
   /** Whether this browser has Web Bluetooth at all. */
@@ -27,11 +25,13 @@ export class WebBluetooth implements Radio<Chosen> {
     return globalThis.navigator?.bluetooth !== undefined;
   }
 
-  async scan(): Promise<Chosen[]> {
+  async scan(): Promise<Heard[]> {
     if (!this.#bluetooth) throw new RadioOff("this browser has no Web Bluetooth");
     try {
       const device = await this.#bluetooth.requestDevice({ filters: [{ services: [SERVICE] }] });
-      return [{ device, advert: null, rssi: null }];
+      const chosen = { advert: null, rssi: null };
+      this.#devices.set(chosen, device);
+      return [chosen];
     } catch (error) {
       if (await this.#isOff()) throw new RadioOff();
       if (error instanceof DOMException && error.name === "NotFoundError") return [];
@@ -39,7 +39,8 @@ export class WebBluetooth implements Radio<Chosen> {
     }
   }
 
-  async connect({ device }: Chosen): Promise<Link> {
+  async connect(heard: Heard): Promise<Link> {
+    const device = this.#devices.get(heard)!;
     try {
       const server = await device.gatt!.connect();
       const service = await server.getPrimaryService(SERVICE);

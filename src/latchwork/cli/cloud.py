@@ -15,11 +15,13 @@ from rich.panel import Panel
 from latchwork import serve as serving
 from latchwork.cli.admin import admin
 from latchwork.cli.console import DataFolder, out, told
+from latchwork.cli.phone import phone as phone_commands
 from latchwork.cloud.kernel import archive
 from latchwork.cloud.kernel.migrate import migrate
 from latchwork.cloud.kernel.settings import settings_of
 from latchwork.sim import demo as demos
 from latchwork.sim import scan as scanning
+from latchwork.sim.scan import NoPhone
 
 GRANTED, REFUSED, UNREADABLE, UNREACHABLE = 0, 1, 2, 3
 
@@ -31,6 +33,7 @@ def register(app: typer.Typer) -> None:
     for command in (demo, serve, scan, tap, backup, restore):
         app.command()(command)
     app.add_typer(admin, name="admin")
+    app.add_typer(phone_commands, name="phone")
 
 
 def demo(
@@ -130,21 +133,37 @@ def scan(
 
 
 def tap(
-    card: Annotated[int, typer.Option(help="The card's number.", min=0, max=2**63 - 1)],
     door: Annotated[str, typer.Option(help="The door's name or id.")],
+    card: Annotated[int | None, typer.Option(help="A card's number.", min=0, max=2**63 - 1)] = None,
+    phone: Annotated[Path | None, typer.Option(help="The file of a phone: latchwork phone enrol.")] = None,
     pin: Annotated[str | None, typer.Option(help="The PIN entered behind the card.")] = None,
     doors_url: DoorsUrl = DEFAULT_DOORS,
 ) -> None:
-    """Holds a card to the reader of a door of the running demo.
+    """Holds a card, or over virtual Bluetooth a phone, to the reader of a door of the running demo.
 
-    Ends with status 0: granted, 1: refused, 2: the number is none, 3: no such door, no answer.
+    Ends with status 0: granted, 1: refused, 2: no such number, no usable phone, 3: no such door, no answer.
     """
+    if (card is None) == (phone is None):
+        print("latchwork: give either --card or --phone", file=sys.stderr)
+        raise typer.Exit(UNREADABLE)
     try:
-        told_by_door = scanning.tap(doors_url, door, card, pin)
+        told_by_door = _held(doors_url, door, card, pin, phone)
+    except NoPhone as error:
+        print(f"latchwork: {error}", file=sys.stderr)
+        raise typer.Exit(UNREADABLE) from None
     except scanning.DoorsUnreachable as error:
         print(f"latchwork: {error}", file=sys.stderr)
         raise typer.Exit(UNREACHABLE) from None
     _end_with(told_by_door)
+
+
+def _held(doors_url: str, door: str, card: int | None, pin: str | None, phone: Path | None) -> scanning.Told:
+    if card is not None:
+        return scanning.tap(doors_url, door, card, pin)
+    assert phone is not None
+    from latchwork.sim import phone as phones  # Bluetooth is loaded by whoever uses it
+
+    return asyncio.run(phones.tap(doors_url, door, phone))
 
 
 def _end_with(told_by_door: scanning.Told) -> Never:

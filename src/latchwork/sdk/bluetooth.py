@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from bumble.core import UUID, AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
 from bumble.gatt_client import CharacteristicProxy
-from bumble.hci import Address, HCI_LE_Set_Random_Address_Command
+from bumble.hci import Address, HCI_LE_Create_Connection_Cancel_Command, HCI_LE_Set_Random_Address_Command
 from bumble.transport import open_transport
 from bumble.transport.common import Transport
 
@@ -24,6 +24,8 @@ from latchwork.wire import advert
 MTU: Final = 517
 """The largest that Bluetooth has: every message in one piece."""
 CONNECT_SECONDS: Final = 5.0
+ADAPTER_SECONDS: Final = 5.0
+"""That an adapter has to do as it is told."""
 
 _SERVICE: Final = UUID.from_16_bits(advert.SERVICE)
 _WRITE, _NOTIFY = UUID(advert.WRITE), UUID(advert.NOTIFY)
@@ -67,9 +69,9 @@ class BumbleRadio:
                 await _or_off(device.start_scanning(active=False))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(done.wait(), seconds)
-                await _or_off(device.stop_scanning())
             finally:
                 device.remove_listener(Device.EVENT_ADVERTISEMENT, hear)
+                await _or_off(device.stop_scanning())
         return sorted(found.values(), key=lambda heard: -heard.rssi)
 
     async def connect(self, heard: Heard) -> BumbleLink:
@@ -78,10 +80,12 @@ class BumbleRadio:
             device = await self._opened()
             await _or_off(_take_new_address(device))
             try:
-                address = Address(heard.address)
-                connection = await device.connect_le(address, timeout=CONNECT_SECONDS)
+                connection = await device.connect_le(Address(heard.address), timeout=CONNECT_SECONDS)
             except (BaseBumbleError, TimeoutError, OSError) as error:
                 raise LinkLost("the reader did not answer") from error
+            except asyncio.CancelledError:
+                await _or_off(device.send_sync_command(HCI_LE_Create_Connection_Cancel_Command()))
+                raise
         link = BumbleLink(connection, self._reads)
         try:
             await link.begin()
@@ -97,11 +101,13 @@ class BumbleRadio:
             await transport.close()
 
     async def _opened(self) -> Device:
+        if self._transport is not None and self._transport.source.terminated.done():
+            await self.close()
         if self._device is None:
             try:
                 self._transport = await open_transport(self._name)
                 self._device = _device(self._transport)
-                await self._device.power_on()
+                await asyncio.wait_for(self._device.power_on(), ADAPTER_SECONDS)
             except Exception as error:  # what a transport raises is its own
                 await self.close()
                 raise RadioOff(f"Bluetooth cannot be used: {error or type(error).__name__}") from error
@@ -117,7 +123,8 @@ class BumbleLink:
         self._said: asyncio.Queue[bytes] = asyncio.Queue()
         self._write: CharacteristicProxy[bytes]
         self._notify: CharacteristicProxy[bytes]
-        connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._said.put_nowait(_LOST))
+        self._is_up = True
+        connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
 
     async def begin(self) -> None:
         """Finds the reader's service; raises LinkLost when it has none."""
@@ -149,6 +156,8 @@ class BumbleLink:
             await self._or_lost(self._write.write_value(piece, with_response=self._reads))
 
     async def close(self) -> None:
+        if not self._is_up:
+            return
         hanging_up = asyncio.ensure_future(self._connection.disconnect())
         await asyncio.wait({hanging_up}, timeout=CONNECT_SECONDS)
         if not hanging_up.done():
@@ -156,10 +165,17 @@ class BumbleLink:
         elif not hanging_up.cancelled():
             hanging_up.exception()
 
+    def _on_disconnection(self, _: int) -> None:
+        self._is_up = False
+        self._said.put_nowait(_LOST)
+
     async def _or_lost(self, doing: Awaitable[Done]) -> Done:
         """What comes of it, or LinkLost when the connection ends first."""
+        going = asyncio.ensure_future(doing)
+        if not self._is_up:
+            going.cancel()
         try:
-            return await self._connection.cancel_on_disconnection(doing)
+            return await self._connection.cancel_on_disconnection(going)
         except (BaseBumbleError, TimeoutError, OSError) as error:
             raise LinkLost("the reader has hung up") from error
         except asyncio.CancelledError as error:
@@ -190,6 +206,6 @@ async def _take_new_address(device: Device) -> None:
 
 async def _or_off(doing: Awaitable[Done]) -> Done:
     try:
-        return await doing
+        return await asyncio.wait_for(doing, ADAPTER_SECONDS)
     except (BaseBumbleError, TimeoutError, OSError) as error:
         raise RadioOff(f"Bluetooth does not work: {error or type(error).__name__}") from error

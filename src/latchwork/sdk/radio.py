@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from latchwork.wire.advert import Advert
-from latchwork.wire.tap import EXCHANGE_SECONDS, Answer, PhoneSide
+from latchwork.wire.advert import Advert, metres
+from latchwork.wire.tap import EXCHANGE_SECONDS, RSSI_UNKNOWN, Answer, PhoneSide
 
 
 class RadioFailed(Exception):
@@ -32,6 +32,11 @@ class Heard:
     """dBm; `wire.tap.RSSI_UNKNOWN`: the radio cannot tell."""
     address: str
     """Where to connect to, as the radio that heard it understands it."""
+
+    @property
+    def metres(self) -> float:
+        """How far away it is, roughly; 0 where nobody can tell."""
+        return 0.0 if self.rssi == RSSI_UNKNOWN else metres(self.rssi, self.advert.power)
 
 
 class Link(Protocol):

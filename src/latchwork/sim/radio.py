@@ -13,6 +13,7 @@ from typing import Any, Final
 from bumble.controller import Controller
 from bumble.hci import (
     HCI_REMOTE_USER_TERMINATED_CONNECTION_ERROR,
+    Address,
     HCI_AclDataPacket,
     HCI_Command,
     HCI_ErrorCode,
@@ -22,7 +23,7 @@ from bumble.hci import (
     HCI_Read_RSSI_ReturnParameters,
 )
 from bumble.link import LocalLink
-from bumble.ll import TerminateInd
+from bumble.ll import AdvertisingPdu, TerminateInd
 from bumble.transport.common import AsyncPipeSink, StreamPacketSink, StreamPacketSource
 
 from latchwork.edge.drivers.bluetooth import Peripheral
@@ -47,6 +48,7 @@ class VirtualRadio:
         self._turn = asyncio.Lock()
         self._following: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._phones: set[asyncio.WriteTransport] = set()
 
     async def open(self, listening: socket.socket) -> str:
         """Lets phones join at this socket, and puts the readers on the air; the name of a phone's adapter."""
@@ -59,6 +61,8 @@ class VirtualRadio:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        for phone in tuple(self._phones):
+            phone.close()
         for task in tuple(self._following):
             task.cancel()
         async with self._turn:
@@ -70,6 +74,16 @@ class VirtualRadio:
         task = asyncio.create_task(self._follow())
         self._following.add(task)
         task.add_done_callback(self._following.discard)
+
+    def join(self, phone: asyncio.WriteTransport) -> Adapter:
+        """A phone's process is there; its adapter."""
+        self._phones.add(phone)
+        return self.adapter()
+
+    def leave(self, phone: asyncio.WriteTransport, adapter: Adapter) -> None:
+        """It is gone."""
+        self._phones.discard(phone)
+        adapter.leave()
 
     def adapter(self) -> Adapter:
         """A new adapter on the air; whoever uses it becomes its `host`."""
@@ -105,6 +119,8 @@ class Adapter(Controller):
     def __init__(self, link: LocalLink, rssi: Callable[[], int]) -> None:
         super().__init__("adapter", link=link)
         self._rssi = rssi
+        self._is_answered = False
+        """Somebody connects upon the last advertisement."""
 
     def leave(self) -> None:
         """Off the air, as when the power is cut; whoever was connected is told."""
@@ -115,6 +131,17 @@ class Adapter(Controller):
             advertised.stop()
         self.le_legacy_advertiser.stop()
         self.link.remove_controller(self)
+
+    def create_le_connection(self, peer_address: Address) -> None:
+        """As inherited, but of all who wait for an advertisement one gets the connection, as on a real radio."""
+        advertiser = self.link.find_le_controller(peer_address)
+        if isinstance(advertiser, Adapter) and not advertiser._is_answered:
+            advertiser._is_answered = True
+            super().create_le_connection(peer_address)
+
+    def send_advertising_pdu(self, packet: AdvertisingPdu) -> None:
+        self._is_answered = False
+        super().send_advertising_pdu(packet)
 
     def on_hci_packet(self, packet: HCI_Packet) -> None:
         """As inherited, without putting every packet into words for a log that nobody keeps."""
@@ -141,15 +168,14 @@ class _Phone(StreamPacketSource):
     def __init__(self, radio: VirtualRadio) -> None:
         super().__init__()
         self._radio = radio
-        self._adapter: Adapter | None = None
+        self._transport: asyncio.WriteTransport
+        self._adapter: Adapter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
-        self._adapter = self._radio.adapter()
+        self._transport, self._adapter = transport, self._radio.join(transport)
         self._adapter.host = StreamPacketSink(transport)
         self.set_packet_sink(self._adapter)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._adapter is not None:
-            self._adapter.leave()
-        self.on_transport_lost()
+        self._radio.leave(self._transport, self._adapter)

@@ -24,6 +24,7 @@ import pytest
 from cloud.cast import Client, Conn
 from cloud.people.cast import LISTS, Integrator
 from cloud.people.rulebook import Allowed, Entrance, House, Week, Worker
+from cloud.phones.cast import installed
 from latchwork.cloud.kernel.work import Scope
 from latchwork.cloud.passages import snapshot
 from latchwork.edge.config import Config
@@ -149,6 +150,29 @@ class World:
         id = self._worker()
         self.house.workers[id].pin = self._pin()
         await self.alice.patch(f"/v1/users/{id}", {"pin": self.house.workers[id].pin})
+
+    async def change_role(self) -> None:
+        """Who steers which doors with a phone; it opens none."""
+        id, site = self._worker(), self.chance.choice(sorted(self.house.zones))
+        role = self.chance.choice(["end_user", "site_admin", "super_admin"])
+        sites = [site] if role == "site_admin" else []
+        await self.alice.patch(f"/v1/users/{id}", {"roles": [role], "adminOfSites": sites})
+
+    async def enrol_phone(self) -> None:
+        id, account = self._worker(), self.alice.account
+        worker = self.house.workers[id]
+        assert account is not None
+        if worker.is_active and (worker.expires is None or worker.expires > self.now):
+            phone = await installed(self.alice.cloud, account, id)
+            caller = await phone.refresh()
+            former = await self.alice.get(f"/v1/users/{id}/phones")
+            replaces = former[0]["id"] if len(former) > 1 else None
+            await caller.post("/v1/account/phones", phone.draft(replaces=replaces))
+
+    async def lose_phone(self) -> None:
+        id = self._worker()
+        for phone in (await self.alice.get(f"/v1/users/{id}/phones"))[:1]:
+            await self.alice.delete(f"/v1/users/{id}/phones/{phone['id']}")
 
     # … to their permissions
 
@@ -527,12 +551,12 @@ def _limits(allowed: Allowed) -> dict[str, int | None]:
 
 LIKELY = (
     "enter", "turn_off_or_on", "let_expire", "give", "give", "give_at_a_door", "give_card", "give_card", "move_card",
-    "change_schedule", "move_door", "cut_link", "cut_link", "take_and_give_back", "switch_a_way",
+    "change_schedule", "move_door", "cut_link", "cut_link", "take_and_give_back", "switch_a_way", "enrol_phone",
 )  # fmt: skip
 EVERYTHING = (
     *LIKELY, "leave", "give_back_behind_a_cut_link", "turn_over_saams", "change_pin", "try_in_vain", "take_card",
     "add_schedule", "remove_schedule", "set_holidays", "move_site", "set_door", "set_mode", "rebuild_door",
-    "restore_links", "restart", "copy_store", "restore_store", "lose_store",
+    "change_role", "lose_phone", "restore_links", "restart", "copy_store", "restore_store", "lose_store",
 )  # fmt: skip
 
 

@@ -87,7 +87,7 @@ async def test_the_saams_wire_tells_taps_from_clicks(
     path = f"/v2/organisationManagement/integrator/organisations/{vendor.o}/accessHistory"
     told = (await vendor.good("POST", path, {}))["accessHistory"]
     assert [(e["accessType"], e["mobileAccessMode"]) for e in told] == [
-        ("mobile", None),
+        ("mobile", "tap_to_access"),
         ("mobile", "click_to_access"),
         ("mobile", "tap_to_access"),
     ]

@@ -27,16 +27,18 @@ from latchwork.wire.api.phones import (
     PhoneLocked,
     ReaderKey,
 )
-from latchwork.wire.api.problems import Conflict, FieldError, Invalid, NotFound
+from latchwork.wire.api.problems import Conflict, FieldError, Invalid, NotFound, Unauthorized
 
 
 async def enrol(work: Work, user: int, session: int, draft: PhoneDraft) -> Phone:
     """The phone in which this session runs; the same keys again are the same phone.
 
-    Raises Invalid, Conflict when one of its keys is another phone's, PhoneLimitReached, PhoneLocked.
+    Raises Invalid, Conflict when one of its keys is another phone's, PhoneLimitReached, PhoneLocked, Unauthorized.
     """
     keys = rules.keys_of(draft, user)
     await people.hold(work.conn, work.scope.whole, [user])
+    if await accounts.lock_app_session(work.conn, work.scope, user, session, work.now) is None:
+        raise Unauthorized("This session is over; please log in.")
     enrolled = await store.list_enrolled(work.conn, work.scope, user)
     same = next((each for each in enrolled if each.kids == {key.kid for key in keys}), None)
     former = _replaced(enrolled, session, draft.replaces, same)

@@ -21,7 +21,6 @@ from latchwork.wire.api.sites import Site
 ACCESS_TYPES = {"qr": "qr", "card": "card", "phone": "mobile", "remote": "remote"}
 """By credential."""
 _CREDENTIALS = {access_type: credential for credential, access_type in ACCESS_TYPES.items()}
-_ACCESS_MODES = {"tap": "tap_to_access", "click": "click_to_access"}
 _GAP = re.compile(r" (?=[+-][0-9]{2}:?[0-9]{2}$|Z$)")
 
 
@@ -127,7 +126,7 @@ def entry(passage: Passage, sites: Mapping[int, Site]) -> dict[str, Any]:
         "longitude": None,
         "direction": passage.direction,
         "accessType": ACCESS_TYPES[passage.credential],
-        "mobileAccessMode": _ACCESS_MODES.get(passage.manner or ""),
+        "mobileAccessMode": _access_mode(passage),
         "createdAt": iso(int(passage.recorded_at)),
         "user": user,
         "accessPoint": {
@@ -138,6 +137,13 @@ def entry(passage: Passage, sites: Mapping[int, Site]) -> dict[str, Any]:
             "forAaccess": True,
         },
     }
+
+
+def _access_mode(passage: Passage) -> str | None:
+    """How a phone was used: clicked from a distance, or else held to the reader."""
+    if passage.credential != "phone":
+        return None
+    return "click_to_access" if passage.manner == "click" else "tap_to_access"
 
 
 def _user(passage: Passage) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
@@ -16,7 +17,7 @@ from bumble.att import ATT_Error, Attribute, AttributeValue, ErrorCode
 from bumble.core import UUID, AdvertisingData, BaseBumbleError
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, Service
-from bumble.hci import Address, HCI_Read_RSSI_Command
+from bumble.hci import Address, HCI_Read_BD_ADDR_Command, HCI_Read_RSSI_Command
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport import open_transport
 from bumble.transport.common import TransportSink, TransportSource
@@ -36,9 +37,13 @@ ADVERTISED_MS: Final = 30.0
 """Milliseconds between two advertisements: a phone that is held there finds the reader at once."""
 ROOM_SECONDS: Final = 0.25
 """After which the reader is on the air again for the next phone, if the last one is still connected."""
+LOOK_SECONDS: Final = 30.0
+"""Between two looks whether an adapter still answers."""
 AGAIN_SECONDS: Final = 10.0
 """Until an adapter that does not work is tried again."""
 
+_HANG_UP_SECONDS: Final = 1.0
+"""That an adapter has for what takes no time."""
 _FAILURES: Final = (BaseBumbleError, OSError, TimeoutError)
 
 Begin = Callable[[], TapSession | None]
@@ -68,7 +73,9 @@ async def _serve(wanted: config.BluetoothReader, place: Place, readers: Readers)
         )
         try:
             await reader.start()
-            await source.terminated
+            while not source.terminated.done():
+                await asyncio.wait({source.terminated}, timeout=LOOK_SECONDS)
+                await reader.check()
         finally:
             await reader.stop()
 
@@ -98,16 +105,19 @@ class Peripheral:
         self._is_on_air = True
         await self._advertise()
 
+    async def check(self) -> None:
+        """Raises what an adapter raises that does not answer any more."""
+        await asyncio.wait_for(self._device.send_sync_command(HCI_Read_BD_ADDR_Command()), _HANG_UP_SECONDS)
+
     async def stop(self) -> None:
         """Hangs up and goes off the air."""
         self._is_on_air = False
-        for connection in tuple(self._exchanges):
-            await _hang_up(connection)
+        await asyncio.gather(*map(_hang_up, tuple(self._exchanges)))
         for task in tuple(self._tasks):
             task.cancel()
         async with self._turn:
             with suppress(*_FAILURES):
-                await asyncio.wait_for(self._device.stop_advertising(), 1)
+                await asyncio.wait_for(self._device.stop_advertising(), _HANG_UP_SECONDS)
 
     def _made(self, source: TransportSource, sink: TransportSink) -> Device:
         settings = DeviceConfiguration(name="", address=Address.generate_static_address())
@@ -142,19 +152,26 @@ class Peripheral:
     # What phones do
 
     def _on_connection(self, connection: Connection) -> None:
-        session = self._begin() if len(self._exchanges) < MOST_CONNECTIONS else None
+        connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
+        session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS else None
         if session is None:
             self._carry_out(_hang_up(connection))
             return
-        self._exchanges[connection] = _Exchange(connection, session)
-        connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
-        self._carry_out(self._accompany(connection))
+        exchange = self._exchanges[connection] = _Exchange(connection, session)
+        self._carry_out(self._accompany(exchange))
+
+    def _begun(self) -> TapSession | None:
+        try:
+            return self._begin()
+        except sqlite3.Error as error:
+            log.error("a reader's certificate cannot be read: %s", error)
+            return None
 
     def _on_disconnection(self, connection: Connection) -> None:
         exchange = self._exchanges.pop(connection, None)
         if exchange is not None:
             exchange.over.set()
-            self._carry_out(self._advertise())
+        self._carry_out(self._advertise())
 
     def _on_subscription(self, connection: Connection, notified: bool, _: bool) -> None:
         exchange = self._exchanges.get(connection)
@@ -181,16 +198,15 @@ class Peripheral:
 
     # What happens beside
 
-    async def _accompany(self, connection: Connection) -> None:
+    async def _accompany(self, exchange: _Exchange) -> None:
         """Listens how near the phone is, makes room for the next one, and hangs up on one that takes too long."""
-        exchange = self._exchanges[connection]
         with suppress(*_FAILURES):
-            heard = await self._device.send_sync_command(HCI_Read_RSSI_Command(handle=connection.handle))
-            exchange.rssi = heard.rssi
+            asked = HCI_Read_RSSI_Command(handle=exchange.connection.handle)
+            exchange.rssi = (await self._device.send_sync_command(asked)).rssi
         if not await exchange.is_over(ROOM_SECONDS):
             await self._advertise()
         if not await exchange.is_over(EXCHANGE_SECONDS):
-            await _hang_up(connection)
+            await _hang_up(exchange.connection)
 
     async def _notified(self, exchange: _Exchange) -> None:
         size = exchange.connection.att_mtu - 3
@@ -249,4 +265,4 @@ def _advertising(said: Advert) -> bytes:
 
 async def _hang_up(connection: Connection) -> None:
     with suppress(*_FAILURES):
-        await asyncio.wait_for(connection.disconnect(), 1)
+        await asyncio.wait_for(connection.disconnect(), _HANG_UP_SECONDS)

@@ -1,0 +1,417 @@
+/** An app's phone: at a reader, without a network, and when the cloud's answers are lost. */
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+
+import { Access, type Options, type Status } from "../src/access.ts";
+import { fromBase64url, hex } from "../src/bytes.ts";
+import * as errors from "../src/errors.ts";
+import { newSigningKey } from "../src/p256.ts";
+import { type Heard, type Link, LinkLost, RadioOff } from "../src/radio.ts";
+import { type Contents, MemoryWallet } from "../src/wallet.ts";
+import { WebBluetooth } from "../src/web_bluetooth.ts";
+import { FRONT, NativeRadio, Reader } from "./reader.ts";
+import { taps } from "./vectors.ts";
+
+const URL = "https://cloud.test";
+
+function base64url(text: string): string {
+  return Buffer.from(text, "hex").toString("base64url");
+}
+
+const KEYRING: any = {
+  organisationId: 3,
+  userId: 7,
+  at: taps.now,
+  phone: { id: 5, codeKid: base64url("00".repeat(8)) },
+  readerKeys: [{ kid: base64url(taps.readersSigningKey.kid), publicKey: base64url(taps.readersSigningKey.publicKey) }],
+  doors: [{ accessPointId: 42, name: "Front door", clickRange: 20 }],
+};
+
+async function wallet(changes: Partial<Contents> = {}): Promise<MemoryWallet> {
+  const [sessionKey, tapKey, codeKey] = [await newSigningKey(), await newSigningKey(), await newSigningKey()];
+  const keys = { sessionKey, tapKey, codeKey, madeAt: taps.updatedAt, clockOffset: 0 };
+  const kept = new MemoryWallet();
+  await kept.save({ url: URL, refreshToken: "lwr_1", ...keys, keyring: KEYRING, ...changes });
+  return kept;
+}
+
+async function phone(options: Options = {}): Promise<{ access: Access; radio: NativeRadio }> {
+  const radio = new NativeRadio();
+  const access = await Access.open(URL, { wallet: await wallet(), radio, now: () => taps.now, fetch: offline, ...options });
+  return { access, radio };
+}
+
+async function offline(): Promise<Response> {
+  throw new TypeError("Failed to fetch");
+}
+
+function said(kind: new () => errors.AccessError) {
+  return (error: unknown) => error instanceof kind;
+}
+
+// At a reader
+
+test("a tap opens the door without a network, whatever pieces the radio cuts", async () => {
+  for (const size of [1, 20, 182, 512]) {
+    const { access, radio } = await phone();
+    radio.size = size;
+    assert.deepEqual(await access.tap(), { accessPoint: 42, name: "Front door", sentence: "Welcome, the door is open." });
+    assert.equal(hex(radio.reader.asked!), "0000ce0000000000000000");
+    assert.equal(radio.isOpen, false);
+  }
+});
+
+test("a click says that it comes from afar, and steering from near that it does not", async () => {
+  const { access, radio } = await phone();
+  for (const [method, asked] of [["click", "0001"], ["holdOpen", "0100"], ["lock", "0200"], ["normal", "0300"]] as const) {
+    radio.reader = new Reader();
+    assert.equal((await access[method](42)).accessPoint, 42);
+    assert.equal(hex(radio.reader.asked!).slice(0, 4), asked);
+  }
+  radio.reader = new Reader();
+  radio.near = [{ advert: FRONT, rssi: -75 }];
+  await access.lock(42);
+  assert.equal(hex(radio.reader.asked!).slice(0, 6), "0201b5");
+});
+
+test("the nearest reader of ours is the one", async () => {
+  const { access, radio } = await phone();
+  const other = { advert: { ...FRONT, organisation: 4 }, rssi: -20 };
+  radio.near = [{ advert: { ...FRONT, accessPoint: 43 }, rssi: -58 }, other, { advert: FRONT, rssi: -40 }];
+  assert.equal((await access.tap()).accessPoint, 42);
+  radio.near = [other];
+  await assert.rejects(access.tap(null, 0), said(errors.NoReaderNear));
+});
+
+test("who is too far is told to come closer", async () => {
+  const { access, radio } = await phone();
+  radio.near = [{ advert: FRONT, rssi: -80 }];
+  await assert.rejects(access.tap(null, 0), said(errors.TooFar));
+  assert.equal((await access.click(42, 0)).accessPoint, 42);
+  radio.near = [{ advert: FRONT, rssi: -90 }];
+  await assert.rejects(access.click(42, 0), said(errors.TooFar));
+  await assert.rejects(access.click(43, 0), said(errors.NoReaderNear));
+});
+
+test("a reader comes near while the phone listens", async () => {
+  const { access, radio } = await phone();
+  radio.near = [];
+  let looks = 0;
+  radio.scan = async () => (++looks < 3 ? [] : [{ advert: FRONT, rssi: -40 }]);
+  assert.equal((await access.tap()).accessPoint, 42);
+  assert.equal(looks, 3);
+});
+
+test("a refusal has its class, its sentence and the door's reason", async () => {
+  const { access, radio } = await phone();
+  const kinds = { lockdown: errors.Lockdown, too_far: errors.TooFar, reader_fault: errors.DoorFault, newer: errors.NotPermitted };
+  for (const [reason, kind] of Object.entries(kinds)) {
+    radio.reader = new Reader();
+    radio.reader.reason = reason;
+    await assert.rejects(access.tap(), (error: unknown) => {
+      assert.ok(error instanceof kind);
+      assert.deepEqual([error.code, error.reason, error.message], [kind.code, reason, kind.sentence]);
+      return true;
+    });
+  }
+});
+
+test("a reader that advertises another door than it proves is not trusted", async () => {
+  const { access, radio } = await phone();
+  radio.near = [{ advert: { ...FRONT, isExit: true }, rssi: -40 }];
+  await assert.rejects(access.tap(), said(errors.ReaderNotTrusted));
+  assert.equal(radio.reader.asked, null);
+});
+
+test("a reader of nobody's key is not trusted, and one whose link is lost may have opened", async () => {
+  const kept = await wallet({ keyring: { ...KEYRING, readerKeys: [] } });
+  await assert.rejects((await phone({ wallet: kept })).access.tap(), said(errors.ReaderNotTrusted));
+  for (const losesAfter of [0, 1]) {
+    const { access, radio } = await phone();
+    radio.losesAfter = losesAfter;
+    await assert.rejects(access.tap(), said(errors.ConnectionLost));
+    assert.equal(radio.isOpen, false);
+  }
+});
+
+test("a reader that says nothing is given up after two seconds, and one that never answers after ten", async () => {
+  const { access, radio } = await phone();
+  radio.reader.opening = async () => new Uint8Array();
+  const began = performance.now();
+  await assert.rejects(access.tap(), said(errors.ConnectionLost));
+  assert.ok(performance.now() - began < 3000);
+  assert.equal(radio.isOpen, false);
+});
+
+test("without Bluetooth the user is told to switch it on", async () => {
+  const { access, radio } = await phone();
+  radio.scan = async () => {
+    throw new RadioOff();
+  };
+  await assert.rejects(access.tap(), said(errors.BluetoothOff));
+  const browser = await Access.open(URL, { wallet: await wallet() });
+  await assert.rejects(browser.tap(), said(errors.BluetoothOff));
+});
+
+// Web Bluetooth that notifies
+
+class Gatt extends EventTarget {
+  connected = false;
+  readonly properties = { notify: true };
+  value: DataView | undefined;
+  readonly reader = new Reader();
+
+  get bluetooth() {
+    const device = Object.assign(this, { gatt: this });
+    return { requestDevice: async () => device, getAvailability: async () => true };
+  }
+
+  async connect() {
+    this.connected = true;
+    return { getPrimaryService: async () => ({ getCharacteristic: async () => this }) };
+  }
+
+  disconnect() {
+    this.connected = false;
+    this.dispatchEvent(new Event("gattserverdisconnected"));
+  }
+
+  async startNotifications() {
+    this.notify(await this.reader.opening());
+  }
+
+  async writeValueWithResponse(data: any) {
+    this.notify(await this.reader.hear(data));
+  }
+
+  notify(message: Uint8Array) {
+    for (let at = 0; at < message.length; at += 20) {
+      this.value = new DataView(message.slice(at, at + 20).buffer);
+      this.dispatchEvent(new Event("characteristicvaluechanged"));
+    }
+  }
+}
+
+test("where the platform notifies, the reader's words are heard in pieces and none is missed", async () => {
+  const gatt = new Gatt();
+  const { access } = await phone({ radio: new WebBluetooth(gatt.bluetooth) });
+  assert.equal((await access.tap()).name, "Front door");
+  assert.equal(gatt.connected, false);
+});
+
+test("a reader that goes away in between ends the tap at once", async () => {
+  const gatt = new Gatt();
+  gatt.writeValueWithResponse = async () => gatt.disconnect();
+  const { access } = await phone({ radio: new WebBluetooth(gatt.bluetooth) });
+  const began = performance.now();
+  await assert.rejects(access.tap(), said(errors.ConnectionLost));
+  assert.ok(performance.now() - began < 1000);
+});
+
+// The user's code
+
+test("a code is the same for thirty seconds, then another, and told to whoever shows it", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    let now = taps.now;
+    const { access } = await phone({ now: () => now });
+    const first = await access.code();
+    assert.equal((await access.code()).text, first.text);
+    const shown: string[] = [];
+    const stop = access.showCode(({ text }) => shown.push(text), (error) => shown.push(String(error)));
+    await settled();
+    now += 30;
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown[0], first.text);
+    assert.equal(new Set(shown).size, 2);
+    stop();
+    now += 30;
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 2);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+async function settled(): Promise<void> {
+  for (let times = 0; times < 20; times++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("a phone that is not enrolled has no code, and one that is logged out nothing at all", async () => {
+  const bare = await phone({ wallet: await wallet({ keyring: null }) });
+  assert.equal(bare.access.status, "not_enrolled");
+  await assert.rejects(bare.access.code(), said(errors.NotEnrolled));
+  const out = await phone({ wallet: new MemoryWallet() });
+  assert.equal(out.access.status, "logged_out");
+  assert.throws(() => out.access.doors(), said(errors.NotLoggedIn));
+  await assert.rejects(out.access.tap(), said(errors.NotLoggedIn));
+  const elsewhere = await phone({ wallet: await wallet({ url: "https://other.test" }) });
+  assert.equal(elsewhere.access.status, "logged_out");
+});
+
+// When answers are lost
+
+interface Asked {
+  path: string;
+  proof: any;
+  key: string | null;
+}
+
+/** The way to a cloud whose every answer a test gives. */
+function way(answers: (asked: Asked, times: number) => Response | null) {
+  const asked: Asked[] = [];
+  const fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    const headers = new Headers(init.headers);
+    const proof = headers.get("dpop")?.split(".").slice(0, 2).map((part) => JSON.parse(Buffer.from(part, "base64url").toString()));
+    asked.push({ path: url.slice(URL.length), proof: proof && { ...proof[0], ...proof[1] }, key: headers.get("idempotency-key") });
+    const answer = answers(asked.at(-1)!, asked.length);
+    if (!answer) throw new TypeError("Failed to fetch");
+    return answer;
+  };
+  return { asked, fetch };
+}
+
+function granted(token = "lwr_2"): Response {
+  return Response.json({ access_token: "a", token_type: "Bearer", expires_in: 600, refresh_token: token });
+}
+
+function answered({ path }: Asked): Response {
+  return path === "/oauth2/token" ? granted() : Response.json(path.includes("keyring") ? KEYRING : []);
+}
+
+test("calls at one time fetch one token, which is kept before anything is done with it", async () => {
+  const { asked, fetch } = way(answered);
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  await Promise.all([access.phones(), access.phones(), access.refresh()]);
+  assert.equal(asked.filter(({ path }) => path === "/oauth2/token").length, 1);
+  assert.equal((await kept.load())!.refreshToken, "lwr_2");
+  const { proof } = asked[0]!;
+  assert.deepEqual([proof.typ, proof.alg, proof.htm, proof.htu, proof.iat], ["dpop+jwt", "ES256", "POST", `${URL}/oauth2/token`, taps.now]);
+  assert.deepEqual(Object.keys(proof.jwk).sort(), ["crv", "kty", "x", "y"]);
+  assert.equal(fromBase64url(proof.jwk.x).length, 32);
+});
+
+test("a lost answer of the token endpoint is asked for again, with a new proof", async () => {
+  const { asked, fetch } = way((each, times) => (times === 1 ? null : answered(each)));
+  await (await phone({ fetch })).access.phones();
+  assert.equal(asked[1]!.path, "/oauth2/token");
+  assert.notEqual(asked[0]!.proof.jti, asked[1]!.proof.jti);
+});
+
+test("an enrolment whose answer was lost is repeated as the same one, a remote unlock never", async () => {
+  const { asked, fetch } = way((each) => (each.path === "/oauth2/token" ? granted() : null));
+  const { access } = await phone({ fetch });
+  await assert.rejects(access.enrol("Bob's"), said(errors.Offline));
+  const enrolments = asked.filter(({ path }) => path === "/v1/account/phones");
+  assert.equal(enrolments.length, 2);
+  assert.ok(enrolments[0]!.key);
+  assert.equal(enrolments[0]!.key, enrolments[1]!.key);
+  await assert.rejects(access.unlock(42), said(errors.Offline));
+  assert.equal(asked.filter(({ path }) => path.endsWith("/unlock")).length, 1);
+});
+
+test("a proof refused for the phone's clock is made again by the cloud's", async () => {
+  const date = new Date((taps.now + 7200) * 1000).toUTCString();
+  const wrong = (): Response => Response.json({ error: "invalid_dpop_proof" }, { status: 400, headers: { date } });
+  const { asked, fetch } = way((each) => (each.proof && Math.abs(each.proof.iat - taps.now) < 60 ? wrong() : answered(each)));
+  const kept = await wallet();
+  await (await phone({ fetch, wallet: kept })).access.phones();
+  assert.deepEqual(asked.slice(0, 2).map(({ proof }) => proof.iat - taps.now), [0, 7200]);
+  assert.equal((await kept.load())!.clockOffset, 7200);
+});
+
+test("only the cloud's word ends a session: not a proxy's, not an error's", async () => {
+  const told: Status[] = [];
+  for (const [status, kind] of [[401, errors.CloudRefused], [403, errors.CloudRefused], [502, errors.Offline]] as const) {
+    const { fetch } = way((each) => (each.path === "/oauth2/token" ? granted() : new Response("no", { status })));
+    const { access } = await phone({ fetch });
+    access.onStatus((status) => told.push(status));
+    await assert.rejects(access.phones(), said(kind as any));
+    assert.equal(access.status, "ready");
+  }
+  for (const status of [429, 500, 503]) {
+    const { fetch } = way(() => Response.json({ error: "temporarily_unavailable" }, { status }));
+    await assert.rejects((await phone({ fetch })).access.phones(), said(errors.Offline));
+  }
+  assert.equal(told.length, 0);
+  const { fetch } = way(() => Response.json({ error: "invalid_grant" }, { status: 400 }));
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  const stop = access.onStatus((status) => told.push(status));
+  await assert.rejects(access.phones(), said(errors.SessionOver));
+  await assert.rejects(access.tap(), said(errors.SessionOver));
+  assert.deepEqual([told, await kept.load()], [["session_over"], null]);
+  stop();
+});
+
+test("a problem of the cloud has its class, and one without keeps its code and sentence", async () => {
+  const problems = { phone_limit_reached: errors.PhoneLimitReached, phone_locked: errors.PhoneLocked, quota: errors.CloudRefused };
+  for (const [code, kind] of Object.entries(problems)) {
+    const { fetch } = way((each) =>
+      each.path === "/oauth2/token" ? granted() : Response.json({ code, detail: "That is so." }, { status: 409 }),
+    );
+    await assert.rejects((await phone({ fetch })).access.enrol("x"), (error: unknown) => {
+      assert.ok(error instanceof kind);
+      assert.equal(error.code, code);
+      assert.equal(error.message, kind === errors.CloudRefused ? "That is so." : kind.sentence);
+      return true;
+    });
+  }
+});
+
+test("what became of a remote unlock is told as it was", async () => {
+  const outcomes: [object, new () => errors.AccessError][] = [
+    [{ outcome: "unknown", reason: "", sentence: "" }, errors.ConnectionLost],
+    [{ outcome: "refused", reason: "lockdown", sentence: "In lockdown." }, errors.Lockdown],
+    [{ outcome: "refused", reason: "no_permission", sentence: "No." }, errors.NotPermitted],
+  ];
+  for (const [outcome, kind] of outcomes) {
+    const { fetch } = way((each) => (each.path === "/oauth2/token" ? granted() : Response.json(outcome)));
+    await assert.rejects((await phone({ fetch })).access.unlock(42), said(kind));
+  }
+  const { fetch } = way((each) =>
+    each.path === "/oauth2/token" ? granted() : Response.json({ outcome: "done", reason: "granted", sentence: "Welcome." }),
+  );
+  assert.deepEqual(await (await phone({ fetch })).access.unlock(42), { accessPoint: 42, name: "Front door", sentence: "Welcome." });
+});
+
+test("logging out without a network forgets everything here all the same", async () => {
+  const kept = await wallet();
+  const { access } = await phone({ wallet: kept });
+  await access.logOut();
+  assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
+});
+
+test("a link that comes too late is closed", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { access, radio } = await phone();
+    let arrive = (_: Link): void => {};
+    radio.connect = () => new Promise((resolve) => (arrive = resolve));
+    const tapped = assert.rejects(access.tap(), said(errors.ConnectionLost));
+    await settled();
+    mock.timers.tick(10_000);
+    await tapped;
+    let isClosed = false;
+    const gone = async (): Promise<never> => {
+      throw new LinkLost();
+    };
+    arrive({ receive: gone, send: gone, close: async () => void (isClosed = true) });
+    await settled();
+    assert.equal(isClosed, true);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("what a platform does not tell of a reader is not needed", async () => {
+  const { access, radio } = await phone();
+  const silent: Heard = { advert: null, rssi: null };
+  radio.near = [silent];
+  assert.equal((await access.click(42)).accessPoint, 42);
+  assert.equal(hex(radio.reader.asked!).slice(0, 6), "00017f");
+});
