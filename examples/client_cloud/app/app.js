@@ -49,16 +49,20 @@ function mark(name) {
 
 function failed(title, error) {
   const instead = error.status === 401 ? logInAgain(show) : element("p", { class: "notice", role: "alert" }, sentence(error));
-  return element("section", {}, element("h1", {}, title), instead);
+  return element("section", { class: "failed" }, element("h1", {}, title), instead);
 }
 
 function network() {
   document.getElementById("network").textContent = navigator.onLine ? "" : "Offline";
+  if (navigator.onLine && main.querySelector(".failed")) show();
 }
 
 addEventListener("hashchange", () => {
   hush();
   show();
+});
+tabs.addEventListener("click", (event) => {
+  if (event.target.closest("a")?.hash === location.hash) show(); // where one is already: it is asked for anew
 });
 addEventListener("online", network);
 addEventListener("offline", network);
