@@ -38,6 +38,7 @@ async function logIn({ email, password }) {
 
 export async function logOut() {
   await desk.logOut().catch(() => null); // without a network this phone still forgets its keys
+  localStorage.removeItem("name");
   await access.logOut();
 }
 
