@@ -242,7 +242,7 @@ async def test_a_phones_mode_goes_over_the_clouds_until_the_cloud_has_taken_it_o
     assert not dora.wiring(FRONT).strike_is_on
     await dora.store.apply(delta(mode(FRONT, "unlocked", NOW + 600), person(77)))
     for _ in range(3):
-        dora.controller.tick()
+        dora.controller.hear(ticked=True)
     assert not dora.wiring(FRONT).strike_is_on, "the cloud does not know of it yet"
     dora.commit()
     taken_over = Record("mode", str(FRONT), 9, mode(FRONT, "locked").body)
@@ -259,9 +259,22 @@ async def test_a_mode_that_somebody_set_later_in_the_cloud_holds_when_the_fact_i
     await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 2)))
     assert dora.wiring(FRONT).strike_is_on
     dora.commit()
-    dora.controller.tick()
+    dora.controller.hear(ticked=True)
     assert not dora.wiring(FRONT).strike_is_on
     assert await dora.hold(bob) == "lockdown"
+
+
+async def test_what_the_cloud_has_taken_over_ends_in_the_cloud_whatever_comes_first(dora: Dora, bob: Phone) -> None:
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    await dora.hold(bob, HOLD)
+    await dora.written()
+    taken_over = replace_revision(mode(FRONT, "unlocked"), 2)
+    await dora.store.apply(delta(taken_over))
+    dora.commit()
+    dora.controller.hear(ticked=False)
+    assert dora.wiring(FRONT).strike_is_on
+    await dora.store.apply(delta(*gone(taken_over, revision=3), revision=3))
+    assert not dora.wiring(FRONT).strike_is_on
 
 
 def replace_revision(record: Record, revision: int) -> Record:
@@ -271,13 +284,13 @@ def replace_revision(record: Record, revision: int) -> Record:
 async def test_where_the_cloud_sets_nothing_a_phones_mode_ends_with_the_second_tick(dora: Dora, bob: Phone) -> None:
     await dora.learn(*bobs(dora, bob, steers=(1,)))
     await dora.hold(bob, HOLD)
-    dora.controller.tick()
-    dora.controller.tick()
+    dora.controller.hear(ticked=True)
+    dora.controller.hear(ticked=True)
     assert dora.wiring(FRONT).strike_is_on, "the cloud has no fact yet"
     dora.commit()
-    dora.controller.tick()
+    dora.controller.hear(ticked=True)
     assert dora.wiring(FRONT).strike_is_on, "what it makes of it may be under way"
-    dora.controller.tick()
+    dora.controller.hear(ticked=True)
     assert not dora.wiring(FRONT).strike_is_on
 
 
@@ -293,8 +306,8 @@ async def test_a_phones_mode_survives_a_restart_without_the_cloud(dora: Dora, bo
     assert dora.wiring(FRONT).strike_is_on
     assert await dora.hold(bob, at=LAB) == "lockdown"
     dora.commit()
-    dora.controller.tick()
-    dora.controller.tick()
+    dora.controller.hear(ticked=True)
+    dora.controller.hear(ticked=True)
     assert not dora.wiring(FRONT).strike_is_on
     await dora.written()
     await dora.restart()
