@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.edge.cast import (
@@ -16,6 +17,7 @@ from tests.edge.cast import (
     Dora,
     Organisation,
     Phone,
+    converse,
     delta,
     door,
     gone,
@@ -23,7 +25,9 @@ from tests.edge.cast import (
     mode,
     person,
 )
+from tests.edge.site import Site
 
+from latchwork.edge.enrol import own_key
 from latchwork.edge.tap import Place
 from latchwork.policy.model import Ask, Direction
 from latchwork.wire import p256
@@ -292,6 +296,37 @@ async def test_where_the_cloud_sets_nothing_a_phones_mode_ends_with_the_second_t
     assert dora.wiring(FRONT).strike_is_on, "what it makes of it may be under way"
     dora.controller.hear(ticked=True)
     assert not dora.wiring(FRONT).strike_is_on
+
+
+@pytest.mark.parametrize("sets", [True, False])
+async def test_over_the_link_a_phones_mode_becomes_the_clouds(bob: Phone, tmp_path: Path, sets: bool) -> None:
+    site, place = Site(tmp_path), Place(FRONT, ENTRY)
+    site.furnish(bob.owner)
+    reader = own_key(tmp_path / "reader.key").public_key()
+    who = person(BOB, ways=WAYS, steers_everywhere=True)
+    for record in [who, grant(BOB), *bob.records, bob.owner.certify(reader)]:
+        site.peer.put(record.kind, record.key, record.body)
+    site.peer.publish()
+    async with site.peer.serving() as url, site.running(url) as edge:
+        await site.peer.until_applied()
+        door = site.wiring(FRONT)
+        assert await converse(edge.readers, place, bob.side(HOLD)) == "granted"
+        await site.peer.until_fact(AccessDecided)
+        assert door.strike_is_on
+        if sets:
+            for body in (mode(FRONT, "unlocked").body, None):
+                site.peer.put("mode", FRONT, body)
+                site.peer.publish()
+                await site.peer.until_applied()
+                assert door.strike_is_on is (body is not None)
+            return
+        await site.peer.tick()
+        await asyncio.sleep(0.1)
+        assert door.strike_is_on
+        await site.peer.tick()
+        async with asyncio.timeout(5):
+            while door.strike_is_on:
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("taken", [False, True])

@@ -71,11 +71,12 @@ class Modes:
     def _is_over(self, local: LocalMode, ticked: bool) -> bool:
         if not self._journal.is_taken(local.entry):
             return False
-        if self._store.mode_revision(local.door) != local.revision or self._ticked.get(local.door) is local:
+        if self._store.mode_revision(local.door) != local.revision:
             return True
+        has_ticked = self._ticked.get(local.door) is local
         if ticked:
             self._ticked[local.door] = local
-        return False
+        return ticked and has_ticked
 
 
 def effective(mode: DoorMode, reading: Reading, cut_off_at: float | None = None) -> Mode:
