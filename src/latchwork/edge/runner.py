@@ -99,7 +99,7 @@ async def _composed(
     readers = Readers(config.organisation, reader_key, store, controller)
     named = p256.public_bytes(reader_key.public_key()) if has_radio or config.bluetooth else b""
     link = Link(config, _identity(config, named), store, journal, clock)
-    link.on_welcome, link.on_command, link.on_tick = controller.mark, controller.obey, controller.tick
+    link.on_welcome, link.on_command, link.on_heard = controller.mark, controller.obey, controller.hear
     controller.started(version_of("latchwork"))
     running = [link.run(), _mark_each_minute(controller), *_adapters(config.bluetooth, readers)]
     tasks = [asyncio.create_task(each) for each in running]
