@@ -5,12 +5,13 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 export UV_PYTHON_PREFERENCE := only-system
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test check bench bench-scale clean
+.PHONY: help setup demo test check generate bench bench-scale clean
 
 help:
 	@echo "make demo         run the whole system: cloud, website, a virtual building with four doors"
 	@echo "make test         run every check and every test"
 	@echo "make check        only the checks: format, lint, types, import arrows"
+	@echo "make generate     write anew what is drawn from the code: pages of the docs, the client without await"
 	@echo "make bench        measure, print a table, write benchmarks/latest.json"
 	@echo "make bench-scale  the measurements that take longer"
 	@echo "make setup        install what the others need (they do it themselves)"
@@ -32,13 +33,17 @@ demo: setup
 	.venv/bin/latchwork demo $(ARGS)
 
 check: setup
-	.venv/bin/ruff format --check src tests benchmarks sdks
-	.venv/bin/ruff check src tests benchmarks sdks
+	.venv/bin/ruff format --check src tests tools benchmarks examples sdks
+	.venv/bin/ruff check src tests tools benchmarks examples sdks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
 test: check
 	.venv/bin/pytest -n auto $(ARGS)
+
+generate: setup
+	.venv/bin/python docs/generate.py
+	.venv/bin/python tools/blocking.py
 
 bench: setup
 	.venv/bin/python -m benchmarks $(ARGS)

@@ -12,7 +12,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks import bundle, calls, cards, cedar, change, decision, fleet, lists, site, strike, tap, tokens
+from benchmarks import (
+    bundle,
+    calls,
+    cards,
+    cedar,
+    change,
+    client,
+    decision,
+    fleet,
+    lists,
+    site,
+    strike,
+    tap,
+    tap_cpu,
+    tokens,
+)
 from benchmarks.figures import Figure, Figures, keep, show
 
 
@@ -29,8 +44,10 @@ QUICK = (
     Benchmark(cedar.run, cedar.NAMES),
     Benchmark(strike.run, strike.NAMES),
     Benchmark(tap.run, tap.NAMES),
+    Benchmark(tap_cpu.run, tap_cpu.NAMES),
     Benchmark(calls.run, calls.NAMES),
     Benchmark(tokens.run, tokens.NAMES),
+    Benchmark(client.run, client.NAMES),
     Benchmark(change.run, change.NAMES),
     Benchmark(site.run, site.NAMES),
     Benchmark(bundle.run, bundle.NAMES),

@@ -78,7 +78,7 @@ def _decide(edge: Edge, shown: list[tuple[int, int]]) -> list[float]:
     for door, card in shown:
         began = time.perf_counter()
         attempt = Attempt(door, Direction.ENTRY, CardRead(card), now)
-        gathered = gather_all(attempts._store, attempts._journal, attempt, now, attempts._slowdown)
+        gathered = gather_all(attempts._store, attempts._journal, attempts._modes, attempt, now, attempts._slowdown)
         decision = decide(gathered.snapshot, attempt)
         times.append(time.perf_counter() - began)
         assert decision.granted, decision

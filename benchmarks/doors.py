@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 
+from latchwork.sim.doors import VirtualDoor
 from latchwork.wire import p256, state
 from latchwork.wire.link import Changes, Record
 from latchwork.wire.pass_ import Visit, sign_visit
@@ -28,6 +30,17 @@ class Organisation:
         at = int(now)
         visit = Visit(7, 70, 1, (FRONT, 2, 5, 9), at, at - 600, at + 60, os.urandom(8))
         return sign_visit(visit, p256.kid(self.point), self.key)
+
+
+class TimedDoor(VirtualDoor):
+    """Remembers when its strike was last released."""
+
+    released_at = 0.0
+
+    def strike(self, on: bool) -> None:
+        super().strike(on)
+        if on:
+            self.released_at = time.perf_counter()
 
 
 def furniture(point: bytes) -> list[Record]:

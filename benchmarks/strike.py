@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import peer
-from benchmarks.doors import FRONT, Organisation
+from benchmarks.doors import FRONT, Organisation, TimedDoor
 from benchmarks.figures import Figure, Figures, percentile
 from latchwork.edge.config import Config
 from latchwork.edge.controller import Controller
 from latchwork.edge.runner import running
 from latchwork.policy.model import Direction
-from latchwork.sim.doors import VirtualDoor
 
 _P50, _DURING = "present_to_strike_ms_p50", "present_to_strike_ms_p99_during_snapshot"
 NAMES = (_P50, _DURING, f"{_P50}_slow_disk", f"{_DURING}_slow_disk")
@@ -66,21 +65,10 @@ async def _phases(commit_delay: float) -> tuple[float, float]:
     return percentile(idle, 50), percentile(during, 99)
 
 
-class _TimedDoor(VirtualDoor):
-    """Remembers when its strike was last released."""
-
-    released_at = 0.0
-
-    def strike(self, on: bool) -> None:
-        super().strike(on)
-        if on:
-            self.released_at = time.perf_counter()
-
-
 @dataclass(frozen=True, slots=True)
 class _Building:
     controller: Controller
-    door: _TimedDoor
+    door: TimedDoor
     alice: Organisation
     cloud: multiprocessing.connection.Connection
 
@@ -106,7 +94,7 @@ class _Building:
 
 @asynccontextmanager
 async def _building(commit_delay: float, records: int) -> AsyncIterator[_Building]:
-    alice, door = Organisation(), _TimedDoor()
+    alice, door = Organisation(), TimedDoor()
     ours, theirs = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder:
         cloud = multiprocessing.get_context("spawn").Process(target=peer.run, args=(alice.point, records, theirs))

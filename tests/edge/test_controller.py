@@ -15,11 +15,10 @@ from tests.edge.cast import ENTRY, FRONT, LAB, MEETING, NOW, VIC, Dora, Organisa
 from latchwork.edge.door import Input, State
 from latchwork.policy.model import Direction
 from latchwork.sim.doors import VirtualDoor
-from latchwork.wire import base45, p256, state
+from latchwork.wire import base45, p256
 from latchwork.wire.facts import AccessDecided, AnyFact, DoorChanged, RecordRejected, StrikeWithheld, codec
 from latchwork.wire.link import Record
 from latchwork.wire.pass_ import sign_phone_code
-from latchwork.wire.state import KeyRecord
 
 
 async def facts(dora: Dora, kind: type[AnyFact] = AccessDecided) -> list[AnyFact]:
@@ -122,17 +121,6 @@ async def test_every_bad_code_is_refused_with_its_reason_and_the_door_stays_shut
         assert await dora.show(text) == reason, name
         assert not dora.wiring(FRONT).strike_is_on, name
         assert dora.controller.doors[FRONT].state is State.LOCKED
-
-
-async def test_a_known_phones_code_opens_nothing_yet_and_says_so(dora: Dora, alice: Organisation) -> None:
-    phone = p256.new_key()
-    point = p256.public_bytes(phone.public_key())
-    record = Record("key", p256.kid(point).hex(), 1, state.codec.encode(KeyRecord("phone", point)))
-    await dora.learn(alice.key_record, door(), record)
-    assert await dora.show(sign_phone_code(os.urandom(8), int(NOW), p256.kid(point), phone)) == "unknown_credential"
-    [fact] = await facts(dora)
-    assert isinstance(fact, AccessDecided)
-    assert fact.credential == "phone"
 
 
 async def test_cards_nothing_at_all_and_sides_without_a_reader_are_refused(dora: Dora, alice: Organisation) -> None:

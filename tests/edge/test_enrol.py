@@ -75,6 +75,15 @@ def test_a_controller_shows_that_it_holds_its_key_and_learns_who_it_is(cloud: Cl
     assert p256.public_bytes(own_key(made.key).public_key()) == public
 
 
+def test_enrolling_again_keeps_the_adapters(cloud: Cloud, tmp_path: Path) -> None:
+    enrol(CODE, cloud.url, tmp_path / "edge.toml", tmp_path / "data")
+    with (tmp_path / "edge.toml").open("a") as file:
+        file.write('\n[[bluetooth]]\ntransport = "hci-socket:0"\ndoor = 7\n')
+    again = enrol(CODE, cloud.url, tmp_path / "edge.toml", tmp_path / "data")
+    assert [reader.door for reader in again.bluetooth] == [7]
+    assert config.load(tmp_path / "edge.toml") == again
+
+
 def test_only_the_owner_can_read_key_and_configuration(cloud: Cloud, tmp_path: Path) -> None:
     enrol(CODE, cloud.url, tmp_path / "edge.toml", tmp_path / "data")
     assert (tmp_path / "edge.toml").stat().st_mode & 0o777 == 0o600

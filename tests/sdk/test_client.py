@@ -36,28 +36,28 @@ def busy(status: int = 503, pause: str = "0") -> httpx2.Response:
 # ------------------------------------------------------------------------------------------------- refusals
 
 
-async def test_what_does_not_exist_is_not_found(town: Town) -> None:
+async def test_what_does_not_exist_is_not_found(either: Town) -> None:
     with pytest.raises(problems.NotFound) as refused:
-        await town.client(town.alice).get_site(77)
+        await either.client(either.alice).get_site(77)
     assert refused.value.detail == "There is nothing with this id."
 
 
-async def test_every_field_error_arrives(town: Town) -> None:
+async def test_every_field_error_arrives(either: Town) -> None:
     door = AccessPointDraft(1, "", strike_seconds=0, held_seconds=0)
     with pytest.raises(problems.Invalid) as refused:
-        await town.client(town.alice).add_access_point(door)
+        await either.client(either.alice).add_access_point(door)
     assert {error.field for error in refused.value.errors} == {"name", "strikeSeconds", "heldSeconds"}
 
 
-async def test_a_missing_scope_is_named(town: Town) -> None:
-    made = await town.client(town.alice).add_client(ClientDraft("Reader", ["sites:read"]))
-    reader = town.client(Credentials(made.client_id, made.client_secret or ""))
+async def test_a_missing_scope_is_named(either: Town) -> None:
+    made = await either.client(either.alice).add_client(ClientDraft("Reader", ["sites:read"]))
+    reader = either.client(Credentials(made.client_id, made.client_secret or ""))
     with pytest.raises(problems.Forbidden, match="sites:write"):
         await reader.add_site(SiteDraft("Mine"))
 
 
-async def test_a_key_used_for_something_else_is_refused(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_a_key_used_for_something_else_is_refused(either: Town) -> None:
+    cloud = either.client(either.alice)
     first = await cloud.add_site(SiteDraft("One"), idempotency_key="k")
     assert await cloud.add_site(SiteDraft("One"), idempotency_key="k") == first
     with pytest.raises(problems.IdempotencyKeyReused):
@@ -89,87 +89,97 @@ async def test_nobody_there_is_said_so() -> None:
 
 
 @pytest.mark.parametrize("answer", [httpx2.Response(200, text="<html>"), httpx2.Response(404, text="<html>")])
-async def test_another_server_is_not_mistaken_for_the_cloud(town: Town, answer: httpx2.Response) -> None:
+async def test_another_server_is_not_mistaken_for_the_cloud(either: Town, answer: httpx2.Response) -> None:
     with pytest.raises(UnexpectedAnswer):
-        await town.client(town.alice, Flaky(town.line(), answer)).whoami()
+        await either.client(either.alice, Flaky(either.line(), answer)).whoami()
 
 
 # ------------------------------------------------------------------------------------------------- repeats
 
 
 @pytest.mark.parametrize("fault", ["no connection", "lost answer"])
-async def test_a_creation_that_fails_on_its_way_is_repeated_and_creates_once(town: Town, fault: str) -> None:
-    line = Flaky(town.line(), fault)
-    site = await town.client(town.alice, line).add_site(SiteDraft("Once"))
+async def test_a_creation_that_fails_on_its_way_is_repeated_and_creates_once(either: Town, fault: str) -> None:
+    line = Flaky(either.line(), fault)
+    site = await either.client(either.alice, line).add_site(SiteDraft("Once"))
     assert line.calls == 2
-    assert [each async for each in town.client(town.alice).page_sites()] == [site]
+    assert [each async for each in either.client(either.alice).page_sites()] == [site]
 
 
-async def test_a_deletion_whose_answer_was_lost_has_succeeded(town: Town) -> None:
-    site = await town.client(town.alice).add_site(SiteDraft("Gone"))
-    await town.client(town.alice, Flaky(town.line(), "lost answer")).remove_site(site.id)
+async def test_a_repeat_carries_the_key_of_its_first_try(either: Town) -> None:
+    line = Recorder(either.line())
+    await either.client(either.alice, Flaky(line, "lost answer")).add_site(SiteDraft("Once"))
+    await either.client(either.alice, line).add_site(SiteDraft("Twice"))
+    first, repeat, another = [call.headers["idempotency-key"] for call in line.calls()]
+    assert first == repeat != another
+
+
+async def test_a_deletion_whose_answer_was_lost_has_succeeded(either: Town) -> None:
+    site = await either.client(either.alice).add_site(SiteDraft("Gone"))
+    await either.client(either.alice, Flaky(either.line(), "lost answer")).remove_site(site.id)
     with pytest.raises(problems.NotFound):
-        await town.client(town.alice).remove_site(site.id)
+        await either.client(either.alice).remove_site(site.id)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503])
-async def test_a_passing_trouble_is_waited_out(town: Town, status: int) -> None:
-    line = Flaky(town.line(), busy(status), busy(status))
-    assert (await town.client(town.alice, line).whoami()).organisation_id == town.alices_id
+async def test_a_passing_trouble_is_waited_out(either: Town, status: int) -> None:
+    line = Flaky(either.line(), busy(status), busy(status))
+    assert (await either.client(either.alice, line).whoami()).organisation_id == either.alices_id
     assert line.calls == 3
 
 
-async def test_repeats_are_bounded(town: Town) -> None:
-    line = Flaky(town.line(), *[busy()] * 9)
+async def test_repeats_are_bounded(either: Town) -> None:
+    line = Flaky(either.line(), *[busy()] * 9)
     with pytest.raises(problems.Unavailable):
-        await town.client(town.alice, line).whoami()
+        await either.client(either.alice, line).whoami()
     assert line.calls == 3
-    gone = Flaky(town.line(), *["no connection"] * 9)
+    gone = Flaky(either.line(), *["no connection"] * 9)
     with pytest.raises(CloudUnreachable):
-        await town.client(town.alice, gone, tries=2).whoami()
+        await either.client(either.alice, gone, tries=2).whoami()
     assert gone.calls == 2
 
 
-async def test_the_cloud_says_how_long_to_wait(town: Town) -> None:
+async def test_the_cloud_says_how_long_to_wait(either: Town) -> None:
     began = time.monotonic()
-    await town.client(town.alice, Flaky(town.line(), busy(429, "1"))).whoami()
+    await either.client(either.alice, Flaky(either.line(), busy(429, "1"))).whoami()
     assert 1 <= time.monotonic() - began < 2
 
 
-async def test_too_long_a_wait_is_left_to_the_caller(town: Town) -> None:
-    line = Flaky(town.line(), busy(429, "3600"))
+async def test_too_long_a_wait_is_left_to_the_caller(either: Town) -> None:
+    line = Flaky(either.line(), busy(429, "3600"))
     with pytest.raises(problems.TooManyRequests) as refused:
-        await town.client(town.alice, line).whoami()
+        await either.client(either.alice, line).whoami()
     assert (refused.value.retry_after, line.calls) == (3600, 1)
 
 
 @pytest.mark.parametrize("fault", ["lost answer", busy()])
-async def test_what_a_repeat_would_change_again_is_not_repeated(town: Town, fault: Any) -> None:
-    controller = await town.client(town.alice).add_controller(ControllerDraft("Dora"))
-    line = Flaky(town.line(), fault)
+async def test_what_a_repeat_would_change_again_is_not_repeated(either: Town, fault: Any) -> None:
+    controller = await either.client(either.alice).add_controller(ControllerDraft("Dora"))
+    line = Flaky(either.line(), fault)
     with pytest.raises((CloudUnreachable, problems.Unavailable)):
-        await town.client(town.alice, line).make_enrolment_code(controller.id)
+        await either.client(either.alice, line).make_enrolment_code(controller.id)
     assert line.calls == 1
 
 
 # ------------------------------------------------------------------------------------------------- tokens
 
 
-async def test_callers_share_one_token(town: Town) -> None:
-    line = Recorder(town.line())
-    cloud = town.client(town.alice, line)
+async def test_callers_share_one_token(either: Town) -> None:
+    line = Recorder(either.line())
+    cloud = either.client(either.alice, line)
     await asyncio.gather(*(cloud.whoami() for _ in range(20)))
     await cloud.whoami()
     assert (len(line.calls("/oauth2/token")), len(line.calls())) == (1, 21)
 
 
-async def test_a_caller_that_goes_away_does_not_take_the_token_with_it(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_a_caller_that_goes_away_does_not_take_the_token_with_it(either: Town) -> None:
+    line = Recorder(either.line())
+    cloud = either.client(either.alice, line)
     hasty, patient = asyncio.create_task(cloud.whoami()), asyncio.create_task(cloud.whoami())
     await asyncio.sleep(0.001)
     hasty.cancel()
-    assert (await patient).organisation_id == town.alices_id
+    assert (await patient).organisation_id == either.alices_id
     assert hasty.cancelled()
+    assert len(line.calls("/oauth2/token")) == 1
 
 
 async def test_a_token_is_replaced_shortly_before_its_end(town: Town) -> None:
@@ -183,13 +193,13 @@ async def test_a_token_is_replaced_shortly_before_its_end(town: Town) -> None:
     assert len(line.calls("/oauth2/token")) == 2
 
 
-async def test_a_revoked_token_is_replaced_once_by_all_who_hold_it(town: Town) -> None:
-    line = Recorder(town.line())
-    cloud = town.client(town.alice, line)
+async def test_a_revoked_token_is_replaced_once_by_all_who_hold_it(either: Town) -> None:
+    line = Recorder(either.line())
+    cloud = either.client(either.alice, line)
     await cloud.whoami()
-    await _revoke(town, line.calls()[-1].headers["authorization"].removeprefix("Bearer "))
+    await _revoke(either, line.calls()[-1].headers["authorization"].removeprefix("Bearer "))
     who = await asyncio.gather(*(cloud.whoami() for _ in range(5)))
-    assert {each.organisation_id for each in who} == {town.alices_id}
+    assert {each.organisation_id for each in who} == {either.alices_id}
     assert len(line.calls("/oauth2/token")) == 2
 
 
@@ -201,19 +211,19 @@ async def _revoke(town: Town, token: str) -> None:
     await asyncio.sleep(1.2)  # every process of the cloud knows it within a second
 
 
-async def test_wrong_credentials_are_refused_and_asked_for_anew(town: Town) -> None:
-    line = Recorder(town.line())
-    cloud = town.client(Credentials(town.alice.client_id, "wrong"), line)
+async def test_wrong_credentials_are_refused_and_asked_for_anew(either: Town) -> None:
+    line = Recorder(either.line())
+    cloud = either.client(Credentials(either.alice.client_id, "wrong"), line)
     for _ in range(2):
         with pytest.raises(problems.Unauthorized, match="id or secret"):
             await cloud.whoami()
     assert (len(line.calls("/oauth2/token")), len(line.calls())) == (2, 0)
 
 
-async def test_a_client_that_is_revoked_while_it_works_is_refused(town: Town) -> None:
-    alice = town.client(town.alice)
+async def test_a_client_that_is_revoked_while_it_works_is_refused(either: Town) -> None:
+    alice = either.client(either.alice)
     made = await alice.add_client(ClientDraft("Reader", ["sites:read"]))
-    reader = town.client(Credentials(made.client_id, made.client_secret or ""))
+    reader = either.client(Credentials(made.client_id, made.client_secret or ""))
     await reader.whoami()
     await alice.revoke_client(made.id)
     with pytest.raises(problems.Unauthorized):
@@ -244,27 +254,27 @@ async def test_any_credentials_survive_the_header(name: str) -> None:
 # ------------------------------------------------------------------------------------------------- silence
 
 
-async def test_secrets_and_tokens_are_in_no_log_repr_or_error(town: Town, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_and_tokens_are_in_no_log_repr_or_error(either: Town, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    line = Recorder(town.line())
-    cloud = town.client(town.alice, line)
+    line = Recorder(either.line())
+    cloud = either.client(either.alice, line)
     await cloud.whoami()
     token = line.calls()[-1].headers["authorization"].removeprefix("Bearer ")
-    told = [repr(cloud), repr(town.alice), repr(line.calls("/oauth2/token")[0]), caplog.text]
-    for failing in (Flaky(town.line(), "no connection"), Flaky(town.line(), httpx2.Response(200, text="?"))):
+    told = [repr(cloud), repr(either.alice), repr(line.calls("/oauth2/token")[0]), caplog.text]
+    for failing in (Flaky(either.line(), "no connection"), Flaky(either.line(), httpx2.Response(200, text="?"))):
         with pytest.raises((CloudUnreachable, UnexpectedAnswer)) as failed:
-            await town.client(town.alice, failing, tries=1).whoami()
+            await either.client(either.alice, failing, tries=1).whoami()
         told += [repr(failed.value), repr(failed.value.__cause__)]
     assert caplog.records
-    for secret in (town.alice.client_secret, token, town.alice.basic):
+    for secret in (either.alice.client_secret, token, either.alice.basic):
         assert not any(secret in text for text in told)
 
 
 # ------------------------------------------------------------------------------------------------- lists
 
 
-async def test_iteration_answers_everything_once_in_order(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_iteration_answers_everything_once_in_order(either: Town) -> None:
+    cloud = either.client(either.alice)
     made = [(await cloud.add_site(SiteDraft(f"Site {n}"))).id for n in range(7)]
     assert [site.id async for site in cloud.page_sites(limit=3)] == made
     page = await cloud.page_sites(limit=3)
@@ -272,26 +282,26 @@ async def test_iteration_answers_everything_once_in_order(town: Town) -> None:
     assert [site.id async for site in cloud.page_sites(limit=2, cursor=page.next_cursor)] == made[3:]
 
 
-async def test_filters_hold_on_every_page(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_filters_hold_on_every_page(either: Town) -> None:
+    cloud = either.client(either.alice)
     one, other = [await cloud.add_site(SiteDraft(name)) for name in ("One", "Other")]
     doors = [(await cloud.add_access_point(AccessPointDraft(each.id, "Door"))).site_id for each in (one, other) * 3]
     assert doors == [one.id, other.id] * 3
     assert [door.site_id async for door in cloud.page_access_points(site=other.id, limit=1)] == [other.id] * 3
 
 
-async def test_an_empty_list_is_empty(town: Town) -> None:
-    assert [door async for door in town.client(town.alice).page_access_points()] == []
+async def test_an_empty_list_is_empty(either: Town) -> None:
+    assert [door async for door in either.client(either.alice).page_access_points()] == []
 
 
 # ------------------------------------------------------------------------------------------------- events
 
 
-async def test_following_misses_nothing_and_repeats_nothing(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_following_misses_nothing_and_repeats_nothing(either: Town) -> None:
+    cloud = either.client(either.alice)
     until = (await cloud.last_event()).last + 30
-    line = Flaky(town.line(), "lost answer", None, busy(), None, "no connection")
-    following = town.client(town.alice, line, tries=1).follow(0)
+    line = Flaky(either.line(), "lost answer", None, busy(), None, "no connection")
+    following = either.client(either.alice, line, tries=1).follow(0)
     writing = asyncio.create_task(_write(cloud, 30))
     async with asyncio.timeout(20):
         numbers = [event.number async for event in _first(following, until)]
@@ -300,10 +310,10 @@ async def test_following_misses_nothing_and_repeats_nothing(town: Town) -> None:
     assert line.calls > 5
 
 
-async def test_following_from_now_on_tells_what_happens_next(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_following_from_now_on_tells_what_happens_next(either: Town) -> None:
+    cloud = either.client(either.alice)
     await cloud.add_site(SiteDraft("Before"))
-    following = town.client(town.alice).follow()
+    following = either.client(either.alice).follow()
     coming = asyncio.create_task(anext(following))
     await asyncio.sleep(2)  # it has begun to wait by now
     site = await cloud.add_site(SiteDraft("After"))
@@ -313,13 +323,13 @@ async def test_following_from_now_on_tells_what_happens_next(town: Town) -> None
     assert event.after["name"] == "After"
 
 
-async def test_following_ends_when_it_is_refused(town: Town) -> None:
+async def test_following_ends_when_it_is_refused(either: Town) -> None:
     with pytest.raises(problems.Unauthorized):
-        await anext(town.client(Credentials("lw_nobody", "x")).follow(0))
+        await anext(either.client(Credentials("lw_nobody", "x")).follow(0))
 
 
-async def test_waiting_for_news_ends_with_the_news(town: Town) -> None:
-    cloud = town.client(town.alice)
+async def test_waiting_for_news_ends_with_the_news(either: Town) -> None:
+    cloud = either.client(either.alice)
     last = (await cloud.last_event()).last
     waiting = asyncio.create_task(cloud.page_events(last, wait=20))
     await asyncio.sleep(0.2)
@@ -346,8 +356,8 @@ async def _first(following: Any, count: int) -> Any:
 # ------------------------------------------------------------------------------------------------- a visit
 
 
-async def test_a_visit_is_booked_and_its_code_is_read_from_the_picture(town: Town) -> None:
-    async with town.client(town.alice) as cloud:
+async def test_a_visit_is_booked_and_its_code_is_read_from_the_picture(either: Town) -> None:
+    async with either.client(either.alice) as cloud:
         site = await cloud.add_site(SiteDraft("Harbour House"))
         door = await cloud.add_access_point(AccessPointDraft(site.id, "Front door"))
         meeting = await cloud.add_meeting(visit(door.id))

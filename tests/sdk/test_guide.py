@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.sdk.threads import in_thread
 from tests.sdk.town import Town
 from tests.web.stage import served
 
@@ -24,7 +25,8 @@ async def test_the_guide_works(town: Town) -> None:
         }
         for block in blocks:
             code = compile(block, str(GUIDE), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            if (running := eval(code, names)) is not None:
+            if (running := await in_thread(eval, code, names)) is not None:
                 await running
     assert names["picture"].startswith(b"\x89PNG")
     assert names["last"] > 0
+    assert names["event"].number == names["newest"]

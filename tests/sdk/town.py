@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.sdk.threads import Bridge, InThread
 
 from latchwork.cloud import admin
 from latchwork.cloud.app import create_app
 from latchwork.cloud.kernel.settings import Settings, read_settings
+from latchwork.sdk import blocking
 from latchwork.sdk.client import Client, Credentials
 from latchwork.wire.api.visitors import MeetingDraft, MeetingVisitor
 
@@ -50,10 +52,21 @@ class Town:
     alices_id: int
     charlie: Credentials
     charlies_id: int
+    blocking: bool = False
+    """Whether clients are those without await, each call in a thread."""
 
-    def client(self, who: Credentials, line: httpx2.AsyncBaseTransport | None = None, **options: Any) -> Client:
+    def client(self, who: Credentials, line: httpx2.AsyncBaseTransport | None = None, **options: Any) -> Any:
         """A client of theirs; `line`: what lies between it and the cloud."""
-        return Client(CLOUD, who.client_id, who.client_secret, transport=line or self.line(), **options)
+        line = line or self.line()
+        if self.blocking:
+            return InThread(blocking.Client(CLOUD, who.client_id, who.client_secret, transport=Bridge(line), **options))
+        return Client(CLOUD, who.client_id, who.client_secret, transport=line, **options)
+
+    def client_of_session(self, token: str, line: httpx2.AsyncBaseTransport) -> Any:
+        """The client of somebody who is logged in."""
+        if self.blocking:
+            return InThread(blocking.Client.of_session(CLOUD, token, transport=Bridge(line)))
+        return Client.of_session(CLOUD, token, transport=line)
 
     def line(self) -> httpx2.AsyncBaseTransport:
         return httpx2.ASGITransport(self.app)

@@ -15,11 +15,13 @@ from rich.panel import Panel
 from latchwork import serve as serving
 from latchwork.cli.admin import admin
 from latchwork.cli.console import DataFolder, out, told
+from latchwork.cli.phone import phone as phone_commands
 from latchwork.cloud.kernel import archive
 from latchwork.cloud.kernel.migrate import migrate
 from latchwork.cloud.kernel.settings import settings_of
 from latchwork.sim import demo as demos
 from latchwork.sim import scan as scanning
+from latchwork.sim.scan import NoPhone
 
 GRANTED, REFUSED, UNREADABLE, UNREACHABLE = 0, 1, 2, 3
 
@@ -31,19 +33,24 @@ def register(app: typer.Typer) -> None:
     for command in (demo, serve, scan, tap, backup, restore):
         app.command()(command)
     app.add_typer(admin, name="admin")
+    app.add_typer(phone_commands, name="phone")
 
 
 def demo(
     port: Annotated[int, typer.Option(help="The cloud's port; 0: any free one.")] = 8080,
+    app_port: Annotated[
+        int, typer.Option(help="The example client app's port; 0: any. Default: 8081, or 0 with --port 0.")
+    ] = -1,
     doors_port: Annotated[
         int, typer.Option(help="The virtual doors' port; 0: any. Default: 8082, or 0 with --port 0.")
     ] = -1,
     data: Annotated[Path | None, typer.Option(help="Keep everything here; default: a folder that is removed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
 ) -> None:
-    """Runs the whole system: a cloud, a website, an organisation and a virtual building with four doors."""
-    if doors_port < 0:
-        doors_port = 8082 if port else 0
+    """Runs the whole system: a cloud, a website, a virtual building with four doors, and a client app of its users."""
+    app_port, doors_port = (
+        given if given >= 0 else usual if port else 0 for given, usual in ((app_port, 8081), (doors_port, 8082))
+    )
 
     def ready(running: demos.Demo) -> None:
         if json:
@@ -54,18 +61,21 @@ def demo(
     if not json:
         out.print("Starting the database, the cloud and a building …")
     with told():
-        demos.run(port, doors_port, data, ready)
+        demos.run(demos.Ports(port, app_port, doors_port), data, ready)
 
 
 def _where_to_click(running: demos.Demo) -> str:
     seeded = running.seeded
     doors = "\n".join(f"    {id}  {name}" for id, name in seeded.access_points)
+    members = "\n".join(f"    {member.email:<22}{member.password}" for member in running.members)
     return (
         f"Website                   {running.base_url}/\n"
+        f"Client app                {running.app_url}/\n"
         f"API reference             {running.base_url}/reference\n"
         f"The virtual doors         {running.doors_url}/doors\n\n"
         f"log in as     {demos.ADMIN.email}\n"
         f"password      {seeded.admin_password}\n\n"
+        f"members of Harbour Desk, the example whose app opens the doors\n{members}\n\n"
         f"API client    {seeded.founded.client.client_id}\n"
         f"its secret    {seeded.founded.client.client_secret}\n"
         f"organisation  {seeded.founded.organisation}\n"
@@ -123,21 +133,37 @@ def scan(
 
 
 def tap(
-    card: Annotated[int, typer.Option(help="The card's number.", min=0, max=2**63 - 1)],
     door: Annotated[str, typer.Option(help="The door's name or id.")],
+    card: Annotated[int | None, typer.Option(help="A card's number.", min=0, max=2**63 - 1)] = None,
+    phone: Annotated[Path | None, typer.Option(help="The file of a phone: latchwork phone enrol.")] = None,
     pin: Annotated[str | None, typer.Option(help="The PIN entered behind the card.")] = None,
     doors_url: DoorsUrl = DEFAULT_DOORS,
 ) -> None:
-    """Holds a card to the reader of a door of the running demo.
+    """Holds a card, or over virtual Bluetooth a phone, to the reader of a door of the running demo.
 
-    Ends with status 0: granted, 1: refused, 2: the number is none, 3: no such door, no answer.
+    Ends with status 0: granted, 1: refused, 2: no such number, no usable phone, 3: no such door, no answer.
     """
+    if (card is None) == (phone is None):
+        print("latchwork: give either --card or --phone", file=sys.stderr)
+        raise typer.Exit(UNREADABLE)
     try:
-        told_by_door = scanning.tap(doors_url, door, card, pin)
+        told_by_door = _held(doors_url, door, card, pin, phone)
+    except NoPhone as error:
+        print(f"latchwork: {error}", file=sys.stderr)
+        raise typer.Exit(UNREADABLE) from None
     except scanning.DoorsUnreachable as error:
         print(f"latchwork: {error}", file=sys.stderr)
         raise typer.Exit(UNREACHABLE) from None
     _end_with(told_by_door)
+
+
+def _held(doors_url: str, door: str, card: int | None, pin: str | None, phone: Path | None) -> scanning.Told:
+    if card is not None:
+        return scanning.tap(doors_url, door, card, pin)
+    assert phone is not None
+    from latchwork.sim import phone as phones  # Bluetooth is loaded by whoever uses it
+
+    return asyncio.run(phones.tap(doors_url, door, phone))
 
 
 def _end_with(told_by_door: scanning.Told) -> Never:

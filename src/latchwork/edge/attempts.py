@@ -18,13 +18,14 @@ from latchwork.edge.clock import Clock, Reading
 from latchwork.edge.door import Input
 from latchwork.edge.doors import LiveDoor
 from latchwork.edge.journal import Journal
+from latchwork.edge.modes import Modes
 from latchwork.edge.refusals import Refusals
 from latchwork.edge.slowdown import Slowdown
 from latchwork.edge.snapshot import Gathered, gather_all
 from latchwork.edge.store import Store
 from latchwork.edge.tried import Tried
-from latchwork.policy.decide import decide
-from latchwork.policy.model import Attempt, CardRead, Decision, Degraded, Mode, Snapshot
+from latchwork.policy.decide import decide, leaves_it_shut
+from latchwork.policy.model import Ask, Attempt, CardRead, Decision, Degraded, Evidence, Mode, PhoneProof, Snapshot
 from latchwork.policy.reasons import Reason
 from latchwork.wire.facts import AccessDecided, AnyFact, StrikeWithheld
 
@@ -39,9 +40,12 @@ COMMIT_SECONDS: Final = 0.25
 class Attempts:
     """Carries attempts to their end. Event loop's thread only."""
 
-    def __init__(self, store: Store, journal: Journal, clock: Clock, doors: Mapping[int, LiveDoor]) -> None:
+    def __init__(
+        self, store: Store, journal: Journal, modes: Modes, clock: Clock, doors: Mapping[int, LiveDoor]
+    ) -> None:
         self._store = store
         self._journal = journal
+        self._modes = modes
         self._clock = clock
         self._doors = doors
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -77,7 +81,10 @@ class Attempts:
         command: int | None = None,
         deadline: float = math.inf,
     ) -> Decision:
-        """Decides, journals and, when granted, releases the door; not after `deadline` on the monotonic clock."""
+        """Decides, journals and, when granted, releases the door or begins the mode that a phone asks for.
+
+        Not after `deadline` on the monotonic clock.
+        """
         (snapshot, holder), decision = self._judge(attempt)
         if live is None and decision.granted:
             decision = Decision(Reason.READER_FAULT)
@@ -87,14 +94,14 @@ class Attempts:
             await self._journal_refusal(tried.fact(decision), reading, counted)
             return decision
         decision = await self._journal_grant(live, snapshot, tried, decision, reading, deadline)
-        if decision.granted:
+        if decision.granted and opens(attempt.evidence):
             live.handle(Input.GRANTED)
         return decision
 
     def _judge(self, attempt: Attempt) -> tuple[Gathered, Decision]:
         """What is known, and what follows from it; from records that cannot be read, nothing but a refusal."""
         try:
-            found = gather_all(self._store, self._journal, attempt, self._clock.heard_at, self._slowdown)
+            found = gather_all(self._store, self._journal, self._modes, attempt, self._clock.heard_at, self._slowdown)
         except sqlite3.Error as error:
             log.error("the records cannot be read: %s", error)
             return Gathered(Snapshot()), Decision(Reason.READER_FAULT)
@@ -139,17 +146,21 @@ class Attempts:
 
         What has changed meanwhile counts: a door taken away or in lockdown does not open, nor does one too late.
         """
-        entry = self._journal.submit(tried.fact(decision), reading.base, tried.use())
+        at, shown = tried.attempt.access_point, tried.attempt.evidence
+        local = self._modes.asked(at, shown)
+        entry = self._journal.submit(tried.fact(decision), reading.base, tried.use(), local)
         durable = await is_durable(entry)
-        if self._doors.get(tried.attempt.access_point) is not live:
+        if self._doors.get(at) is not live:
             return self._withhold(entry, tried, Decision(Reason.UNKNOWN_DOOR))
-        if live.mode is Mode.LOCKED:
+        if live.mode is Mode.LOCKED and not leaves_it_shut(shown):
             return self._withhold(entry, tried, Decision(Reason.LOCKDOWN))
-        admitted = durable or (snapshot.door is not None and snapshot.door.degraded is Degraded.ADMIT)
-        if not admitted or self._clock.elapsed() >= deadline:
+        admits = local is None and snapshot.door is not None and snapshot.door.degraded is Degraded.ADMIT
+        if not (durable or admits) or self._clock.elapsed() >= deadline:
             return self._withhold(entry, tried, Decision(Reason.JOURNAL_UNAVAILABLE))
         if not durable:
-            log.error("door %d opens without its journal, as it was told to", tried.attempt.access_point)
+            log.error("door %d opens without its journal, as it was told to", at)
+        if local is not None:
+            self._modes.begin(local, entry.result())
         return decision
 
     def _withhold(self, entry: Future[int], tried: Tried, refused: Decision) -> Decision:
@@ -176,6 +187,11 @@ async def is_durable(entry: Future[int]) -> bool:
     waited.add_done_callback(_failed)
     await asyncio.wait({waited}, timeout=COMMIT_SECONDS)
     return waited.done() and not _failed(waited)
+
+
+def opens(shown: Evidence) -> bool:
+    """False for a phone that asks for another mode of the door."""
+    return not isinstance(shown, PhoneProof) or shown.ask is Ask.OPEN
 
 
 def _failed(entry: asyncio.Future[int]) -> bool:

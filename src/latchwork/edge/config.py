@@ -12,11 +12,27 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from latchwork.policy.model import Direction
+from latchwork.wire.advert import POWER
+
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class ConfigInvalid(ValueError):
     """The file does not say what a controller needs to know; the text is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class BluetoothReader:
+    """An adapter of this machine that is a reader for phones: a table [[bluetooth]]."""
+
+    transport: str
+    """The adapter as bumble names it: hci-socket:0, usb:0, serial:/dev/ttyACM0."""
+    door: int
+    """The access point that it is at."""
+    direction: Direction = Direction.ENTRY
+    power: int = POWER
+    """dBm at which a phone one metre away hears it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +54,15 @@ class Config:
     """Believe a synchronised system clock until the link has spoken."""
     commit_delay: float = 0
     """Seconds by which the journal's disk is made slower, for measurements."""
+    bluetooth: tuple[BluetoothReader, ...] = ()
 
     @property
     def key(self) -> Path:
         return self.data / "controller.key"
+
+    @property
+    def reader_key(self) -> Path:
+        return self.data / "reader.key"
 
     @property
     def folder(self) -> Path:
@@ -58,13 +79,17 @@ def load(path: Path) -> Config:
     check_url(config.url)
     if len(_hex(config.cloud_id)) != 16 or len(_hex(config.fingerprint)) not in (0, 32):
         raise ConfigInvalid(f"{path}: cloud_id is 16 bytes in hex, fingerprint 32 bytes in hex or empty")
+    if not all(-127 <= reader.power <= 20 for reader in config.bluetooth):
+        raise ConfigInvalid(f"{path}: a reader's power is -127 to 20 dBm")
     return config
 
 
 def save(path: Path, config: Config) -> None:
     """Replaces the file in one step; readable by its owner only."""
-    lines = [f"{name} = {json.dumps(_plain(value), ensure_ascii=False)}\n" for name, value in asdict(config).items()]
-    write_private(path, "".join(lines).encode())
+    values = asdict(config)
+    readers = values.pop("bluetooth")
+    tables = [values, *readers]
+    write_private(path, "\n[[bluetooth]]\n".join(map(_table, tables)).encode())
 
 
 def check_url(url: str) -> None:
@@ -103,6 +128,10 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _table(values: dict[str, object]) -> str:
+    return "".join(f"{name} = {json.dumps(_plain(value), ensure_ascii=False)}\n" for name, value in values.items())
 
 
 def _path(wanted: type, value: object) -> object:

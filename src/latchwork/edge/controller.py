@@ -9,19 +9,20 @@ import asyncio
 import logging
 import math
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, NamedTuple
 
-from latchwork.edge.attempts import Attempts
+from latchwork.edge.attempts import Attempts, opens
 from latchwork.edge.clock import Clock
 from latchwork.edge.commands import Commands
 from latchwork.edge.door import Input
 from latchwork.edge.doors import LiveDoor
 from latchwork.edge.drivers.door import DriverFactory
 from latchwork.edge.journal import Journal, Marks
-from latchwork.edge.modes import effective, is_running_out
+from latchwork.edge.modes import Modes, effective, is_running_out
 from latchwork.edge.store import Store
-from latchwork.policy.model import Attempt, BrokenPass, CardRead, Decision, Direction, Evidence
+from latchwork.policy.model import Attempt, BrokenPass, CardRead, Decision, Direction, Evidence, PhoneProof
 from latchwork.policy.reasons import Reason
 from latchwork.wire.facts import ControllerStarted, RecordRejected
 from latchwork.wire.link import Command, Record
@@ -41,11 +42,13 @@ class Answer(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What somebody shows at a reader: the text of a code, or a card's number and the PIN entered behind it, if any."""
+    """What somebody shows at a reader: the text of a code, or a card's number and the PIN entered behind it, if any, or
+    a phone that has proved itself."""
 
-    qr: str | None
-    card: int | None
-    pin: str | None
+    qr: str | None = None
+    card: int | None = None
+    pin: str | None = None
+    phone: PhoneProof | None = None
 
 
 class Controller:
@@ -59,8 +62,11 @@ class Controller:
         self._fire = False
         self._next_look: asyncio.TimerHandle | None = None
         self.doors: dict[int, LiveDoor] = {}
-        self._attempts = Attempts(store, journal, clock, self.doors)
+        self._modes = Modes(store, journal)
+        self._attempts = Attempts(store, journal, self._modes, clock, self.doors)
         self._commands = Commands(self._attempts, journal, clock, self.doors)
+        self.on_records: Callable[[], None] = lambda: None
+        """Called when the records have changed and the doors are what they say."""
         store.on_applied = self._take_over_doors
         store.on_unreadable = self._report_unreadable
         self._take_over_doors()
@@ -87,12 +93,13 @@ class Controller:
         qr: str | None = None,
         card: int | None = None,
         pin: str | None = None,
+        phone: PhoneProof | None = None,
     ) -> Answer:
         """Decides about what somebody shows at a reader. Never raises; what goes wrong is a refusal.
 
         Once begun, an attempt is carried to its end even if the caller goes away.
         """
-        began = self._present_safely(door, direction, Shown(qr, card, pin))
+        began = self._present_safely(door, direction, Shown(qr, card, pin, phone))
         return await asyncio.shield(self._attempts.carry_out(began))
 
     async def obey(self, command: Command, arrived: float) -> str:
@@ -108,6 +115,11 @@ class Controller:
         for door in self.doors.values():
             door.handle(Input.FIRE_ON if on else Input.FIRE_OFF)
         self._take_over_doors()
+
+    def hear(self, ticked: bool) -> None:
+        """The cloud has taken facts, or says that time goes on: local modes that it has taken over end."""
+        if self._give_back_modes(ticked):
+            self.follow_modes()
 
     def mark(self) -> Future[int]:
         """Remembers the clock and when the cloud last spoke, and forgets what is over; once a minute."""
@@ -148,9 +160,14 @@ class Controller:
         if shown.card is not None and (taken := await self._commands.take_card(door, shown.card, reading)):
             return Answer(Decision(taken), reading.at)
         attempt = Attempt(door, direction, self._evidence(shown), reading.at, reading.trusted)
-        return Answer(await self._attempts.decide(live, attempt, reading), reading.at)
+        decision = await self._attempts.decide(live, attempt, reading)
+        if decision.granted and not opens(attempt.evidence):
+            self.follow_modes()
+        return Answer(decision, reading.at)
 
     def _evidence(self, shown: Shown) -> Evidence:
+        if shown.phone is not None:
+            return shown.phone
         if shown.card is not None:
             return CardRead(shown.card, shown.pin)
         if shown.qr is None:
@@ -187,7 +204,9 @@ class Controller:
                 self.doors[door].record = record
             else:
                 self._add_door(door)
+        self._give_back_modes(ticked=False)
         self.follow_modes()
+        self.on_records()
 
     def _add_door(self, door: int) -> None:
         record = self._store.doors()[door]
@@ -200,10 +219,18 @@ class Controller:
         if self._fire:
             live.handle(Input.FIRE_ON)
 
+    def _give_back_modes(self, ticked: bool) -> bool:
+        """Whether some ended."""
+        try:
+            return self._modes.give_back(ticked)
+        except sqlite3.Error as error:
+            log.error("the modes cannot be read: %s", error)
+            return False
+
     def _follow_mode(self, door: int, live: LiveDoor) -> None:
         """A mode that the store cannot tell now stays what it was."""
         try:
-            live.set_mode = self._store.mode(door)
+            live.set_mode = self._modes.of(door)
         except sqlite3.Error as error:
             log.error("the mode of door %d cannot be read: %s", door, error)
         reading = self._clock.read()

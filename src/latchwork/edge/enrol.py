@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from latchwork.edge import config, tls
-from latchwork.edge.config import Config, ConfigInvalid
+from latchwork.edge.config import BluetoothReader, Config, ConfigInvalid
 from latchwork.wire import p256
 from latchwork.wire.api.enrolment import Enrolled, Enrolment, proof_bytes
 
@@ -56,7 +56,7 @@ def enrol(shown: str, url: str, path: Path, data: Path) -> Config:
         config.check_url(url)
         key = own_key(data / "controller.key")
         enrolled = _ask(url, code.fingerprint, _request(code.code, key))
-        made = _config(enrolled, url.rstrip("/"), code, data)
+        made = replace(_config(enrolled, url.rstrip("/"), code, data), bluetooth=_readers(path))
         config.save(path, made)
     except (ConfigInvalid, tls.WrongCloud) as error:
         raise EnrolmentFailed(str(error)) from error
@@ -74,6 +74,14 @@ def own_key(path: Path) -> p256.PrivateKey:
         return p256.load_private(bytes.fromhex(path.read_text()))
     except ValueError:
         raise EnrolmentFailed(f"{path} does not hold a controller's key; move it away to make a new one") from None
+
+
+def _readers(path: Path) -> tuple[BluetoothReader, ...]:
+    """What the machine's wiring was told to be before stays so."""
+    try:
+        return config.load(path).bluetooth
+    except ConfigInvalid:
+        return ()
 
 
 def _request(code: str, key: p256.PrivateKey) -> Enrolment:

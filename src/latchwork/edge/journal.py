@@ -4,7 +4,7 @@ Rules:
 1. Every start of the program begins a journal with a new random id and entries numbered 1, 2, … without gaps, whatever
    fails. An entry keeps the id and the number it was born with. So a restored older copy of the file can only repeat
    what the cloud has met, and never gives a number to something else.
-2. A grant and the use of its pass are one transaction: who was let in is remembered after a restart.
+2. A grant and the use of its pass or code are one transaction: who was let in is remembered after a restart.
 3. One thread writes. Whatever waits while it commits goes into its next transaction (group commit).
 4. What could not be made durable raises `JournalUnavailable` to whoever wanted it written, and left nothing behind.
 5. What the cloud has is deleted with the next transaction. Until then it is held, and offered again on the next link.
@@ -12,7 +12,8 @@ Rules:
    back learns from it what is lost.
 7. A file that is lost or unreadable is replaced by an empty one.
 8. Wrong PINs are remembered here by the key of the card's record, so that a restart forgets none.
-9. Only a card shown to be enrolled is here by its number, until the cloud has it; then it is overwritten, and the
+9. What a phone made of a door's mode is remembered with the entry that tells it, until the cloud has taken it over.
+10. Only a card shown to be enrolled is here by its number, until the cloud has it; then it is overwritten, and the
    write-ahead log that still holds it is cut off.
 """
 
@@ -34,6 +35,7 @@ from typing import Any, Final
 
 from latchwork.edge import sqlite
 from latchwork.edge.slowdown import FORGOTTEN_AFTER, Misses
+from latchwork.policy.model import Mode, VerifiedPhoneCode
 from latchwork.wire import facts
 from latchwork.wire.link import MOST_FORMER, Former
 
@@ -50,6 +52,10 @@ create table if not exists uses (
     book integer not null, number integer not null, primary key (pass_id, door, direction)
 ) without rowid;
 create index if not exists uses_by_entry on uses (book, number);
+create table if not exists local_modes (
+    book integer, number integer, door integer not null, mode text not null, revision integer not null,
+    primary key (book, number)
+) without rowid;
 create table if not exists misses (
     card text primary key, count integer not null, last_at real not null
 ) without rowid;
@@ -84,6 +90,27 @@ class Use:
     direction: str
     first_at: float
     expires_at: float
+
+
+CODE_USES: Final = (0, "")
+"""In place of door and direction: a phone's code opens one door of the controller, once."""
+
+
+def code_id(code: VerifiedPhoneCode) -> bytes:
+    """What a phone's code is remembered by, in place of a pass's id: no phone can use up another one's."""
+    return code.key + code.pass_id
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMode:
+    """A mode that a phone gave a door, and that the cloud may not know of yet."""
+
+    door: int
+    mode: Mode
+    revision: int
+    """Of the mode record that was held then; 0: none."""
+    entry: tuple[bytes, int] = (b"", 0)
+    """The journal and the number of the fact that tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +158,8 @@ class Journal:
         """(book, number): the cloud has every entry before this one."""
         self._secret = self._last_entry()
         """The last entry that may hold a card's number; of those of earlier runs nobody knows."""
+        self._using: dict[Future[int], Use] = {}
+        """The uses under way."""
         self._queue: SimpleQueue[tuple[Write, Future[int]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
@@ -196,10 +225,31 @@ class Journal:
 
     def first_used_at(self, pass_id: bytes, door: int, direction: str) -> float | None:
         """When this pass first opened this door in this direction, or None."""
+        wanted = pass_id, door, direction
+        for use in tuple(self._using.values()):
+            if (use.pass_id, use.door, use.direction) == wanted:
+                return use.first_at
         rows = self._reader.execute(
-            "select first_at from uses where pass_id = ? and door = ? and direction = ?", (pass_id, door, direction)
+            "select first_at from uses where pass_id = ? and door = ? and direction = ?", wanted
         ).fetchall()
         return rows[0][0] if rows else None
+
+    def local_modes(self) -> dict[int, LocalMode]:
+        """The latest local mode of each door that has one."""
+        rows = self._reader.execute(
+            "select door, mode, revision, journal, number from local_modes join books using (book)"
+            " order by book, number"
+        ).fetchall()
+        return {door: LocalMode(door, Mode(mode), seen, (of, number)) for door, mode, seen, of, number in rows}
+
+    def is_taken(self, entry: tuple[bytes, int]) -> bool:
+        """Whether the cloud has this entry."""
+        rows = self._reader.execute(
+            "select 1 from entries join books using (book)"
+            " where journal = ? and number = ? and (book, number) >= (?, ?)",
+            (*entry, *self._taken),
+        )
+        return not rows.fetchall()
 
     def misses(self) -> dict[str, Misses]:
         """The wrong PINs remembered, by the key of the card's record."""
@@ -222,12 +272,21 @@ class Journal:
         """Makes a fact durable and answers its number; raises `JournalUnavailable`."""
         return await asyncio.wrap_future(self.submit(fact, base_clock, use))
 
-    def submit(self, fact: facts.AnyFact, base_clock: float, use: Use | None = None) -> Future[int]:
-        """`append` without waiting; the future can be cancelled until its transaction begins."""
+    def submit(
+        self, fact: facts.AnyFact, base_clock: float, use: Use | None = None, local: LocalMode | None = None
+    ) -> Future[int]:
+        """`append` without waiting, with what goes into the same transaction: the use of a pass, a door's local mode.
+
+        The future can be cancelled until its transaction begins. A use counts from now on, unless it fails.
+        """
         body = facts.codec.encode(fact)
         if isinstance(fact, facts.CardPresented):
             return self._submit(lambda conn: self._append_secret(conn, body, base_clock))
-        return self._submit(lambda conn: _append(conn, self.id, body, base_clock, use))
+        future = self._submit(lambda conn: _append(conn, self.id, body, base_clock, use, local))
+        if use is not None:
+            self._using[future] = use
+            future.add_done_callback(self._using.pop)
+        return future
 
     def withhold(self, fact: facts.StrikeWithheld, base_clock: float) -> Future[int]:
         """Appends that an earlier grant came too late, and forgets the use that the grant remembered."""
@@ -249,6 +308,10 @@ class Journal:
     def remember_misses(self, card: str, misses: Misses) -> Future[int]:
         """Remembers the wrong PINs behind a card."""
         return self._submit(lambda conn: _remember_misses(conn, card, misses))
+
+    def forget_local_mode(self, local: LocalMode) -> Future[int]:
+        """Forgets a door's local mode and those before it."""
+        return self._submit(lambda conn: _forget_local_mode(conn, local))
 
     def forget_misses(self, card: str) -> Future[int]:
         return self._submit(lambda conn: conn.execute("delete from misses where card = ?", (card,)).rowcount)
@@ -330,7 +393,14 @@ class Journal:
             log.error("the journal cannot be rolled back; the next attempt begins anew")
 
 
-def _append(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock: float, use: Use | None = None) -> int:
+def _append(
+    conn: sqlite3.Connection,
+    journal: bytes,
+    body: bytes,
+    base_clock: float,
+    use: Use | None = None,
+    local: LocalMode | None = None,
+) -> int:
     book, number = _next(conn, journal)
     conn.execute("insert into entries (book, number, body) values (?, ?, ?)", (book, number, body))
     conn.execute("update marks set base_clock = max(base_clock, ?)", (base_clock,))
@@ -340,6 +410,11 @@ def _append(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock: f
             " values (?, ?, ?, ?, ?, ?, ?)"
             " on conflict do update set book = excluded.book, number = excluded.number",
             (use.pass_id, use.door, use.direction, use.first_at, use.expires_at, book, number),
+        )
+    if local is not None:
+        conn.execute(
+            "insert into local_modes (book, number, door, mode, revision) values (?, ?, ?, ?, ?)",
+            (book, number, local.door, local.mode.value, local.revision),
         )
     return number
 
@@ -353,17 +428,28 @@ def _next(conn: sqlite3.Connection, journal: bytes) -> tuple[int, int]:
     ).fetchall()[0]
     if number == 1:
         conn.execute(
-            "delete from books where book < ? and not exists (select 1 from entries where entries.book = books.book)",
+            "delete from books where book < ? and not exists (select 1 from entries where entries.book = books.book)"
+            " and not exists (select 1 from local_modes where local_modes.book = books.book)",
             (book - MOST_FORMER,),
         )
     return book, number
 
 
 def _withhold(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock: float, number: int) -> int:
-    conn.execute(
-        "delete from uses where book = (select book from books where journal = ?) and number = ?", (journal, number)
-    )
+    for table in ("uses", "local_modes"):
+        conn.execute(
+            f"delete from {table} where book = (select book from books where journal = ?) and number = ?",  # noqa: S608
+            (journal, number),
+        )
     return _append(conn, journal, body, base_clock)
+
+
+def _forget_local_mode(conn: sqlite3.Connection, local: LocalMode) -> int:
+    journal, number = local.entry
+    return conn.execute(
+        "delete from local_modes where door = ? and (book, number) <= ((select book from books where journal = ?), ?)",
+        (local.door, journal, number),
+    ).rowcount
 
 
 def _remember_misses(conn: sqlite3.Connection, card: str, misses: Misses) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from latchwork.edge.records import LARGEST, door_of, mode_of, person_of, read, schedule_of
-from latchwork.policy.model import Door, DoorMode, Grant, Mode, Person, Schedule
+from latchwork.policy.model import Direction, Door, DoorMode, Grant, Mode, Person, Schedule
 from latchwork.wire import p256
 from latchwork.wire.pass_ import PassKey
 from latchwork.wire.state import (
@@ -18,6 +18,8 @@ from latchwork.wire.state import (
     KeyRecord,
     ModeRecord,
     PersonRecord,
+    PhoneRecord,
+    ReaderRecord,
     RevocationRecord,
     ScheduleRecord,
 )
@@ -47,13 +49,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whoever a card or a request belongs to, as far as one door is concerned."""
+    """Whoever a card, a phone or a request belongs to, as far as one door is concerned."""
 
     user: int
-    card: str | None
-    """The key of the card's record; None: no card was shown."""
     person: Person | None
     grant: Grant | None
+    card: str | None = None
+    """The key of the card's record; None: no card was shown."""
+    phone: str | None = None
+    """The key of the phone's record; None: no phone was shown."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class _Read:
     keys: dict[bytes, PassKey] = field(default_factory=dict)
     schedules: dict[int, Schedule] = field(default_factory=dict)
     holidays: dict[int, frozenset[int] | None] = field(default_factory=dict)
+    readers: dict[tuple[int, Direction], bytes] | None = None
 
 
 class Known:
@@ -120,12 +125,19 @@ class Known:
         if len(rows) != 1:
             return None
         card, user, person, grant = rows[0]
-        return Holder(int(user), card, _person(user, person), self._grant(user, door, grant))
+        return Holder(int(user), _person(user, person), self._grant(user, door, grant), card)
+
+    def phone(self, kid: bytes, purpose: Literal["tap", "code"], door: int) -> Holder | None:
+        """Whoever the phone with this key for this purpose belongs to, and may do at this door; None: no such phone."""
+        record = self._phone(kid)
+        if record is None or record.purpose != purpose:
+            return None
+        return replace(self.user(record.user, door), phone=kid.hex())
 
     def user(self, user: int, door: int) -> Holder:
         """What a user may do at a door."""
         [(person, grant)] = self._reader.execute(_BY_USER, (str(user), str(door))).fetchall()
-        return Holder(user, None, _person(str(user), person), self._grant(str(user), door, grant))
+        return Holder(user, _person(str(user), person), self._grant(str(user), door, grant))
 
     def key(self, kid: bytes) -> PassKey | None:
         """The key that may sign under this kid, or None."""
@@ -134,6 +146,19 @@ class Known:
             found = self._find_key(kid)
             known = None if found is None else _remember(self._read.keys, kid, found)
         return known
+
+    def readers(self) -> dict[tuple[int, Direction], bytes]:
+        """The certificate of every reader that has one, by its door and side."""
+        if self._read.readers is None:
+            rows = self._reader.execute("select key, body from records where kind = 'reader'").fetchall()
+            records = ((key, read(ReaderRecord, key, body)) for key, body in rows)
+            self._read.readers = {_reader(key): record.certificate for key, record in records if record is not None}
+        return self._read.readers
+
+    def mode_revision(self, door: int) -> int:
+        """The revision of the mode that somebody set for a door; 0 without one."""
+        rows = self._reader.execute("select revision from records where kind = 'mode' and key = ?", (str(door),))
+        return next((revision for (revision,) in rows.fetchall()), 0)
 
     def refuse_below(self, meeting: int) -> int:
         """Passes of this meeting with a version below the answer are revoked."""
@@ -172,8 +197,20 @@ class Known:
 
     def _find_key(self, kid: bytes) -> PassKey | None:
         body = self._body("key", kid.hex())
-        record = None if body is None else read(KeyRecord, kid.hex(), body)
+        if body is None:
+            return self._find_phones_key(kid)
+        record = read(KeyRecord, kid.hex(), body)
         return None if record is None else PassKey(kid, record.kind, p256.load_public(record.public_key))
+
+    def _find_phones_key(self, kid: bytes) -> PassKey | None:
+        record = self._phone(kid)
+        if record is None or record.purpose != "code":
+            return None
+        return PassKey(kid, "phone", p256.load_public(record.public_key))
+
+    def _phone(self, kid: bytes) -> PhoneRecord | None:
+        body = self._body("phone", kid.hex())
+        return None if body is None else read(PhoneRecord, kid.hex(), body)
 
     def _body(self, kind: str, key: str) -> bytes | None:
         rows = self._reader.execute("select body from records where kind = ? and key = ?", (kind, key)).fetchall()
@@ -184,6 +221,11 @@ def hashed(number: int, secret: bytes) -> int:
     """What the index of cards knows of a number."""
     digest = blake2b(number.to_bytes(8, "big"), key=secret, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def _reader(key: str) -> tuple[int, Direction]:
+    door, _, side = key.partition(".")
+    return int(door), Direction(side)
 
 
 def _mode(key: str, body: bytes) -> DoorMode:

@@ -131,7 +131,7 @@ def _makes_sense(record: StateRecord, key: str) -> bool:
             return p256.kid(record.public_key).hex() == key and 0 <= record.user <= LARGEST
         case ReaderRecord():
             door, _, side = key.partition(".")
-            return is_id(door) and side in ("entry", "exit")
+            return is_id(door) and side in tuple(Direction)
         case KeyRecord():
             p256.load_public(record.public_key)
             return p256.kid(record.public_key).hex() == key

@@ -7,16 +7,17 @@ import gc
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from latchwork.edge import clock as clocks
 from latchwork.edge.clock import Clock
-from latchwork.edge.config import Config
+from latchwork.edge.config import BluetoothReader, Config, ConfigInvalid
 from latchwork.edge.controller import Controller
 from latchwork.edge.drivers.door import DriverFactory
 from latchwork.edge.drivers.unwired import UnwiredDoor
@@ -24,7 +25,11 @@ from latchwork.edge.enrol import own_key
 from latchwork.edge.journal import Journal
 from latchwork.edge.link import Identity, Link
 from latchwork.edge.store import Store
+from latchwork.edge.tap import Readers
+from latchwork.wire import p256
 
+HAS_BLUETOOTH: Final = find_spec("bumble") is not None
+"""Whether the extra `bluetooth` is installed."""
 MARK_SECONDS: Final = 60.0
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread that applies state may keep the interpreter from a door that wants to decide."""
@@ -41,6 +46,7 @@ class Edge:
     controller: Controller
     link: Link
     clock: Clock
+    readers: Readers
 
 
 async def run(config: Config, drivers: DriverFactory = UnwiredDoor) -> None:
@@ -62,8 +68,13 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 
 @asynccontextmanager
-async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]:
-    """A controller that decides and keeps its link for as long as the context lasts."""
+async def running(config: Config, drivers: DriverFactory, *, has_radio: bool = False) -> AsyncIterator[Edge]:
+    """A controller that decides and keeps its link for as long as the context lasts; raises `ConfigInvalid`.
+
+    `has_radio`: whoever calls puts its readers on the air, beside those that the configuration names.
+    """
+    if config.bluetooth and not HAS_BLUETOOTH:
+        raise ConfigInvalid("readers for phones need more than is installed: pip install 'latchwork[bluetooth]'")
     _put_doors_first()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone_in(config.folder):
@@ -71,7 +82,7 @@ async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]
         journal = Journal(config.folder / "journal.db", commit_delay=config.commit_delay)
         try:
             store.tidy_later()
-            async with _composed(config, store, journal, drivers) as edge:
+            async with _composed(config, store, journal, drivers, has_radio) as edge:
                 yield edge
         finally:
             await store.settled()
@@ -80,16 +91,20 @@ async def running(config: Config, drivers: DriverFactory) -> AsyncIterator[Edge]
 
 
 @asynccontextmanager
-async def _composed(config: Config, store: Store, journal: Journal, drivers: DriverFactory) -> AsyncIterator[Edge]:
-    clock = _clock(config, journal)
+async def _composed(
+    config: Config, store: Store, journal: Journal, drivers: DriverFactory, has_radio: bool
+) -> AsyncIterator[Edge]:
+    clock, reader_key = _clock(config, journal), own_key(config.reader_key)
     controller = Controller(store, journal, clock, drivers)
-    link = Link(config, _identity(config), store, journal, clock)
-    link.on_welcome = controller.mark
-    link.on_command = controller.obey
+    readers = Readers(config.organisation, reader_key, store, controller)
+    named = p256.public_bytes(reader_key.public_key()) if has_radio or config.bluetooth else b""
+    link = Link(config, _identity(config, named), store, journal, clock)
+    link.on_welcome, link.on_command, link.on_heard = controller.mark, controller.obey, controller.hear
     controller.started(version_of("latchwork"))
-    tasks = [asyncio.create_task(link.run()), asyncio.create_task(_mark_each_minute(controller))]
+    running = [link.run(), _mark_each_minute(controller), *_adapters(config.bluetooth, readers)]
+    tasks = [asyncio.create_task(each) for each in running]
     try:
-        yield Edge(controller, link, clock)
+        yield Edge(controller, link, clock, readers)
     finally:
         for task in tasks:
             task.cancel()
@@ -111,8 +126,18 @@ def _clock(config: Config, journal: Journal) -> Clock:
     return Clock(marks.base_clock, marks.heard_at, system=system)
 
 
-def _identity(config: Config) -> Identity:
-    return Identity(config.organisation, config.controller, own_key(config.key), bytes.fromhex(config.cloud_id))
+def _identity(config: Config, reader_key: bytes) -> Identity:
+    cloud_id = bytes.fromhex(config.cloud_id)
+    return Identity(config.organisation, config.controller, own_key(config.key), cloud_id, reader_key)
+
+
+def _adapters(wanted: Sequence[BluetoothReader], readers: Readers) -> list[Coroutine[None, None, None]]:
+    """What keeps each adapter on the air."""
+    if not wanted:
+        return []
+    from latchwork.edge.drivers import bluetooth
+
+    return [bluetooth.keep_on_air(each, readers) for each in wanted]
 
 
 async def _mark_each_minute(controller: Controller) -> None:

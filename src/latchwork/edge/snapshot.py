@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from latchwork.edge.journal import Journal
+from latchwork.edge.journal import CODE_USES, Journal, code_id
 from latchwork.edge.known import Holder
+from latchwork.edge.modes import Modes
 from latchwork.edge.slowdown import Slowdown
 from latchwork.edge.store import Store
-from latchwork.policy.model import Attempt, CardRead, RemoteUnlock, Snapshot, VerifiedPass
+from latchwork.policy.model import (
+    Attempt,
+    CardRead,
+    Evidence,
+    PhoneProof,
+    RemoteUnlock,
+    Snapshot,
+    VerifiedPass,
+    VerifiedPhoneCode,
+)
 
 
 class Gathered(NamedTuple):
@@ -20,14 +30,14 @@ class Gathered(NamedTuple):
 
 def gather(store: Store, journal: Journal, attempt: Attempt, heard_at: float | None) -> Snapshot:
     """What `decide` needs to know. `heard_at`: when the cloud last spoke. Raises sqlite3.Error."""
-    return gather_all(store, journal, attempt, heard_at, Slowdown({})).snapshot
+    return gather_all(store, journal, Modes(store, journal), attempt, heard_at, Slowdown({})).snapshot
 
 
 def gather_all(
-    store: Store, journal: Journal, attempt: Attempt, heard_at: float | None, slowdown: Slowdown
+    store: Store, journal: Journal, modes: Modes, attempt: Attempt, heard_at: float | None, slowdown: Slowdown
 ) -> Gathered:
     """`gather`, and who it is about."""
-    door, mode, shown = store.door(attempt.access_point), store.mode(attempt.access_point), attempt.evidence
+    door, mode, shown = store.door(attempt.access_point), modes.of(attempt.access_point), attempt.evidence
     if door is None:
         return Gathered(Snapshot(synced_at=heard_at))
     if isinstance(shown, VerifiedPass):
@@ -38,6 +48,7 @@ def gather_all(
     return Gathered(
         Snapshot(
             door=door,
+            first_used_at=_code_used_at(journal, shown),
             mode=mode,
             person=None if holder is None else holder.person,
             grant=None if holder is None else holder.grant,
@@ -49,10 +60,18 @@ def gather_all(
     )
 
 
+def _code_used_at(journal: Journal, shown: Evidence) -> float | None:
+    return journal.first_used_at(code_id(shown), *CODE_USES) if isinstance(shown, VerifiedPhoneCode) else None
+
+
 def _holder(store: Store, attempt: Attempt) -> Holder | None:
     match attempt.evidence:
         case CardRead(number=number):
             return store.holder(number, attempt.access_point)
+        case PhoneProof(key=key):
+            return store.phone(key, "tap", attempt.access_point)
+        case VerifiedPhoneCode(key=key):
+            return store.phone(key, "code", attempt.access_point)
         case RemoteUnlock(user=int(user)):
             return store.user(user, attempt.access_point)
         case _:

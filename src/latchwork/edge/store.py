@@ -4,8 +4,8 @@ Rules:
 1. A batch counts as a whole or not at all; a batch in several chunks is staged until its last one (design §10).
 2. Readers (`known.py`) have a connection and a cache of their own, for the event loop's thread alone, and never wait.
 3. A record that cannot be read denies its subject: a door, a key or a card is unknown, a meeting's passes are all
-   revoked, a person's cards are unknown, a permission does not exist (nor one whose schedule or holidays cannot be
-   read), a door whose mode cannot be read is in lockdown. Two cards with one number are both unknown.
+   revoked, a person's cards and phones are unknown, a permission does not exist (nor one whose schedule or holidays
+   cannot be read), a door whose mode cannot be read is in lockdown. Two cards with one number are both unknown.
 4. A file that cannot be read is set aside: the controller then holds nothing, and the cloud sends a snapshot. Once that
    is applied, what was set aside is removed.
 5. Gone is gone: what is removed or replaced is overwritten, and the write-ahead log that still holds it is cut off.
@@ -52,7 +52,7 @@ create table if not exists held (
 );
 insert into held select 0, x'', randomblob(32), 0 where not exists (select 1 from held)
 """  # noqa: S608 - constants
-_SECRET_KINDS: Final = ("card", "person", "key")
+_SECRET_KINDS: Final = ("card", "person", "key", "phone")
 """Of which nothing must linger."""
 _SMALL: Final = 4 << 20
 """Bytes that are written anew in 30 ms."""

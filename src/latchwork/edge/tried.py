@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from latchwork.edge.journal import Use
+from latchwork.edge.journal import CODE_USES, Use, code_id
 from latchwork.edge.known import Holder
-from latchwork.policy.decide import LEEWAY
+from latchwork.policy.decide import CODE_SECONDS, LEEWAY
 from latchwork.policy.model import (
     Attempt,
     CardRead,
     Decision,
     Evidence,
+    PhoneProof,
     RemoteUnlock,
     VerifiedPass,
     VerifiedPhoneCode,
@@ -50,23 +51,40 @@ class Tried:
             user=self.holder.user if self.holder else None,
             card=self.card,
             command=self.command,
+            phone=self.holder.phone if self.holder else None,
+            manner=_manner(shown),
+            ask=shown.ask.value if isinstance(shown, PhoneProof) else "open",
         )
 
     def use(self) -> Use | None:
-        """What to remember of a grant; a pass need not be remembered once no door takes it any more."""
-        attempt, shown = self.attempt, self.attempt.evidence
-        if not isinstance(shown, VerifiedPass):
-            return None
-        return Use(shown.pass_id, attempt.access_point, attempt.direction, attempt.at, shown.expires_at + LEEWAY)
+        """What to remember of a grant; a pass or code need not be remembered once no door takes it any more."""
+        attempt = self.attempt
+        match attempt.evidence:
+            case VerifiedPass(pass_id=pass_id, expires_at=expires_at):
+                return Use(pass_id, attempt.access_point, attempt.direction, attempt.at, expires_at + LEEWAY)
+            case VerifiedPhoneCode() as code:
+                return Use(code_id(code), *CODE_USES, attempt.at, code.issued_at + CODE_SECONDS + LEEWAY)
+            case _:
+                return None
 
 
 def _credential(shown: Evidence) -> Literal["qr", "card", "phone", "remote"]:
     match shown:
         case CardRead():
             return "card"
-        case VerifiedPhoneCode():
+        case VerifiedPhoneCode() | PhoneProof():
             return "phone"
         case RemoteUnlock():
             return "remote"
         case _:
             return "qr"
+
+
+def _manner(shown: Evidence) -> Literal["code", "tap", "click"] | None:
+    match shown:
+        case VerifiedPhoneCode():
+            return "code"
+        case PhoneProof(from_afar=from_afar):
+            return "click" if from_afar else "tap"
+        case _:
+            return None

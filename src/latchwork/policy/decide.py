@@ -77,7 +77,7 @@ def _refused_by_the_door(door: Door, snapshot: Snapshot, attempt: Attempt) -> Re
         return Reason.NOT_SYNCED
     if attempt.direction not in door.readers and not isinstance(attempt.evidence, RemoteUnlock):
         return Reason.NO_READER
-    if _is_locked_down(snapshot.mode, attempt.at) and not _leaves_it_shut(attempt.evidence):
+    if _is_locked_down(snapshot.mode, attempt.at) and not leaves_it_shut(attempt.evidence):
         return Reason.LOCKDOWN
     if isinstance(attempt.evidence, BrokenPass):
         return _refusal(attempt.evidence.reason)
@@ -95,7 +95,7 @@ def _is_locked_down(mode: DoorMode, at: float) -> bool:
     return mode.mode is Mode.LOCKED and (mode.until is None or not at >= mode.until)
 
 
-def _leaves_it_shut(shown: Evidence) -> bool:
+def leaves_it_shut(shown: Evidence) -> bool:
     """Whoever may steer a door may lock it again in a lockdown, and end the lockdown; neither opens it."""
     return isinstance(shown, PhoneProof) and shown.ask in (Ask.LOCK, Ask.NORMAL)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from email.utils import parsedate_to_datetime
+from functools import cache
+from math import ceil
+from typing import Any, Final, TypeVar
 
 import httpx2
 import msgspec
 
 from latchwork.wire.api.problems import Invalid, Problem, ProblemDetails, TooManyRequests, Unauthorized, Unavailable
+
+T = TypeVar("T")
 
 
 class CloudUnreachable(Exception):
@@ -61,9 +66,29 @@ def token_problem_of(response: httpx2.Response) -> Problem | UnexpectedAnswer:
 
 
 def retry_after(response: httpx2.Response) -> int | None:
-    """Whole seconds in `Retry-After` (RFC 9110 §10.2.3); None when there are none, or a date."""
+    """Whole seconds from now in `Retry-After`, given so or as a date (RFC 9110 §10.2.3); None when it holds neither."""
     text = response.headers.get("retry-after", "")
-    return int(text) if text.isascii() and text.isdecimal() else None
+    try:
+        if text.isascii() and text.isdecimal():
+            return int(text)
+        pause = parsedate_to_datetime(text) - parsedate_to_datetime(response.headers["date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return max(0, ceil(pause.total_seconds()))
+
+
+def record_of(body: bytes, record: type[T]) -> T:
+    """The record in an answer; raises UnexpectedAnswer when it is not there."""
+    try:
+        answer: T = _decoder(record).decode(body)  # type: ignore[arg-type]  # a record's type is hashable
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswer(f"The answer cannot be read: {error}.") from None
+    return answer
+
+
+@cache
+def _decoder(record: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(record)
 
 
 def _without_details(response: httpx2.Response) -> Problem | UnexpectedAnswer:

@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
-from functools import cache
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
-from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer, problem_of
-from latchwork.sdk.exchange import Call, Exchange, Method
+from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer, problem_of, record_of
+from latchwork.sdk.calls import Call, pause_after, with_body
+from latchwork.sdk.credentials import Credentials
+from latchwork.sdk.exchange import Exchange
 from latchwork.sdk.listing import Listing
-from latchwork.sdk.tokens import Credentials, SessionToken, Tokens
+from latchwork.sdk.tokens import SessionToken, Tokens, TokenSource
 from latchwork.wire.api.accounts import (
     Client as ApiClient,
 )
@@ -118,15 +119,14 @@ T = TypeVar("T")
 
 LONG_POLL: Final = 25.0
 """Seconds for which `follow` lets the cloud wait for news."""
-_JSON: Final = {"content-type": "application/json"}
 
 
 class Client:
     """An API client's access to one cloud. Secrets and tokens stay inside: they are in no repr, log or error.
 
-    `transport` replaces the network (`httpx2.ASGITransport(app)` calls a cloud in this process). A call that fails on
-    its way or is answered with 429, 502 or 503 is made up to `tries` times, if a repeat can do no harm: reads, changes,
-    deletions, and creations, which carry an Idempotency-Key.
+    `transport`, of `httpx2`, replaces the network. A call that fails on its way or is answered with 429, 502 or 503 is
+    made up to `tries` times, if a repeat can do no harm: reads, changes, deletions, and creations, which carry an
+    Idempotency-Key.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Client:
     ) -> None:
         self._name = f"Client({base_url!r}, {client_id!r})"
         self._exchange = Exchange(base_url, transport, timeout, tries)
-        self._tokens: Tokens | SessionToken = Tokens(self._exchange, Credentials(client_id, client_secret))
+        self._tokens: TokenSource = Tokens(self._exchange, Credentials(client_id, client_secret))
 
     def __repr__(self) -> str:
         return self._name
@@ -160,7 +160,7 @@ class Client:
         It shares this client's connections: close only one of the two. The client needs the scope `users:act`; a user
         for whom nobody may act now is refused with `Invalid`, by the first call.
         """
-        if isinstance(self._tokens, SessionToken):
+        if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
         acting = copy(self)
         acting._name = f"{self._name}.acting_for({user_id})"
@@ -172,9 +172,22 @@ class Client:
         cls, base_url: str, token: str | None, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> Client:
         """Calls of somebody who is logged in (`log_in` makes the token), or (None) who is about to log in."""
-        client = cls(base_url, "", "", transport=transport)
+        client = cls.with_tokens(base_url, lambda _: SessionToken(token), transport=transport)
         client._name = f"Client.of_session({base_url!r})"
-        client._tokens = SessionToken(token)
+        return client
+
+    @classmethod
+    def with_tokens(
+        cls,
+        base_url: str,
+        tokens: Callable[[Exchange], TokenSource],
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> Client:
+        """Calls with the tokens of another source, which fetches them on this client's way."""
+        client = cls(base_url, "", "", transport=transport)
+        client._name = f"Client.with_tokens({base_url!r})"
+        client._tokens = tokens(client._exchange)
         return client
 
     async def aclose(self) -> None:
@@ -345,15 +358,15 @@ class Client:
         later, hand in the number of the last event that you have dealt with.
         """
         last = (await self.last_event()).last if after is None else after
-        pause = 0.0
+        failures = 0
         while True:
             try:
                 page = await self.page_events(last, limit=MAX_LIMIT, wait=LONG_POLL)
-            except (CloudUnreachable, Unavailable, TooManyRequests):
-                pause = min(10.0, pause * 2 or 0.5)
-                await asyncio.sleep(pause)
+            except (CloudUnreachable, Unavailable, TooManyRequests) as failure:
+                failures += 1
+                await asyncio.sleep(pause_after(failure, failures))
                 continue
-            pause, last = 0.0, page.last
+            failures, last = 0, page.last
             for event in page.events:
                 yield event
 
@@ -681,7 +694,7 @@ class Client:
 
         The client needs the scope `users:act`; a user for whom nobody may act now is refused with `Invalid`.
         """
-        if isinstance(self._tokens, SessionToken):
+        if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
         return await self._tokens.offered_to(user_id)
 
@@ -863,7 +876,7 @@ class Client:
         patience: float = 0,
     ) -> T:
         call = Call("GET", path, query, patience=patience)
-        return _record(await self._answer(call, needs_token), record)
+        return record_of(await self._answer(call, needs_token), record)
 
     def _list(
         self, path: str, record: type[Page[T]], limit: int, cursor: str | None, **filters: str | float | None
@@ -872,7 +885,7 @@ class Client:
 
         async def ask(cursor: str | None) -> Page[T]:
             query = {**given, "limit": limit} if cursor is None else {**given, "limit": limit, "cursor": cursor}
-            return _record(await self._answer(Call("GET", path, query)), record)
+            return record_of(await self._answer(Call("GET", path, query)), record)
 
         return Listing(ask, cursor)
 
@@ -888,8 +901,8 @@ class Client:
     ) -> T:
         """A creation under a key of the caller's or of its own, so that a repeat creates nothing more."""
         headers = {"idempotency-key": key or secrets.token_hex(16)}
-        call = _with_body("POST", path, draft, is_safe, headers=headers, patience=patience)
-        return _record(await self._answer(call), record)
+        call = with_body("POST", path, draft, is_safe, headers=headers, patience=patience)
+        return record_of(await self._answer(call), record)
 
     async def _post(
         self,
@@ -900,11 +913,11 @@ class Client:
         is_safe: bool = True,
         needs_token: bool = True,
     ) -> T:
-        call = _with_body("POST", path, body, is_safe)
-        return _record(await self._answer(call, needs_token), record)
+        call = with_body("POST", path, body, is_safe)
+        return record_of(await self._answer(call, needs_token), record)
 
     async def _do(self, path: str, body: msgspec.Struct, *, needs_token: bool = True) -> None:
-        await self._answer(_with_body("POST", path, body, is_safe=False), needs_token)
+        await self._answer(with_body("POST", path, body, is_safe=False), needs_token)
 
     async def _patch(
         self,
@@ -917,8 +930,8 @@ class Client:
         is_safe: bool = True,
         patience: float = 0,
     ) -> T:
-        call = _with_body("PATCH", path, patch, is_safe, query=query, headers=headers, patience=patience)
-        return _record(await self._answer(call), record)
+        call = with_body("PATCH", path, patch, is_safe, query=query, headers=headers, patience=patience)
+        return record_of(await self._answer(call), record)
 
     async def _give_and_take(
         self, path: str, patch: msgspec.Struct, wait: str | None, timeout: float
@@ -940,33 +953,3 @@ class Client:
         if response.is_success:
             return response.content
         raise problem_of(response)
-
-
-def _with_body(
-    method: Method,
-    path: str,
-    body: msgspec.Struct | None,
-    is_safe: bool,
-    *,
-    query: Mapping[str, str | float] | None = None,
-    headers: Mapping[str, str] | None = None,
-    patience: float = 0,
-) -> Call:
-    if body is None:
-        return Call(method, path, query, headers=headers, is_safe=is_safe, patience=patience)
-    content = msgspec.json.encode(body)
-    return Call(method, path, query, content, {**_JSON, **(headers or {})}, is_safe, patience)
-
-
-def _record(body: bytes, record: type[T]) -> T:
-    """The record in an answer; raises UnexpectedAnswer when it is not there."""
-    try:
-        answer: T = _decoder(record).decode(body)  # type: ignore[arg-type]  # a record's type is hashable
-    except msgspec.MsgspecError as error:
-        raise UnexpectedAnswer(f"The answer cannot be read: {error}.") from None
-    return answer
-
-
-@cache
-def _decoder(record: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(record)

@@ -1,4 +1,4 @@
-"""Lists: one page when awaited, everything when iterated."""
+"""Lists: a page at a time, or everything by iteration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Listing(Generic[T]):
     """A list of the cloud, not asked for yet.
 
-    page = await cloud.page_sites(limit=10)    # one Page; go on with cursor=page.next_cursor
+    page = await cloud.page_sites(limit=10).page()  # one Page; go on with cursor=page.next_cursor
     async for site in cloud.page_sites(): ...  # every site, page by page
     """
 
@@ -21,8 +21,13 @@ class Listing(Generic[T]):
         self._ask = ask
         self._cursor = cursor
 
+    async def page(self) -> Page[T]:
+        """The page at the cursor."""
+        return await self._ask(self._cursor)
+
     def __await__(self) -> Generator[Any, Any, Page[T]]:
-        return self._ask(self._cursor).__await__()
+        """`await listing` is short for `await listing.page()`."""
+        return self.page().__await__()
 
     async def __aiter__(self) -> AsyncIterator[T]:
         cursor = self._cursor

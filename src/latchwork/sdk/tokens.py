@@ -4,60 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import quote_plus, urlencode
+from typing import Protocol
 
-import msgspec
-
-from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
-from latchwork.sdk.exchange import Call, Exchange
+from latchwork.sdk.credentials import CLIENT_CREDENTIALS, Credentials, asking, exchanged_for, granted, offered_to
+from latchwork.sdk.exchange import Exchange
 from latchwork.wire.api.problems import Unauthorized
 
-PATH: Final = "/oauth2/token"
-CLIENT_CREDENTIALS: Final = {"grant_type": "client_credentials"}
-EARLY: Final = 30.0
-"""Seconds before its end in which a token is no longer begun with (a tenth of its life when that is less)."""
 
+class TokenSource(Protocol):
+    """Where a client's calls get their Authorization header from."""
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An API client's id and secret."""
+    async def bearer(self) -> str:
+        """The header; raises Unauthorized where there is none."""
+        ...
 
-    client_id: str
-    client_secret: str = field(repr=False)
+    async def instead_of(self, refused: str) -> str:
+        """Another header than the one that was refused; raises Unauthorized where there is none."""
+        ...
 
-    @property
-    def basic(self) -> str:
-        """The Authorization header, each part form-encoded (RFC 6749 §2.3.1)."""
-        pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
-        return f"Basic {b64encode(pair.encode()).decode()}"
-
-
-class _Answer(msgspec.Struct):
-    """RFC 6749 §5.1."""
-
-    access_token: str
-    expires_in: int
-
-
-_answer: Final = msgspec.json.Decoder(_Answer)
-
-
-def exchanged_for(user: int) -> dict[str, str]:
-    """What asks for a user's token (RFC 8693 §2.1)."""
-    return {
-        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-        "subject_token": str(user),
-        "subject_token_type": "urn:latchwork:params:oauth:token-type:user",
-    }
-
-
-def offered_to(user: int) -> dict[str, str]:
-    """What asks for a one-time token for a user's app."""
-    return {**exchanged_for(user), "requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}
+    def forget(self) -> None:
+        """Keeps no token."""
+        ...
 
 
 class Tokens:
@@ -73,10 +41,12 @@ class Tokens:
         self._exchange = exchange
         self._credentials = credentials
         self._clock = clock
-        self._form = form
+        self._call = asking(form)
         self._bearer = ""
         self._good_until = float("-inf")
-        self._fetching: asyncio.Task[str] | None = None
+        self._fetching = asyncio.Lock()
+        self._fetches = 0
+        self._failure: Exception | None = None
 
     def for_user(self, user: int) -> Tokens:
         """A user's, by the same client on the same way."""
@@ -84,56 +54,51 @@ class Tokens:
 
     async def offered_to(self, user: int) -> str:
         """A one-time token for a user's app; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
-        return (await self._asked(offered_to(user))).access_token
+        return granted(await self._exchange.answer(asking(offered_to(user)), self._credentials.basic)).access_token
 
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
+        seen = self._fetches
         if self._clock() < self._good_until:
             return self._bearer
-        return await self._fetched()
+        return await self._fetched(seen)
 
     async def instead_of(self, refused: str) -> str:
         """Another header than the one that was refused; fetched unless somebody already has."""
-        if refused == self._bearer:
-            self._good_until = float("-inf")
-        return await self.bearer()
+        seen = self._fetches
+        if refused != self._bearer:
+            return await self.bearer()
+        return await self._fetched(seen)
 
     def forget(self) -> None:
-        """Ends a fetch under way, and keeps no token."""
+        """Keeps no token."""
         self._good_until, self._bearer = float("-inf"), ""
-        if self._fetching is not None:
-            self._fetching.cancel()
 
-    async def _fetched(self) -> str:
-        """Who waits shares one fetch, and goes away without ending it for the others."""
-        if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.create_task(self._fetch())
-            self._fetching.add_done_callback(_seen)
-        return await asyncio.shield(self._fetching)
+    async def _fetched(self, seen: int) -> str:
+        """Who waits for the next fetch after those `seen` may go away without ending it for the others."""
+        return await asyncio.shield(self._next(seen))
 
-    async def _fetch(self) -> str:
+    async def _next(self, seen: int) -> str:
+        """What came of that fetch: whoever waited while another made it shares also its failure."""
+        async with self._fetching:
+            if self._fetches == seen:
+                await self._fetch()
+            if self._failure is not None:
+                raise self._failure
+            return self._bearer
+
+    async def _fetch(self) -> None:
+        self._good_until = float("-inf")
         began = self._clock()
-        answer = await self._asked(self._form)
-        self._bearer = f"Bearer {answer.access_token}"
-        self._good_until = began + answer.expires_in - min(EARLY, answer.expires_in / 10)
-        return self._bearer
-
-    async def _asked(self, form: Mapping[str, str]) -> _Answer:
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        call = Call("POST", PATH, content=urlencode(form).encode(), headers=headers)
-        response = await self._exchange.answer(call, self._credentials.basic)
-        if response.status_code != 200:
-            raise token_problem_of(response)
         try:
-            return _answer.decode(response.content)
-        except msgspec.MsgspecError:
-            raise UnexpectedAnswer("The token endpoint's answer holds no token.") from None
-
-
-def _seen(fetch: asyncio.Task[str]) -> None:
-    """A failed fetch that everybody stopped waiting for is nobody's news."""
-    if not fetch.cancelled():
-        fetch.exception()
+            token = granted(await self._exchange.answer(self._call, self._credentials.basic))
+        except Exception as failure:
+            self._failure = failure
+        else:
+            self._failure = None
+            self._bearer = f"Bearer {token.access_token}"
+            self._good_until = began + token.begun_with
+        self._fetches += 1
 
 
 class SessionToken:

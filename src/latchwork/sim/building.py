@@ -19,7 +19,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,7 @@ import uvicorn
 
 from latchwork.edge import config, runner
 from latchwork.sim.doors import VirtualWiring
-from latchwork.sim.service import service
+from latchwork.sim.service import Air, service
 
 _GRACE: Final = 5.0
 """Seconds after which a program without its parent ends without ceremony."""
@@ -37,9 +38,9 @@ async def run(settings: config.Config, host: str, port: int, ready: Callable[[st
     """Runs the building until `stop`; `ready` is called with the doors' address. Raises ValueError off loopback."""
     with loopback_socket(host, port) as listening:
         wiring = VirtualWiring()
-        async with runner.running(settings, wiring) as edge:
+        async with runner.running(settings, wiring, has_radio=runner.HAS_BLUETOOTH) as edge, _on_air(edge, host) as air:
             bound = listening.getsockname()[1]
-            app = service(edge, wiring, bound)
+            app = service(edge, wiring, bound, air)
             server = _Server(
                 uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1),
                 lambda: ready(f"http://{_in_url(host)}:{bound}"),
@@ -50,6 +51,24 @@ async def run(settings: config.Config, host: str, port: int, ready: Callable[[st
             stopping.cancel()
             server.should_exit = True
             await serving
+
+
+@asynccontextmanager
+async def _on_air(edge: runner.Edge, host: str) -> AsyncIterator[Air | None]:
+    """The readers of the building, for phones; None where what that takes is not installed."""
+    if not runner.HAS_BLUETOOTH:
+        yield None
+        return
+    from latchwork.sim.radio import VirtualRadio
+
+    virtual = VirtualRadio(edge.readers)
+    with loopback_socket(host, 0) as listening:
+        try:
+            edge.controller.on_records = virtual.follow
+            yield Air(await virtual.open(listening), virtual)
+        finally:
+            edge.controller.on_records = lambda: None
+            await virtual.close()
 
 
 def loopback_socket(host: str, port: int) -> socket.socket:

@@ -49,6 +49,10 @@ class NoSuchDoor(DoorsUnreachable):
     pass
 
 
+class NoPhone(Exception):
+    """A file holds no phone that could open anything; the text says why, for people."""
+
+
 class Told(msgspec.Struct):
     """The reader's answer; `at` is the controller's view of time, seconds since the epoch."""
 
@@ -61,6 +65,10 @@ class Told(msgspec.Struct):
 class _Door(msgspec.Struct):
     id: int
     name: str
+
+
+class _Radio(msgspec.Struct):
+    hci: str
 
 
 class _Problem(msgspec.Struct):
@@ -96,6 +104,11 @@ def tap(doors_url: str, door: str, card: int, pin: str | None = None) -> Told:
     """Shows a card at the entry of a door given by its id or name; raises `DoorsUnreachable` or `NoSuchDoor`."""
     shown = {"card": card} if pin is None else {"card": card, "pin": pin}
     return _ask(doors_url, "POST", f"/doors/{find_door(doors_url, door)}/present", Told, shown)
+
+
+def radio(doors_url: str) -> str:
+    """Where phones attach to the building's virtual radio, as bumble names transports; raises `DoorsUnreachable`."""
+    return _ask(doors_url, "GET", "/radio", _Radio).hci
 
 
 def find_door(doors_url: str, door: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
@@ -88,6 +88,17 @@ class DoorSeen(msgspec.Struct, rename="camel"):
     last_decision: Told | None
 
 
+class RadioSeen(msgspec.Struct):
+    hci: str
+    """The adapter with which a phone joins, as bumble names it."""
+    rssi: int
+    """With how many dBm everybody hears everybody."""
+
+
+class Distance(msgspec.Struct):
+    rssi: Annotated[int, msgspec.Meta(ge=-127, le=20)]
+
+
 class ClockSeen(msgspec.Struct):
     at: float
     advance: float
@@ -102,12 +113,32 @@ class Refused(HTTPException):
         super().__init__(status_code=status, detail=sentence)
 
 
+class Radio(Protocol):
+    """What there is to turn at the virtual radio."""
+
+    rssi: int
+
+
+class Air(NamedTuple):
+    """The virtual radio, and how a phone joins it."""
+
+    hci: str
+    radio: Radio
+
+
 class Building:
     """What the requests are about: one running controller and its virtual doors."""
 
-    def __init__(self, edge: Edge, wiring: VirtualWiring) -> None:
+    def __init__(self, edge: Edge, wiring: VirtualWiring, air: Air | None) -> None:
         self.edge = edge
         self.wiring = wiring
+        self._air = air
+
+    def air(self) -> Air:
+        """The radio and its address; raises `Refused` where there is none."""
+        if self._air is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "This building has no radio: pip install 'latchwork[bluetooth]'.")
+        return self._air
 
     def door(self, text: str) -> int:
         """The id of one of the controller's doors; raises `Refused`."""
@@ -174,12 +205,25 @@ async def clock(request: Asked) -> ClockSeen:
     return ClockSeen(reading.at, advance, reading.trusted)
 
 
-def service(edge: Edge, wiring: VirtualWiring, port: int) -> Litestar:
+@get("/radio")
+async def radio(request: Asked) -> RadioSeen:
+    hci, air = _building(request).air()
+    return RadioSeen(hci, air.rssi)
+
+
+@post("/radio", status_code=HTTPStatus.OK)
+async def move(request: Asked) -> RadioSeen:
+    hci, air = _building(request).air()
+    air.rssi = (await _body(request, Distance)).rssi
+    return RadioSeen(hci, air.rssi)
+
+
+def service(edge: Edge, wiring: VirtualWiring, port: int, air: Air | None = None) -> Litestar:
     """The service over one running controller, for requests that name this port."""
     return Litestar(
-        [doors, present, push, link, clock],
+        [doors, present, push, link, clock, radio, move],
         guards=[_only_to_us, _only_json],
-        state=State({"building": Building(edge, wiring), "hosts": _our_names(port)}),
+        state=State({"building": Building(edge, wiring, air), "hosts": _our_names(port)}),
         exception_handlers={Exception: _problem},
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=None,

@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from latchwork.wire.certificate import reader_id
+
 SERVICE: Final = 0xFFF0
 WRITE: Final = "fe278a85-89ae-191f-5dde-841202693835"
 NOTIFY: Final = "e5b1b3b5-3cca-3f76-cd86-a884cc239692"
 """Notifies, and can be read."""
 BYTES: Final = 18
+POWER: Final = -59
+"""dBm at which most phones hear most adapters from one metre away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,13 @@ class Advert:
     organisation: int
     access_point: int
     is_exit: bool
-    power: int = -59
+    power: int = POWER
     """dBm at which a phone one metre away hears it."""
+
+    @property
+    def reader(self) -> bytes:
+        """The id with which it begins an exchange."""
+        return reader_id(self.access_point, self.is_exit)
 
     def encode(self) -> bytes:
         """18 bytes: organisation and access point as 8 bytes each, big-endian; 0 entry, 1 exit; the power, signed."""

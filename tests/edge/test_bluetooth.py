@@ -1,0 +1,148 @@
+"""Promises of an adapter that `edge.toml` names: it is a reader, and a door works whatever becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.edge.cast import BOB, FRONT, Dora, Organisation, Phone, grant, person
+from tests.edge.site import Site
+
+from latchwork.edge import config
+from latchwork.edge.config import BluetoothReader, ConfigInvalid
+from latchwork.edge.drivers import bluetooth
+from latchwork.edge.enrol import own_key
+from latchwork.edge.runner import Edge
+from latchwork.policy.model import Direction
+from latchwork.sdk.bluetooth import BumbleRadio
+from latchwork.sdk.radio import LinkLost, exchange
+from latchwork.sim.building import loopback_socket
+from latchwork.sim.radio import VirtualRadio
+from latchwork.wire import p256
+from latchwork.wire.advert import Advert
+from latchwork.wire.tap import Answer
+
+
+@asynccontextmanager
+async def air(port: int, nobody: Dora) -> AsyncIterator[str]:
+    """A radio without readers of its own; whoever joins over TCP has an adapter, be it a phone or a reader."""
+    with loopback_socket("127.0.0.1", port) as listening:
+        radio = VirtualRadio(nobody.readers)
+        try:
+            yield await radio.open(listening)
+        finally:
+            await radio.close()
+
+
+@asynccontextmanager
+async def reading(folder: Path, transport: str, bob: Phone) -> AsyncIterator[tuple[Site, Edge]]:
+    """Dora with a Bluetooth adapter at the front door, which she may trust."""
+    site = Site(folder)
+    site.furnish(bob.owner)
+    reader = own_key(folder / "reader.key").public_key()
+    who = person(BOB, ways=("mobile", "tap"))
+    for record in [who, grant(BOB), *bob.records, bob.owner.certify(reader)]:
+        site.peer.put(record.kind, record.key, record.body)
+    site.peer.publish()
+    named = (BluetoothReader(transport, FRONT, power=-55),)
+    async with site.peer.serving() as url, site.running(url, bluetooth=named) as edge:
+        await site.peer.until_applied()
+        yield site, edge
+
+
+async def tap(hci: str, bob: Phone) -> Answer:
+    radio = BumbleRadio(hci)
+    try:
+        [heard] = await radio.scan(10, lambda heard: True)
+        assert heard.advert == Advert(1, FRONT, False, -55)
+        link = await radio.connect(heard)
+        answer = await exchange(link, bob.side())
+        await link.close()
+        return answer
+    finally:
+        await radio.close()
+
+
+@pytest.fixture
+def bob(alice: Organisation) -> Phone:
+    return Phone(alice)
+
+
+async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path) -> None:
+    async with air(0, dora) as hci, reading(tmp_path / "site", hci, bob) as (site, _):
+        assert await tap(hci, bob) == Answer(True, "granted")
+        assert site.wiring(FRONT).strike_is_on
+        [hello] = site.peer.hellos
+        reader = own_key(tmp_path / "site" / "reader.key").public_key()
+        assert hello.reader_key == p256.public_bytes(reader)
+        site.peer.put("reader", f"{FRONT}.entry", None)
+        site.peer.publish()
+        await site.peer.until_applied()
+        for _ in range(2):
+            with pytest.raises(LinkLost):
+                await tap(hci, bob)
+        site.peer.put("reader", f"{FRONT}.entry", bob.owner.certify(reader).body)
+        site.peer.publish()
+        await site.peer.until_applied()
+        assert await tap(hci, bob) == Answer(True, "granted")
+
+
+async def test_an_adapter_that_comes_back_is_a_reader_again(
+    dora: Dora, bob: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bluetooth, "AGAIN_SECONDS", 0.1)
+    async with air(0, dora) as hci:
+        port = int(hci.rpartition(":")[2])
+        reader = reading(tmp_path / "site", hci, bob)
+        await reader.__aenter__()
+        assert await tap(hci, bob) == Answer(True, "granted")
+    try:
+        await asyncio.sleep(0.3)
+        async with air(port, dora) as hci:
+            assert await tap(hci, bob) == Answer(True, "granted")
+    finally:
+        await reader.__aexit__(None, None, None)
+
+
+async def test_a_door_works_without_its_adapter(bob: Phone, tmp_path: Path) -> None:
+    async with reading(tmp_path, "tcp-client:127.0.0.1:9", bob) as (_, edge):
+        await asyncio.sleep(0.2)
+        told = await edge.controller.present(FRONT, Direction.ENTRY, card=5)
+        assert told.decision.reason == "unknown_credential"
+
+
+async def test_a_controller_without_adapters_names_no_key(alice: Organisation, tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.furnish(alice)
+    async with site.peer.serving() as url, site.running(url):
+        await site.peer.until_applied()
+    assert [hello.reader_key for hello in site.peer.hellos] == [b""]
+    assert (tmp_path / "reader.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_adapters_are_kept_in_the_configuration(tmp_path: Path) -> None:
+    path, readers = (
+        tmp_path / "edge.toml",
+        (BluetoothReader("hci-socket:0", 7), BluetoothReader("usb:1", 8, Direction.EXIT, -62)),
+    )
+    made = config.Config("http://127.0.0.1:1", 1, 2, "n", "0a" * 16, "", tmp_path, bluetooth=readers)
+    config.save(path, made)
+    assert config.load(path) == made
+    path.write_text(path.read_text().replace("-62", "99"))
+    with pytest.raises(ConfigInvalid):
+        config.load(path)
+
+
+def test_an_adapter_written_by_hand_needs_only_its_name_and_its_door(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    config.save(path, config.Config("http://127.0.0.1:1", 1, 2, "n", "0a" * 16, "", tmp_path))
+    with path.open("a") as file:
+        file.write('\n[[bluetooth]]\ntransport = "hci-socket:0"\ndoor = 7\n\n[[bluetooth]]\ntransport = "usb:0"\n')
+        file.write('door = 7\ndirection = "exit"\n')
+    assert config.load(path).bluetooth == (
+        BluetoothReader("hci-socket:0", 7),
+        BluetoothReader("usb:0", 7, Direction.EXIT),
+    )

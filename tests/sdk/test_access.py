@@ -1,0 +1,221 @@
+"""The phone's side: an app's session, enrolment, what is kept for offline, codes. Bluetooth is in tests/demo."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+from tests.sdk.town import CLOUD, Town
+
+from latchwork.policy.model import VerifiedPhoneCode
+from latchwork.policy.reasons import Reason
+from latchwork.sdk import refusals
+from latchwork.sdk.access import CODE_SECONDS, Access, Status
+from latchwork.sdk.client import Client
+from latchwork.sdk.wallet import FileWallet, MemoryWallet, Wallet, WalletUnreadable
+from latchwork.wire import p256, pass_
+from latchwork.wire.api.people import Access as Ways
+from latchwork.wire.api.people import UserDraft
+from latchwork.wire.api.phones import PhoneLimitReached
+from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
+from latchwork.wire.tap import TapFailure
+
+
+class Clock:
+    """A phone's clock, ahead of the cloud's by so many seconds."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.ahead = ahead
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+class Line(httpx2.AsyncBaseTransport):
+    """The way to the cloud: it can be cut, and lose answers that were given."""
+
+    def __init__(self, way: httpx2.AsyncBaseTransport) -> None:
+        self._way = way
+        self.is_up = True
+        self.loses = 0
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if not self.is_up:
+            raise httpx2.ConnectError("no network")
+        answer = await self._way.handle_async_request(request)
+        answer.headers["date"] = formatdate(usegmt=True)  # as every server says it
+        if self.loses:
+            self.loses -= 1
+            raise httpx2.ReadError("the answer was lost")
+        return answer
+
+
+@pytest_asyncio.fixture
+async def alice(town: Town) -> AsyncIterator[Client]:
+    async with town.client(town.alice) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def bob(alice: Client) -> int:
+    site = await alice.add_site(SiteDraft("Harbour House"))
+    door = await alice.add_access_point(AccessPointDraft(site.id, "Front door"))
+    return (await alice.add_user(UserDraft("Bob", access_points=[door.id], access=Ways(remote=True)))).id
+
+
+def phone(town: Town, wallet: Wallet | None = None, line: Line | None = None, clock: Clock | None = None) -> Access:
+    return Access(CLOUD, wallet or MemoryWallet(), transport=line or Line(town.line()), now=clock or Clock())
+
+
+async def enrolled(town: Town, alice: Client, bob: int, wallet: Wallet | None = None, **more: object) -> Access:
+    access = phone(town, wallet, **more)  # type: ignore[arg-type]
+    await access.log_in(await alice.begin_app_session(bob))
+    await access.enrol("Bob's Pixel")
+    return access
+
+
+async def test_a_phone_says_how_far_it_is(town: Town, alice: Client, bob: int) -> None:
+    access, told = phone(town), list[Status]()
+    stop = access.on_status(told.append)
+    assert access.status is Status.LOGGED_OUT
+    await access.log_in(await alice.begin_app_session(bob))
+    made = await access.enrol("Bob's Pixel")
+    assert [door.name for door in access.doors()] == ["Front door"]
+    assert [each.id for each in await access.phones()] == [made.id]
+    await access.log_out()
+    assert told == [Status.NOT_ENROLLED, Status.READY, Status.LOGGED_OUT]
+    stop()
+    await access.log_in(await alice.begin_app_session(bob))
+    assert len(told) == 3
+
+
+async def test_who_is_not_logged_in_is_told_so(town: Town, alice: Client, bob: int) -> None:
+    access = phone(town)
+    for asking in (access.refresh(), access.enrol("X"), access.tap(), access.click(1), access.unlock(1)):
+        with pytest.raises(refusals.NotLoggedIn):
+            await asking
+    await access.log_in(await alice.begin_app_session(bob))
+    with pytest.raises(refusals.NotEnrolled):
+        access.code()
+    await access.enrol("Bob's Pixel")
+    with pytest.raises(refusals.BluetoothOff):
+        await access.tap()
+
+
+async def test_a_session_is_for_one_phone(town: Town, alice: Client, bob: int) -> None:
+    session = await alice.begin_app_session(bob)
+    await phone(town).log_in(session)
+    thief = phone(town)
+    with pytest.raises(refusals.SessionOver):
+        await thief.log_in(session)
+    assert thief.status is Status.SESSION_OVER
+
+
+async def test_a_phone_comes_back_after_a_restart(town: Town, alice: Client, bob: int, tmp_path: Path) -> None:
+    path = tmp_path / "phone.json"
+    before = await enrolled(town, alice, bob, FileWallet(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    after = phone(town, FileWallet(path))
+    assert (after.status, after.doors()) == (Status.READY, before.doors())
+    await after.refresh()
+    await after.log_out()
+    assert not path.exists()
+
+
+def test_a_wallet_that_cannot_be_read_says_so(town: Town, tmp_path: Path) -> None:
+    path = tmp_path / "phone.json"
+    path.write_text('{"url": 1}')
+    with pytest.raises(WalletUnreadable):
+        phone(town, FileWallet(path))
+
+
+async def test_doors_and_codes_need_no_network(town: Town, alice: Client, bob: int) -> None:
+    line = Line(town.line())
+    access = await enrolled(town, alice, bob, line=line)
+    line.is_up = False
+    assert access.doors() and access.code()
+    with pytest.raises(refusals.Offline):
+        await access.refresh()
+    assert access.status is Status.READY
+    await access.log_out()
+    assert access.status is Status.LOGGED_OUT
+
+
+async def test_a_lost_answer_does_not_end_the_session(town: Town, alice: Client, bob: int) -> None:
+    line, wallet = Line(town.line()), MemoryWallet()
+    await enrolled(town, alice, bob, wallet, line=line)
+    line.loses = 1
+    await phone(town, wallet, line).refresh()  # its first call is for a token, whose answer is lost
+    await phone(town, wallet, line).refresh()
+
+
+@pytest.mark.parametrize("ahead", [-86_400, 3_600])
+async def test_a_phone_whose_clock_is_wrong_makes_good_codes(town: Town, alice: Client, bob: int, ahead: float) -> None:
+    access = await enrolled(town, alice, bob, clock=Clock(ahead))
+    assert abs(read(access).issued_at - time.time()) < 5
+
+
+async def test_a_code_is_the_same_for_half_a_minute(town: Town, alice: Client, bob: int) -> None:
+    clock = Clock()
+    access = await enrolled(town, alice, bob, clock=clock)
+    first, said = access.code(), read(access)
+    assert access.code() == first and first.next_at - first.made_at == CODE_SECONDS
+    clock.ahead += CODE_SECONDS + 1
+    assert access.code().text != first.text
+    assert read(access).pass_id != said.pass_id
+    clock.ahead -= 3 * CODE_SECONDS  # the phone's clock was set back
+    assert access.code().made_at < first.made_at
+
+
+def read(access: Access) -> VerifiedPhoneCode:
+    """What a door that knows this phone reads in its code."""
+    contents = access._held()
+    public = p256.load_private(contents.code_key).public_key()
+    kid = p256.kid(p256.public_bytes(public))
+    said = pass_.verify(access.code().text, {kid: pass_.PassKey(kid, "phone", public)}.get)
+    assert isinstance(said, VerifiedPhoneCode)
+    return said
+
+
+async def test_a_lost_phone_is_replaced_and_shut_out(town: Town, alice: Client, bob: int) -> None:
+    lost, other = await enrolled(town, alice, bob), await enrolled(town, alice, bob)
+    new = phone(town)
+    await new.log_in(await alice.begin_app_session(bob))
+    with pytest.raises(PhoneLimitReached):
+        await new.enrol("Bob's new Pixel")
+    phones = {each.id for each in await new.phones()}
+    mine = lost._ready().phone
+    assert mine is not None
+    replaced = await new.enrol("Bob's new Pixel", replaces=mine.id)
+    assert {each.id for each in await new.phones()} == phones - {mine.id} | {replaced.id}
+    lost._session.forget()  # its access token is refused within a second; here it asks for a new one
+    with pytest.raises(refusals.SessionOver):
+        await lost.refresh()
+    assert lost.status is Status.SESSION_OVER
+    with pytest.raises(refusals.SessionOver):
+        lost.code()
+    await other.refresh()
+
+
+async def test_opening_from_afar_tells_what_the_door_says(town: Town, alice: Client, bob: int) -> None:
+    access = await enrolled(town, alice, bob)
+    with pytest.raises(refusals.DoorOffline):  # it has no controller
+        await access.unlock(access.doors()[0].access_point_id)
+    assert await access.history() == []
+
+
+def test_every_refusal_of_a_door_has_a_class_and_its_own_sentence() -> None:
+    for reason in Reason:
+        error = refusals.refused(reason.value)
+        assert (str(error), error.reason) == (reason.sentence, reason)
+    assert isinstance(refusals.refused(Reason.LOCKDOWN), refusals.Lockdown)
+    assert isinstance(refusals.refused(Reason.TOO_FAR), refusals.TooFar)
+    assert isinstance(refusals.refused(Reason.NO_PERMISSION), refusals.NotPermitted)
+    assert str(refusals.refused("of a newer door")) == refusals.NotPermitted.sentence
+    assert all(refusals.failed(failure) for failure in TapFailure)
