@@ -15,7 +15,7 @@ from tests.demo.running import Running
 from tests.typescript.peripheral import ADDRESS, Peripheral
 
 from latchwork.sdk.bluetooth import BumbleRadio
-from latchwork.sdk.radio import Link
+from latchwork.sdk.radio import Heard, Link
 from latchwork.sim.scan import read_code
 
 MESSAGES = 2
@@ -142,8 +142,11 @@ class Relay(Peripheral):
         """A new connection to the door's reader; the one before ends."""
         if self.link is not None:
             await self.link.close()
-        heard = await self.radio.scan(5, lambda heard: heard.advert.access_point == self.door)
-        reader = next(each for each in heard if each.advert.access_point == self.door and not each.advert.is_exit)
+
+        def is_meant(heard: Heard) -> bool:
+            return heard.advert.access_point == self.door and not heard.advert.is_exit
+
+        [reader] = filter(is_meant, await self.radio.scan(5, is_meant))
         self.link, self.written = await self.radio.connect(reader), 0
 
     async def _gatt(self, event: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ async def test_a_tap_over_web_bluetooth_opens_the_door(demo: Running, browser: B
     assert (door["state"], door["strike"]) == ("released", "on")
     relay.door = GARAGE
     await mia.page.get_by_role("button", name="Tap the reader").click()
-    assert await mia.said() == "You may not open this door now."
+    assert await mia.said() == "You have no permission for this door."
     assert {door["id"]: door["state"] for door in demo.doors.get("/doors").json()}[GARAGE] == "locked"
     await relay.radio.close()
 
@@ -219,6 +219,20 @@ async def test_every_page_is_for_everybody(mia: Member, browser: Browser) -> Non
             await page.reload()
             await page.locator("h1").wait_for()
             assert await barriers(page) == [], address
+
+
+async def test_when_the_building_ends_a_session_the_app_asks_to_log_in_again(demo: Running, browser: Browser) -> None:
+    async with screen(browser) as (context, page):
+        noah = Member(demo, context, page, demo.line["members"][NOAH])
+        await noah.log_in()
+        await noah.enrol()
+        [user] = demo.api.get("/v1/users", params={"search": "Noah"}).json()["items"]
+        [phone] = demo.api.get(f"/v1/users/{user['id']}/phones").json()
+        assert demo.api.delete(f"/v1/users/{user['id']}/phones/{phone['id']}").is_success
+        await page.wait_for_timeout(1100)
+        await noah.turn_to("Doors")
+        await page.get_by_text("Your session is over").wait_for()
+        await noah.page.get_by_label("Password").wait_for()
 
 
 async def test_the_app_can_be_installed(mia: Member) -> None:

@@ -3,6 +3,8 @@ import { access } from "/key.js";
 import { drawQr } from "/sdk/qr.js";
 import { codeCard, element, sentence, stayAwake } from "/view.js";
 
+const HINT = "This phone makes it by itself, also without a network. It opens your doors, so show it to nobody but the reader.";
+
 export async function codePage() {
   const card = codeCard();
   const page = element(
@@ -10,7 +12,7 @@ export async function codePage() {
     {},
     element("h1", {}, "My code"),
     card.element,
-    element("p", { class: "quiet-text" }, "This phone makes it by itself, also without a network. It opens your doors, so show it to nobody but the reader."),
+    element("p", { class: "quiet-text" }, HINT),
   );
   let nextAt = 0;
   const show = (code) => {

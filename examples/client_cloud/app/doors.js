@@ -3,10 +3,13 @@ import { access, canTap } from "/key.js";
 import { button, element, icon, say } from "/view.js";
 
 const AGAIN_MS = 2000;
+const NO_BLUETOOTH = "This browser has no Bluetooth, so it cannot tap. Show your code at the reader, or open a door from here.";
+const NO_DOOR = "No door is yours yet. The front desk can change that.";
 
 export async function doorsPage() {
   const list = element("ul", { class: "cards" });
-  const page = element("section", {}, element("h1", {}, `${greeting()}, ${localStorage.getItem("name") ?? "you"}`), !canTap && without(), list, tapping());
+  const hello = element("h1", {}, `${greeting()}, ${localStorage.getItem("name") ?? "you"}`);
+  const page = element("section", {}, hello, !canTap && element("p", { class: "notice" }, NO_BLUETOOTH), list, tapping());
   list.replaceChildren(...cards());
   keepFresh(page, list);
   return page;
@@ -16,13 +19,14 @@ export async function doorsPage() {
 async function keepFresh(page, list) {
   const before = JSON.stringify(access.doors());
   await access.refresh().catch(() => null);
+  if (access.status !== "ready") return; // another page is shown
   if (JSON.stringify(access.doors()) !== before) list.replaceChildren(...cards());
   if (access.doors().some((door) => !door.isReady)) setTimeout(() => page.isConnected && keepFresh(page, list), AGAIN_MS);
 }
 
 function cards() {
   const doors = access.doors();
-  return doors.length ? doors.map(card) : [element("li", { class: "empty" }, "No door is yours yet. The front desk can change that.")];
+  return doors.length ? doors.map(card) : [element("li", { class: "empty" }, NO_DOOR)];
 }
 
 function card(door) {
@@ -70,10 +74,6 @@ function ask(label, start, look = "quiet", name = null) {
     say(`${door.name}: ${door.sentence}`);
   };
   return button(label, told, { class: look, "aria-label": name });
-}
-
-function without() {
-  return element("p", { class: "notice" }, "This browser has no Bluetooth, so it cannot tap. Show your code at the reader, or open a door from here.");
 }
 
 function hint(door) {

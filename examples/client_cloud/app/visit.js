@@ -41,7 +41,7 @@ function show(visit) {
   main.replaceChildren(
     element("p", { class: "hello" }, "Welcome,"),
     element("h1", {}, visit.visitor),
-    card ? card.element : element("p", { class: "notice" }, `Your code appears here at ${time(visit.startsAt, visit.timezone)}. Keep this page.`),
+    card ? card.element : early(visit),
     element(
       "dl",
       {},
@@ -52,6 +52,10 @@ function show(visit) {
   );
   if (card) drawQr(card.picture, visit.code.text);
   tick();
+}
+
+function early({ startsAt, timezone }) {
+  return element("p", { class: "notice" }, `Your code appears here at ${time(startsAt, timezone)}. Keep this page.`);
 }
 
 function fact(name, ...values) {

@@ -2,6 +2,8 @@
 import * as desk from "/desk.js";
 import { button, element, field, form, icon, say, span } from "/view.js";
 
+const NOBODY = "Nobody is expected. Invite somebody, and they get a code for the doors on their way to you.";
+
 export async function visitorsPage() {
   const list = element("ul", { class: "cards" });
   show(list, await desk.visits());
@@ -10,8 +12,8 @@ export async function visitorsPage() {
 }
 
 function show(list, visits) {
-  const nobody = element("li", { class: "empty" }, "Nobody is expected. Invite somebody, and they get a code for the doors on their way to you.");
-  list.replaceChildren(...(visits.length ? visits.map((visit) => card(list, visit)) : [nobody]));
+  const nobody = [element("li", { class: "empty" }, NOBODY)];
+  list.replaceChildren(...(visits.length ? visits.map((visit) => card(list, visit)) : nobody));
 }
 
 function card(list, visit) {
@@ -32,7 +34,8 @@ function card(list, visit) {
 
 /** The link is the invitation: it is shared as the phone shares things, or copied. */
 function handOver(visit) {
-  const message = { title: "Your visit to Harbour Desk", text: `Your code for ${visit.room}, ${span(visit.startsAt, visit.endsAt, visit.timezone)}:`, url: visit.url };
+  const when = span(visit.startsAt, visit.endsAt, visit.timezone);
+  const message = { title: "Your visit to Harbour Desk", text: `Your code for ${visit.room}, ${when}:`, url: visit.url };
   const share = () => navigator.share(message).catch((error) => error.name !== "AbortError" && Promise.reject(error));
   const copy = async () => {
     await navigator.clipboard.writeText(visit.url);
@@ -51,11 +54,13 @@ export async function invitePage() {
   const page = element("section", {}, element("h1", {}, "Invite a visitor"));
   const draft = crypto.randomUUID(); // one for this form, however often it has to be sent
   const [date, starts, ends] = soon(rooms[0].timezone);
+  const choices = rooms.map((room) => element("option", { value: room.id }, room.name));
+  const back = element("a", { class: "button quiet", href: "#visitors" }, "Back");
   page.append(
     form(
       (fields) => book(page, rooms, draft, fields),
-      field("Who comes?", element("input", { name: "visitor", required: true, maxlength: 80, autocomplete: "off", autocapitalize: "words" })),
-      field("To which room?", element("select", { name: "room" }, rooms.map((room) => element("option", { value: room.id }, room.name)))),
+      field("Who comes?", element("input", { name: "visitor", required: true, maxlength: 80, autocomplete: "off" })),
+      field("To which room?", element("select", { name: "room" }, choices)),
       field("On which day?", element("input", { name: "day", type: "date", required: true, value: date, min: date })),
       element(
         "div",
@@ -63,7 +68,7 @@ export async function invitePage() {
         field("From", element("input", { name: "from", type: "time", required: true, value: starts })),
         field("Until", element("input", { name: "until", type: "time", required: true, value: ends })),
       ),
-      element("div", { class: "thumb" }, element("button", {}, "Invite"), element("a", { class: "button quiet", href: "#visitors" }, "Back")),
+      element("div", { class: "thumb" }, element("button", {}, "Invite"), back),
     ),
   );
   return page;
@@ -85,8 +90,8 @@ async function book(page, rooms, draft, { visitor, room, day, from, until }) {
 
 /** Today, the last full five minutes and two hours later, as the room's clock shows them; never past midnight. */
 function soon(timezone) {
-  const parts = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: timezone };
-  const local = (ms) => new Intl.DateTimeFormat("sv-SE", parts).format(ms).split(" ");
+  const shown = { dateStyle: "short", timeStyle: "short", timeZone: timezone };
+  const local = (ms) => new Intl.DateTimeFormat("sv-SE", shown).format(ms).split(" "); // 2026-11-22 14:05
   const now = Math.floor(Date.now() / 300_000) * 300_000;
   const [date, starts] = local(now);
   const [laterDate, later] = local(now + 7_200_000);

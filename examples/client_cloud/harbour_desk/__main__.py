@@ -63,15 +63,15 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s harbour-desk %(levelname)s %(message)s")
     if arguments.while_stdin_is_open:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    with socket.create_server((arguments.host, arguments.port)) as listening:
-        url = f"http://{arguments.host}:{listening.getsockname()[1]}"
-        try:
-            seed = msgspec.json.decode(arguments.seed.read_bytes(), type=Seed) if arguments.seed else None
+    try:
+        seed = msgspec.json.decode(arguments.seed.read_bytes(), type=Seed) if arguments.seed else None
+        with socket.create_server((arguments.host, arguments.port)) as listening:
+            url = f"http://{arguments.host}:{listening.getsockname()[1]}"
             asyncio.run(run(settings.read(os.environ, url), listening, seed))
-        except KeyError as missing:
-            sys.exit(f"Harbour Desk needs {missing} in its environment.")
-        except (CloudUnreachable, UnexpectedAnswer, Problem, msgspec.MsgspecError, OSError) as error:
-            sys.exit(f"Harbour Desk cannot run: {error}")
+    except KeyError as missing:
+        sys.exit(f"Harbour Desk needs {missing} in its environment.")
+    except (CloudUnreachable, UnexpectedAnswer, Problem, msgspec.MsgspecError, OSError) as error:
+        sys.exit(f"Harbour Desk cannot run: {error}")
 
 
 def _end_with_stdin() -> None:

@@ -62,7 +62,7 @@ class Desk:
         assert self.child.stdout is not None
         line = await asyncio.to_thread(self.child.stdout.readline)
         if not line:
-            raise DeskFailed("Harbour Desk, the example, could not start")
+            raise DeskFailed("Harbour Desk, the example, could not start; is its port taken? --app-port names another")
         return str(json.loads(line)["url"])
 
 
