@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 
 from tests.sdk.town import Town
 from tests.web.cast import browser, employ, send
+from tests.web.test_doors import dora, front_door, until_in_step
 from tests.web.test_page import HOSTILE, House, opened_house
 
 from latchwork.wire.api.accounts import OrganisationPatch
@@ -194,13 +197,38 @@ async def test_whoever_is_deleted_or_deactivated_is_told_what_follows(town: Town
         await house.alice.change_permissions(bob, PermissionsPatch(add=[GrantDraft(house.front)]))
         path = f"/people/{bob}"
         await send(http, f"{path}/active", path, active="no")
-        assert "No door opens for this person." in (await http.get(path)).text
+        assert "Doors refuse this person once they have heard of it" in (await http.get(path)).text
         await send(http, f"{path}/active", path, active="yes")
         assert (await house.alice.get_user(bob)).is_active
         assert "doors (1), cards (1)" in (await http.get(f"{path}/delete")).text
         assert (await send(http, f"{path}/delete")).status_code == 303
-        assert "Bob Builder is deleted." in (await http.get("/people")).text
+        assert "Bob Builder is deleted. A door that is out of touch lets them in" in (await http.get("/people")).text
         assert (await http.get(path)).status_code == 404
+
+
+async def test_whoever_is_deactivated_is_not_called_shut_out_before_the_door_knows(town: Town, tmp_path: Path) -> None:
+    door, alice = await front_door(town), town.client(town.alice)
+    bob = (await alice.add_user(UserDraft("Bob Builder", access_points=[door]))).id
+    async with browser(town) as http:
+
+        async def row() -> str:
+            return text((await http.get(f"/people/{bob}")).text).partition("Front door")[2][:30]
+
+        async with dora(town, tmp_path, door):
+            assert "assigned" in await row()
+            await send(http, f"/people/{bob}/active", f"/people/{bob}", active="no")
+            await until_in_step(alice, 1)
+            assert "shut for them" in await row()
+            await send(http, f"/people/{bob}/active", f"/people/{bob}", active="yes")
+            await until_in_step(alice, 1)
+        async with asyncio.timeout(10):
+            while (await alice.get_controller(1)).online:
+                await asyncio.sleep(0.05)
+        await send(http, f"/people/{bob}/active", f"/people/{bob}", active="no")
+        assert "may still open" in await row()
+        page = await http.get(f"/people/{bob}", headers={"x-part": "doors"})
+        assert 'data-again="2"' in page.text, "the page says by itself when the door knows it"
+
 
 
 async def test_hostile_texts_are_shown_as_they_are(town: Town) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final, Literal, TypeVar
 
@@ -14,7 +15,7 @@ from latchwork.web import clocks, person_form
 from latchwork.web.catalogue import Say
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, form, page
-from latchwork.web.people import choices, sites
+from latchwork.web.people import choices, row, sites
 from latchwork.web.places import Places, everything
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Passage
 from latchwork.wire.api.people import (
@@ -48,7 +49,8 @@ class DoorRow:
     id: int
     name: str
     site: str
-    state: Literal["assigned", "pending", "removing"]
+    state: Literal["assigned", "pending", "removing", "shut", "unheard"]
+    """`shut`, `unheard`: of somebody whom no door should let in; the door knows it, or does not yet."""
     since: Moment | None
     limits: Sequence[str]
     """From, until, schedule, in words; empty: always."""
@@ -65,7 +67,7 @@ class Doors:
 
     @property
     def is_settled(self) -> bool:
-        return all(row.state == "assigned" for row in self.rows)
+        return all(row.state in ("assigned", "shut") for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,11 @@ def door_rows(
     """By site and name; what is being taken away comes last."""
     rows = [_door_row(say, each, doors.get(each.access_point_id), places, schedules) for each in permissions]
     return sorted(rows, key=lambda row: (row.state == "removing", row.site.casefold(), row.name.casefold(), row.id))
+
+
+def shut_rows(rows: Sequence[DoorRow], unheard: Collection[int]) -> list[DoorRow]:
+    """The doors of somebody whom no door should let in; `unheard`: those that may not have heard of it."""
+    return [replace(row, state="unheard" if row.id in unheard else "shut", since=None) for row in rows]
 
 
 def _door_row(
@@ -131,16 +138,16 @@ def free_doors(
 @page("/people/{user_id:int}", needs="users:read")
 async def show(look: Look, user_id: int) -> Response[str]:
     if look.is_part:
-        return look.show("people/doors.html", user_id=user_id, doors=await _doors(look, user_id, await sites(look)))
+        user, where = await asyncio.gather(look.cloud.get_user(user_id), sites(look))
+        return look.show("people/doors.html", user_id=user_id, doors=await _doors(look, user, where))
     return await _page(look, user_id)
 
 
 async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Response[str]:
     """The whole page; `refused`: what went wrong with a form of it."""
-    where = await sites(look)
-    user, doors, cards, account, last = await asyncio.gather(
-        look.cloud.get_user(user_id),
-        _doors(look, user_id, where),
+    user, where = await asyncio.gather(look.cloud.get_user(user_id), sites(look))
+    doors, cards, account, last = await asyncio.gather(
+        _doors(look, user, where),
         look.cloud.list_cards(user_id),
         _account(look, user_id),
         _last(look, user_id, where),
@@ -152,6 +159,7 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
         refused.status if refused else 200,
         user=user,
         user_id=user_id,
+        state=row(user, time.time()).state,
         home=home.name if home else "",
         admin_of=[where.sites[id].name for id in user.admin_of_sites if id in where.sites],
         terms=await _terms(look, user),
@@ -179,19 +187,29 @@ def _seen(account: Account | None, where: Places, user: User) -> Moment | None:
     return None if at is None else moment(at, where, user.home_site_id)
 
 
-async def _doors(look: Look, user_id: int, where: Places) -> Doors | None:
+async def _doors(look: Look, user: User, where: Places) -> Doors | None:
     """None: whoever looks may not know."""
     if not look.may("permissions:read"):
         return None
     permissions, doors, schedules = await asyncio.gather(
-        everything(look.cloud.page_permissions(user_id)),
+        everything(look.cloud.page_permissions(user.id)),
         _all_doors(look),
         everything(look.cloud.page_schedules()),
     )
     known, weeks = {door.id: door for door in doors}, {schedule.id: schedule for schedule in schedules}
     held = {each.access_point_id for each in permissions if each.state != "removing"}
     rows = door_rows(look.say, permissions, known, where, weeks)
+    if rows and row(user, time.time()).state != "active":
+        rows = shut_rows(rows, await _behind(look))
     return Doors(rows, free_doors(doors, held, where) if look.may("permissions:write") else [], schedules)
+
+
+async def _behind(look: Look) -> set[int]:
+    """The doors whose controllers have not confirmed everything yet; those of nobody who may not ask."""
+    if not look.may("sites:read"):
+        return set()
+    states = await everything(look.cloud.page_door_states())
+    return {state.access_point_id for state in states if state.pending_since is not None}
 
 
 async def _all_doors(look: Look) -> list[AccessPoint]:
