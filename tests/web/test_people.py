@@ -6,6 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
 from tests.sdk.town import Town
 from tests.web.cast import browser, employ, send
 from tests.web.test_doors import dora, front_door, until_in_step
@@ -325,3 +326,25 @@ async def test_what_is_in_the_way_is_named_with_its_remedy(town: Town) -> None:
         assert (await http.get("/why")).headers["location"] == "/people"
         assert (await http.get("/people/explain?event=7")).headers["location"] == "/why?event=7"
         assert (await http.get("/why?event=999999")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "page", "fields"),
+    [
+        ("/people/{id}/active", "/account", {"active": "no"}),
+        ("/people/{id}/delete", "/account", {}),
+        ("/people/{id}/log-in/remove", "/account", {}),
+        ("/people/{id}/edit", "/people/{id}/edit", {"name": "Ada", "email": "ada@example.org", "roles": "end_user"}),
+        ("/people/{id}/edit", "/people/{id}/edit", {"roles": "super_admin", "accessExpiresAt": "2020-01-01T00:00"}),
+    ],
+)
+async def test_nobody_shuts_themselves_out(town: Town, form: str, page: str, fields: dict[str, str]) -> None:
+    async with browser(town) as http:
+        ada = (await town.client(town.alice).page_users(search="Ada")).items[0].id
+        filled = {"name": "Ada", "email": "ada@example.org", **fields}
+        answer = await send(http, form.format(id=ada), page.format(id=ada), **filled)
+        assert (answer.status_code, "You would shut yourself out." in answer.text) == (409, True)
+        html = (await http.get(f"/people/{ada}")).text
+        for offered in (f"/people/{ada}/active", f"/people/{ada}/delete", f"/people/{ada}/log-in/remove"):
+            assert offered not in html
+        assert (await http.get("/settings")).status_code == 200

@@ -261,7 +261,7 @@ async def _done(look: Look, user_id: int, act: Awaitable[Any], said: str, **valu
     """What was asked for, and then the page, which says that it was done, or why not."""
     try:
         await act
-    except (Invalid, Conflict, DoorOffline, NoCardPresented, Outdated) as refused:
+    except (Invalid, Conflict, Forbidden, DoorOffline, NoCardPresented, Outdated) as refused:
         return await _page(look, user_id, refused)
     return look.go(f"/people/{user_id}", said=look.say(said, **values))
 
@@ -326,7 +326,10 @@ async def delete_page(look: Look, user_id: int) -> Response[str]:
 @form("/people/{user_id:int}/delete", needs="users:write")
 async def delete(look: Look, user_id: int) -> Response[Any]:
     user = await look.cloud.get_user(user_id)
-    await look.cloud.remove_user(user_id)
+    try:
+        await look.cloud.remove_user(user_id)
+    except (Conflict, Forbidden) as refused:
+        return await _page(look, user_id, refused)
     return look.go("/people", said=look.say("person.deleted", name=user.name))
 
 
@@ -446,7 +449,7 @@ async def enrol_card(look: Look, user_id: int) -> Response[Any]:
     door = person_form.number((await look.form()).get("door"))
     try:
         card = await look.cloud.enrol_card(door or 0, CardEnrolmentDraft(user_id, CARD_SECONDS))
-    except (Conflict, DoorOffline, NoCardPresented) as refused:
+    except (Conflict, Forbidden, DoorOffline, NoCardPresented) as refused:
         return await _page(look, user_id, refused)
     return look.go(f"/people/{user_id}", said=look.say("person.card_added", digits=card.last_digits))
 
@@ -475,7 +478,7 @@ async def invite(look: Look, user_id: int) -> Response[Any]:
     """Shows the link this once: it stands in no URL and no cookie."""
     try:
         invitation = await look.cloud.invite_user(user_id)
-    except (Invalid, Conflict) as refused:
+    except (Invalid, Conflict, Forbidden) as refused:
         return await _page(look, user_id, refused)
     user, where = await look.cloud.get_user(user_id), await sites(look)
     until = clocks.written(invitation.expires_at, where.zone(user.home_site_id))
