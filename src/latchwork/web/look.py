@@ -154,6 +154,7 @@ def _route(method: Any, path: str, needs: str | None) -> Callable[[Handler], HTT
     def register(function: Handler) -> HTTPRouteHandler:
         async def handler(request: Request[Any, Any, Any], **values: Any) -> Any:
             look: Look = await request.app.state.entrance.look(request)
+            request.state.look = look
             if needs is not None and not look.may(needs):
                 raise Forbidden(look.say("frame.not_yours"))
             if method == "POST":

@@ -51,6 +51,8 @@ async def show(look: Look) -> Response[str]:
         look.cloud.page_access_points(site=site, limit=DOORS, cursor=cursor),
         look.cloud.page_door_states(site=site, limit=DOORS, cursor=cursor),
     )
+    if site is not None and site not in where.sites:
+        raise NotFound
     known = {state.access_point_id: state for state in states.items}
     rows = [DoorRow(door, _tags(known.get(door.id), look)) for door in doors.items]
     return look.show(
