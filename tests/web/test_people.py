@@ -231,7 +231,6 @@ async def test_whoever_is_deactivated_is_not_called_shut_out_before_the_door_kno
         assert 'data-again="2"' in page.text, "the page says by itself when the door knows it"
 
 
-
 async def test_hostile_texts_are_shown_as_they_are(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = (await house.alice.add_user(UserDraft(HOSTILE, employee_code=HOSTILE))).id

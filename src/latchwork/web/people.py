@@ -114,7 +114,7 @@ async def add(look: Look) -> Response[Any]:
     filled = read(await look.fields())
     try:
         zone = (await sites(look)).zone(filled.home_site)
-        user = await look.cloud.add_user(filled.draft(zone))
+        user = await look.cloud.add_user(filled.draft(zone), idempotency_key=await look.once())
     except Problem as refused:
         return await _new(look, filled, refused)
     return look.go(f"/people/{user.id}", said=look.say("people.added", name=user.name))
@@ -149,7 +149,7 @@ async def import_people(look: Look) -> Response[Any]:
     if "confirmed" not in fields:
         return await _previewed(look, sheet)
     try:
-        done = await look.cloud.import_users(UsersImport(sheet))
+        done = await look.cloud.import_users(UsersImport(sheet), idempotency_key=await look.once())
     except Invalid:
         return await _previewed(look, sheet)
     return look.go("/people", said=look.say("people.imported", added=done.added, changed=done.changed))

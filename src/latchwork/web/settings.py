@@ -184,7 +184,7 @@ async def terms(look: Look) -> Response[str]:
 async def add_term(look: Look) -> Response[Any]:
     name = (await look.form()).get("name", "").strip()
     try:
-        await look.cloud.add_term(TermDraft(name))
+        await look.cloud.add_term(TermDraft(name), idempotency_key=await look.once())
     except (Invalid, Conflict) as refused:
         return await _terms(look, wrong_of(refused), name)
     return look.go("/settings/terms", said=look.say("settings.term_added", name=name))

@@ -103,7 +103,7 @@ async def new_site(look: Look) -> Response[str]:
 async def add_site(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
-        site = await look.cloud.add_site(SiteDraft(**_site_fields(fields)))
+        site = await look.cloud.add_site(SiteDraft(**_site_fields(fields)), idempotency_key=await look.once())
     except Invalid as refused:
         return _site_form(look, None, fields, wrong_of(refused))
     return look.go(f"/doors?site={site.id}", said=look.say("doors.site_made", name=site.name))
@@ -160,7 +160,7 @@ async def add_door(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
         draft = AccessPointDraft(site_id=id_of(fields.get("siteId")) or 0, **_door_fields(look, fields))
-        door = await look.cloud.add_access_point(draft)
+        door = await look.cloud.add_access_point(draft, idempotency_key=await look.once())
     except (Invalid, NotFound) as refused:
         return await _door_form(look, None, fields, wrong_of(refused))
     return look.go(f"/doors/{door.id}", said=look.say("doors.made", name=door.name))

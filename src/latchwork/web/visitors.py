@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -108,7 +107,8 @@ async def book(look: Look) -> Response[Any]:
     if draft.errors:
         return _book(look, where, draft, again, 400)
     try:
-        meeting = await look.cloud.add_meeting(_drafted(draft, where, again))
+        once = await look.once()
+        meeting = await look.cloud.add_meeting(_drafted(draft, where, again, once), idempotency_key=once)
     except (Invalid, NotFound, Conflict) as refused:
         return _book(look, where, draft.refused(refused.errors or [], refused.detail), again, refused.status)
     mailed = bool(meeting.visitor.email) and (await look.cloud.make_visit_link(meeting.id)).mailed
@@ -127,12 +127,12 @@ def _book(look: Look, where: Where, draft: Asked, again: Meeting | None, status:
     return look.show("visitors/book.html", status, where=where, draft=draft, again=again)
 
 
-def _drafted(draft: Asked, where: Where, again: Meeting | None) -> MeetingDraft:
-    """Of a form that was checked."""
+def _drafted(draft: Asked, where: Where, again: Meeting | None, once: str) -> MeetingDraft:
+    """Of a form that was checked; `once` names it."""
     zone = where.zone(draft.doors)
     start, end = (instant(draft.value(name), zone) for name in ("from", "until"))
     who = MeetingVisitor(
-        key=again.visitor.key if again else f"desk-{secrets.token_hex(8)}",
+        key=again.visitor.key if again else f"desk-{once[:16]}",
         name=draft.value("name"),
         email=draft.value("email"),
         phone=draft.value("phone"),

@@ -136,7 +136,7 @@ def check_reaches_no_further(powers: Powers | None, before: User | None, after: 
 
 
 def check_stays(oneself: User, after: User | None, now: float) -> None:
-    """Of whoever asks: raises Conflict when they would shut themselves out, perhaps as the last who can let others in."""
+    """Of whoever asks: raises Conflict when they would shut themselves out, perhaps as the last to let others in."""
     if (
         after is None
         or not (after.is_active and set(oneself.roles) <= set(after.roles))
