@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from latchwork.sdk.client import Client
 from latchwork.web.look import NO_STORE, Look, form, page
 from latchwork.web.person_form import PersonForm, by_field, number, read
 from latchwork.web.places import NOWHERE, Places, everything
+from latchwork.wire import sheet
 from latchwork.wire.api.people import Role, Term, User, UsersImport
 from latchwork.wire.api.problems import Invalid, Problem
 
@@ -143,33 +142,33 @@ async def import_page(look: Look) -> Response[str]:
 async def import_people(look: Look) -> Response[Any]:
     """First what would happen; the same sheet with `confirmed` is taken in."""
     fields = await look.form()
-    sheet = fields.get("file", "").strip() or fields.get("csv", "")
-    if wrong := sheet_error(sheet):
-        return look.show("people/import.html", 400, sheet=sheet, told=None, wrong=look.say(wrong))
+    given = fields.get("file", "").strip() or fields.get("csv", "").removeprefix(sheet.UTF_8)
+    if wrong := sheet_error(given):
+        return look.show("people/import.html", 400, sheet=given, told=None, wrong=look.say(wrong))
     if "confirmed" not in fields:
-        return await _previewed(look, sheet)
+        return await _previewed(look, given)
     try:
-        done = await look.cloud.import_users(UsersImport(sheet), idempotency_key=await look.once())
+        done = await look.cloud.import_users(UsersImport(given), idempotency_key=await look.once())
     except Invalid:
-        return await _previewed(look, sheet)
+        return await _previewed(look, given)
     return look.go("/people", said=look.say("people.imported", added=done.added, changed=done.changed))
 
 
-async def _previewed(look: Look, sheet: str) -> Response[str]:
+async def _previewed(look: Look, given: str) -> Response[str]:
     try:
-        told = await look.cloud.import_users(UsersImport(sheet, dry_run=True))
+        told = await look.cloud.import_users(UsersImport(given, dry_run=True))
     except Invalid as refused:
         detail = refused.errors[0].detail if refused.errors else refused.detail
-        return look.show("people/import.html", 400, sheet=sheet, told=None, wrong=detail)
-    return look.show("people/import.html", sheet=sheet, told=told, wrong="")
+        return look.show("people/import.html", 400, sheet=given, told=None, wrong=detail)
+    return look.show("people/import.html", sheet=given, told=told, wrong="")
 
 
-def sheet_error(sheet: str) -> str:
+def sheet_error(given: str) -> str:
     """What a glance at a sheet tells, as the name of a sentence; empty: nothing is wrong with it so far."""
-    header = sheet.lstrip().partition("\n")[0]
+    header = given.lstrip().partition("\n")[0]
     if not header.strip():
         return "people.sheet_empty"
-    if "\ufffd" in sheet or "\0" in sheet:
+    if "\ufffd" in given or "\0" in given:
         return "people.sheet_encoding"
     return "people.sheet_semicolons" if ";" in header and "," not in header else ""
 
@@ -177,20 +176,21 @@ def sheet_error(sheet: str) -> str:
 @page("/people/template.csv", needs="organisation:write")
 async def template(look: Look) -> Response[str]:
     """A sheet to fill in."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(_TEMPLATE)
-    return Response(text.getvalue(), media_type="text/csv", headers=_attached("people-template.csv"))
+    return Response(
+        sheet.UTF_8 + sheet.write([_TEMPLATE]), media_type="text/csv", headers=_attached("people-template.csv")
+    )
 
 
 @page("/people/export.csv", needs="users:read")
 async def export(look: Look) -> Response[Any]:
     """Everybody whom whoever asks may see."""
     first = await look.cloud.export_users(most=EXPORTED_AT_ONCE)
-    return Stream(_exported(look.cloud, first), media_type="text/csv; charset=utf-8", headers=_attached("people.csv"))
+    return Stream(_exported(look.cloud, first), media_type="text/csv", headers=_attached("people.csv"))
 
 
 async def _exported(cloud: Client, part: bytes) -> AsyncIterator[bytes]:
     """Part by part, so that a million people need no more memory than a few."""
+    yield sheet.UTF_8.encode()
     while part:
         yield part
         last = number(part.rstrip().rpartition(b"\r\n")[2].partition(b",")[0].decode())

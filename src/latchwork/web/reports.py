@@ -127,7 +127,7 @@ async def attended_csv(look: Look) -> Response[Any]:
     head = [look.say(f"reports.column_{name}") for name in attendance.COLUMNS]
 
     async def lines() -> AsyncIterator[str]:
-        yield sheet.write([head, *rows])
+        yield sheet.UTF_8 + sheet.write([head, *rows])
 
     return _sheet(lines(), f"attendance-{found.user_id}-{found.month}.csv")
 
@@ -230,7 +230,7 @@ def _choices(say: Say) -> dict[str, list[tuple[str, str]]]:
 
 async def _lines(look: Look, asked: Asked, where: Places, head: list[str], has_rows: bool) -> AsyncIterator[str]:
     """A page of passages at a time."""
-    yield sheet.write([head])
+    yield sheet.UTF_8 + sheet.write([head])
     cursor: str | None = None
     while has_rows:
         found = await _listed(look, asked, MAX_LIMIT, cursor)
