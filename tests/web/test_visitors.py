@@ -107,6 +107,24 @@ async def test_times_and_doors_are_changed_and_what_was_not_touched_stays(town: 
         assert "earlier codes are over" in page  # Dora, who runs both doors, is not linked
 
 
+async def test_a_wrong_address_is_put_right_and_the_codes_stay(town: Town) -> None:
+    async with opened_house(town) as house, browser(town, DESK) as http:
+        before = await invited(house, "Vic", email="vic@exmaple.org", company="Kept")
+        here = f"/visitors/{before.id}"
+        form = (await http.get(f"{here}/change")).text
+        found = {name: re.search(f'name="{name}"[^>]* value="([^"]+)"', form) for name in ("from", "until", "email")}
+        sent = {name: each[1] for name, each in found.items() if each}
+        assert sent["email"] == "vic@exmaple.org"
+        sent |= {"name": "Vic", "company": "Kept", "door": str(house.front)}
+        wrong = await send(http, f"{here}/change", **sent | {"email": "nonsense"})
+        assert (wrong.status_code, 'id="email-error">This is not an e-mail' in wrong.text) == (400, True)
+        assert (await send(http, f"{here}/change", **sent | {"email": "vic@example.org"})).status_code == 303
+        after = await house.alice.get_meeting(before.id)
+        page = (await http.get(here)).text
+    assert (after.visitor.email, after.visitor.company, after.version) == ("vic@example.org", "Kept", before.version)
+    assert "Saved. Codes and times stay as they are." in page
+
+
 async def test_who_enters_has_come_and_what_happened_stands_on_the_visits_page(town: Town) -> None:
     async with opened_house(town) as house, browser(town, DESK) as http:
         vic = await house.book()

@@ -15,6 +15,7 @@ from latchwork.web.look import Look, form, page
 from latchwork.web.places import Places, everything
 from latchwork.web.visits import (
     TONE,
+    WHO,
     Asked,
     Where,
     asked,
@@ -22,6 +23,7 @@ from latchwork.web.visits import (
     clock,
     code_of,
     instant,
+    known,
     local_times,
     midnights,
     row_of,
@@ -30,7 +32,7 @@ from latchwork.web.visits import (
     suggested,
 )
 from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Problem
-from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, VisitLink
+from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, VisitLink, VisitorPatch
 
 READ: Final = "visitors:read"
 WRITE: Final = "visitors:write"
@@ -131,14 +133,8 @@ def _drafted(draft: Asked, where: Where, again: Meeting | None, once: str) -> Me
     """Of a form that was checked; `once` names it."""
     zone = where.zone(draft.doors)
     start, end = (instant(draft.value(name), zone) for name in ("from", "until"))
-    who = MeetingVisitor(
-        key=again.visitor.key if again else f"desk-{once[:16]}",
-        name=draft.value("name"),
-        email=draft.value("email"),
-        phone=draft.value("phone"),
-        company=draft.value("company"),
-        host=draft.value("host"),
-    )
+    key = again.visitor.key if again else f"desk-{once[:16]}"
+    who = MeetingVisitor(key, **{name: draft.value(name) for name in WHO})
     return MeetingDraft(who, start or 0, end or 0, list(draft.doors))
 
 
@@ -238,25 +234,34 @@ async def change_page(look: Look, meeting_id: int) -> Response[str]:
         return _off(look)
     meeting, where = await look.cloud.get_meeting(meeting_id), await _where(look)
     zone = where.zone(meeting.access_points)
-    draft = Asked(local_times(meeting.start_time, meeting.end_time, zone), meeting.access_points)
-    return look.show("visitors/change.html", meeting=meeting, where=where, draft=draft)
+    times = local_times(meeting.start_time, meeting.end_time, zone)
+    draft = Asked({**known(meeting.visitor), **times}, meeting.access_points)
+    return _change(look, meeting, where, draft)
 
 
 @form("/visitors/{meeting_id:int}/change", needs=WRITE)
 async def change(look: Look, meeting_id: int) -> Response[Any]:
+    """Who comes, when, and to which doors; only what differs is changed, for another time or door stops the codes."""
     draft, where = asked(await look.fields()), await _where(look)
     meeting = await look.cloud.get_meeting(meeting_id)
-    draft = _checked(look, draft, where)
-    refusal: Problem | None = None
-    if not draft.errors:
-        try:
-            await look.cloud.change_meeting(meeting_id, _patched(draft, where, meeting))
-        except (Invalid, NotFound, Conflict) as refused:
-            refusal, draft = refused, draft.refused(refused.errors or [], refused.detail)
+    before = known(meeting.visitor)
+    draft = replace(draft, values={**before, **draft.values})
+    draft = _checked(look, draft, where, needs_name=bool(meeting.visitor.name))
     if draft.errors:
-        status = refusal.status if refusal else 400
-        return look.show("visitors/change.html", status, meeting=meeting, where=where, draft=draft)
-    return look.go(f"/visitors/{meeting_id}", said=look.say("visitors.changed"))
+        return _change(look, meeting, where, draft, 400)
+    who = {name: draft.value(name) for name in WHO if draft.value(name) != before[name]}
+    try:
+        if who:
+            await look.cloud.change_visitor(meeting.visitor.id, VisitorPatch(**who))
+        changed = await look.cloud.change_meeting(meeting_id, _patched(draft, where, meeting))
+    except (Invalid, NotFound, Conflict) as refused:
+        return _change(look, meeting, where, draft.refused(refused.errors or [], refused.detail), refused.status)
+    said = look.say("visitors.changed" if changed.version != meeting.version else "visitors.saved")
+    return look.go(f"/visitors/{meeting_id}", said=said)
+
+
+def _change(look: Look, meeting: Meeting, where: Where, draft: Asked, status: int = 200) -> Response[str]:
+    return look.show("visitors/change.html", status, meeting=meeting, where=where, draft=draft)
 
 
 def _patched(draft: Asked, where: Where, meeting: Meeting) -> MeetingPatch:

@@ -11,11 +11,13 @@ from typing import Final, Literal
 from latchwork.web.places import Places
 from latchwork.wire.api.problems import FieldError
 from latchwork.wire.api.sites import AccessPoint
-from latchwork.wire.api.visitors import Meeting, Pass
+from latchwork.wire.api.visitors import Meeting, Pass, Visitor
 
 State = Literal["expected", "here", "overdue", "left", "missed"]
 """`overdue`: came, was not checked out, and the visit is over. `missed`: over, and nobody came."""
 TONE: Final[Mapping[State, str]] = {"expected": "", "here": "good", "overdue": "wait", "left": "", "missed": ""}
+WHO: Final = ("name", "company", "email", "phone", "host")
+"""What is asked of a visitor, in the form and in the API."""
 QUARTER: Final = 900
 USUAL: Final = 7_200
 """Seconds for which a visit is booked unless somebody says otherwise."""
@@ -179,7 +181,7 @@ class Asked:
     def refused(self, errors: Sequence[FieldError], sentence: str) -> Asked:
         """The same form with what the cloud says of it."""
         named = {_field(error.field): error.detail for error in errors}
-        unplaced = named.keys() - {"name", "email", "phone", "company", "host", "from", "until", "doors"}
+        unplaced = named.keys() - {*WHO, "from", "until", "doors"}
         if not named or unplaced:
             named[""] = next((named[name] for name in unplaced), sentence)
         return Asked(self.values, self.doors, named)
@@ -198,9 +200,12 @@ def suggested(where: Where, now: int, before: Meeting | None = None) -> Asked:
     times = local_times(start, start + USUAL, where.zone(doors))
     if before is None:
         return Asked(times, doors)
-    who = before.visitor
-    known = {"name": who.name, "email": who.email, "phone": who.phone, "company": who.company, "host": who.host}
-    return Asked({**known, **times}, doors)
+    return Asked({**known(before.visitor), **times}, doors)
+
+
+def known(visitor: Visitor) -> dict[str, str]:
+    """Of a visitor, by the names of the fields."""
+    return {name: getattr(visitor, name) for name in WHO}
 
 
 def _usual_doors(where: Where) -> list[int]:
