@@ -31,7 +31,7 @@ from latchwork.web.visits import (
     state_of,
     suggested,
 )
-from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Problem
+from latchwork.wire.api.problems import Conflict, Invalid, NotFound
 from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, VisitLink, VisitorPatch
 
 READ: Final = "visitors:read"
