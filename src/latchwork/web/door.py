@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from latchwork.sdk.client import Client
-from latchwork.web.catalogue import Say
+from latchwork.web.catalogue import Say, reason
 from latchwork.web.forms import NOTHING_WRONG, Wrong, whole, wrong_of
 from latchwork.web.lines import Line, Moment, moment
 from latchwork.web.look import Look, form, page
@@ -118,7 +118,7 @@ def line_of(passage: Passage, where: Places, say: Say) -> Line:
         who=who(passage, say),
         who_path=who_path(passage),
         what=say("doors.unlocked_it") if is_remote else say(f"doors.{passage.direction}_{outcome}"),
-        why="" if passage.granted else passage.sentence,
+        why="" if passage.granted else reason(say, passage.reason, passage.sentence),
         door=passage.access_point_id,
         where=say(f"doors.with_{passage.credential}") + digits,
         where_path="",

@@ -113,7 +113,7 @@ async def add(look: Look) -> Response[Any]:
     filled = read(await look.fields())
     try:
         zone = (await sites(look)).zone(filled.home_site)
-        user = await look.cloud.add_user(filled.draft(zone), idempotency_key=await look.once())
+        user = await look.cloud.add_user(filled.draft(zone, look.say), idempotency_key=await look.once())
     except Problem as refused:
         return await _new(look, filled, refused)
     return look.go(f"/people/{user.id}", said=look.say("people.added", name=user.name))

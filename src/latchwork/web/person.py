@@ -282,7 +282,7 @@ async def change(look: Look, user_id: int) -> Response[Any]:
     filled = person_form.read(fields, keep=[role for role in user.roles if role not in offered])
     version = person_form.number(dict(fields).get("version"))
     try:
-        patch = filled.patch((await sites(look)).zone(user.home_site_id), user)
+        patch = filled.patch((await sites(look)).zone(user.home_site_id), look.say, user)
         await look.cloud.change_user(user_id, patch, version=version)
     except Problem as refused:
         return await _edit(look, user, filled, refused)
@@ -336,12 +336,12 @@ async def delete(look: Look, user_id: int) -> Response[Any]:
 # Doors
 
 
-def grant(fields: Mapping[str, str], door: int, zone: tzinfo) -> GrantDraft:
+def grant(fields: Mapping[str, str], door: int, zone: tzinfo, say: Say) -> GrantDraft:
     """A door with the limits of a form, on the clock of the door's site; raises Invalid."""
     try:
         starts, ends = (clocks.typed(fields.get(name, ""), zone) for name in ("startsAt", "endsAt"))
     except (ValueError, OverflowError):
-        raise Invalid("This is not a day and a time.") from None
+        raise Invalid(say("people.no_time")) from None
     return GrantDraft(door, starts, ends, person_form.number(fields.get("schedule")))
 
 
@@ -355,7 +355,7 @@ async def give(look: Look, user_id: int) -> Response[Any]:
     where, known = await sites(look), {door.id: door.site_id for door in await _all_doors(look)}
 
     async def giving() -> None:
-        grants = [grant(dict(fields), door, where.zone(known.get(door))) for door in doors]
+        grants = [grant(dict(fields), door, where.zone(known.get(door)), look.say) for door in doors]
         await look.cloud.change_permissions(user_id, PermissionsPatch(add=grants))
 
     return await _done(look, user_id, giving(), "person.given" if len(doors) == 1 else "person.given_some")
@@ -380,7 +380,7 @@ async def change_door(look: Look, user_id: int, door_id: int) -> Response[Any]:
     await _permission(look, user_id, door_id)
     door = await look.cloud.get_access_point(door_id)
     try:
-        changed = grant(fields, door_id, (await sites(look)).zone(door.site_id))
+        changed = grant(fields, door_id, (await sites(look)).zone(door.site_id), look.say)
         await look.cloud.change_permissions(user_id, PermissionsPatch(add=[changed]))
     except (Invalid, Conflict) as refused:
         return await _door_page(look, user_id, door_id, fields, refused)

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from latchwork.web import clocks
+from latchwork.web.catalogue import Say
 from latchwork.wire.api.people import Access, AccessPatch, User, UserDraft, UserPatch
 from latchwork.wire.api.problems import FieldError, Invalid
 
@@ -29,14 +30,14 @@ class PersonForm:
     expires: str = ""
     """As typed, on the home site's clock."""
 
-    def draft(self, zone: tzinfo) -> UserDraft:
+    def draft(self, zone: tzinfo, say: Say) -> UserDraft:
         """Raises Invalid for an instant that is none."""
-        return UserDraft(**self._fields(zone), access=Access(**self._ways()))
+        return UserDraft(**self._fields(zone, say), access=Access(**self._ways()))
 
-    def patch(self, zone: tzinfo, before: User) -> UserPatch:
+    def patch(self, zone: tzinfo, say: Say, before: User) -> UserPatch:
         """What differs from the user as they were shown, so that nothing else is touched. Raises Invalid."""
         was = form_of(before, zone)
-        fields = self._fields(zone)
+        fields = self._fields(zone, say)
         if self.expires == was.expires:
             del fields["access_expires_at"]
         changed = {name: value for name, value in fields.items() if value != getattr(before, name)}
@@ -44,11 +45,11 @@ class PersonForm:
             changed["access"] = AccessPatch(**self._ways())
         return UserPatch(**changed)
 
-    def _fields(self, zone: tzinfo) -> dict[str, Any]:
+    def _fields(self, zone: tzinfo, say: Say) -> dict[str, Any]:
         try:
             expires = clocks.typed(self.expires, zone)
         except (ValueError, OverflowError):
-            raise Invalid(errors=[FieldError("accessExpiresAt", "This is not a day and a time.")]) from None
+            raise Invalid(errors=[FieldError("accessExpiresAt", say("people.no_time"))]) from None
         return {
             "name": self.texts["name"],
             "email": self.texts["email"],

@@ -72,7 +72,7 @@ async def history(look: Look) -> Response[str]:
     zone = await _zone(look, where)
     values: dict[str, Any] = {"where": where, "choices": _choices(look.say), "zone_name": f"{datetime.now(zone):%Z}"}
     try:
-        asked = _asked(look.query, zone)
+        asked = _asked(look.query, zone, look.say)
     except Invalid as wrong:
         return look.show("reports/history.html", asked=None, wrong=wrong.errors[0].detail, given=look.query, **values)
     found = await _listed(look, asked, ROWS, look.query.get("cursor"))
@@ -95,7 +95,7 @@ async def history(look: Look) -> Response[str]:
 async def history_csv(look: Look) -> Response[Any]:
     """The whole report, however long, as it is read."""
     where = await places(look.cloud)
-    asked = _asked(look.query, await _zone(look, where))
+    asked = _asked(look.query, await _zone(look, where), look.say)
     first = await _listed(look, asked, 1)  # what is wrong is said before the answer begins
     head = [look.say(f"reports.column_{name}") for name in passages.COLUMNS]
     name = f"access-{asked.first}-{asked.last}.csv"
@@ -135,13 +135,13 @@ async def attended_csv(look: Look) -> Response[Any]:
 # ------------------------------------------------------------------------------------------------- what is asked
 
 
-def _asked(query: Mapping[str, str], zone: tzinfo) -> Asked:
+def _asked(query: Mapping[str, str], zone: tzinfo, say: Say) -> Asked:
     """Raises Invalid for days that are none, or in the wrong order."""
     today = datetime.fromtimestamp(time.time(), zone).date()
-    last = _date(query.get("to"), today)
-    first = _date(query.get("from"), last - timedelta(days=DAYS - 1))
+    last = _date(query.get("to"), today, say)
+    first = _date(query.get("from"), last - timedelta(days=DAYS - 1), say)
     if first > last:
-        raise Invalid(errors=[FieldError("from", "From is after to.")])
+        raise Invalid(errors=[FieldError("from", say("reports.wrong_order"))])
     return Asked(
         name=query.get("name", "").strip()[:200],
         user=_id(query.get("user")),
@@ -157,13 +157,13 @@ def _asked(query: Mapping[str, str], zone: tzinfo) -> Asked:
     )
 
 
-def _date(text: str | None, otherwise: date) -> date:
+def _date(text: str | None, otherwise: date, say: Say) -> date:
     try:
         day = date.fromisoformat(text) if text else otherwise
     except ValueError:
         day = date.min
     if not 1971 <= day.year <= 9000:
-        raise Invalid(errors=[FieldError("from", "A day such as 2026-10-30.")])
+        raise Invalid(errors=[FieldError("from", say("reports.no_day"))])
     return day
 
 
@@ -221,7 +221,7 @@ def _choices(say: Say) -> dict[str, list[tuple[str, str]]]:
         "direction": [(way, say(f"reports.{way}")) for way in WAYS],
         "outcome": [(outcome, say(f"reports.{outcome}")) for outcome in OUTCOMES],
         "credential": [(means, say(f"reports.means_{means}")) for means in CREDENTIALS],
-        "reason": sorted(((reason.value, reason.sentence) for reason in REASONS), key=lambda each: each[1]),
+        "reason": sorted(((each.value, say(f"reasons.{each.value}")) for each in REASONS), key=lambda each: each[1]),
     }
 
 
