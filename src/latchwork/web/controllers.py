@@ -181,7 +181,7 @@ async def enrol_page(look: Look, controller_id: int) -> Response[str]:
         shown=shown,
         step=_step(found, shown, left),
         minutes=left,
-        until=hour(shown.expires_at, where, None) if shown else "",
+        until=hour(shown.expires_at, where, None, look.say) if shown else "",
     )
 
 

@@ -147,8 +147,8 @@ def _holder(
 
 def _times(permission: Permission, where: Places, door: AccessPoint, say: Say) -> str:
     begins, ends = (_moment(each, where, door) for each in (permission.starts_at, permission.ends_at))
-    said = [say("doors.from", when=f"{begins.day}, {begins.clock[:5]}")] if begins else []
-    return " ".join([*said, *([say("doors.to", when=f"{ends.day}, {ends.clock[:5]}")] if ends else [])])
+    said = [say("doors.from", when=f"{begins.day(say)}, {begins.clock[:5]}")] if begins else []
+    return " ".join([*said, *([say("doors.to", when=f"{ends.day(say)}, {ends.clock[:5]}")] if ends else [])])
 
 
 def _moment(at: float | None, where: Places, door: AccessPoint) -> Moment | None:

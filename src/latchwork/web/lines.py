@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Final, Literal, get_args
 
 from latchwork.web.catalogue import Say, reason
+from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.events import Event
 from latchwork.wire.api.passages import ModeName
@@ -18,11 +19,22 @@ Kind = Literal["granted", "refused", "alarm", "note"]
 class Moment:
     """An instant as a site's clock shows it."""
 
-    machine: str
-    """RFC 3339, for `<time datetime>`."""
-    clock: str
-    day: str
-    full: str
+    local: datetime
+
+    @property
+    def machine(self) -> str:
+        """RFC 3339, for `<time datetime>`."""
+        return self.local.isoformat(timespec="seconds")
+
+    @property
+    def clock(self) -> str:
+        return f"{self.local:%H:%M:%S}"
+
+    def day(self, say: Say) -> str:
+        return in_words("day", self.local, say)
+
+    def full(self, say: Say) -> str:
+        return in_words("full", self.local, say)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +156,7 @@ def moment(at: float, places: Places, site: int | None) -> Moment:
 
 def moment_in(at: float, zone: tzinfo) -> Moment:
     """An instant on the clock of a zone."""
-    local = datetime.fromtimestamp(at, zone)
-    return Moment(
-        machine=local.isoformat(timespec="seconds"),
-        clock=f"{local:%H:%M:%S}",
-        day=f"{local.day} {local:%b}",
-        full=f"{local:%A}, {local.day} {local:%B %Y}, {local:%H:%M:%S %Z}",
-    )
+    return Moment(datetime.fromtimestamp(at, zone))
 
 
 def _told(event: Event, places: Places, say: Say) -> tuple[Kind, str, str, str]:

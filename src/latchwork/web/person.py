@@ -113,8 +113,8 @@ def limits(say: Say, given: Permission, zone: tzinfo, schedules: Mapping[int, Sc
     """When a permission holds, in words."""
     schedule = schedules.get(given.schedule_id or 0)
     words = [
-        say("person.from", at=clocks.written(given.starts_at, zone)) if given.starts_at is not None else "",
-        say("person.until", at=clocks.written(given.ends_at, zone)) if given.ends_at is not None else "",
+        say("person.from", at=clocks.written(given.starts_at, zone, say)) if given.starts_at is not None else "",
+        say("person.until", at=clocks.written(given.ends_at, zone, say)) if given.ends_at is not None else "",
         say("person.on_schedule", name=schedule.name if schedule else "") if given.schedule_id is not None else "",
     ]
     return [each for each in words if each]
@@ -164,7 +164,7 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
         admin_of=[where.sites[id].name for id in user.admin_of_sites if id in where.sites],
         terms=await _terms(look, user),
         chief=await _name(look, user.reporting_to),
-        expires=clocks.written(user.access_expires_at, zone) if user.access_expires_at is not None else "",
+        expires=clocks.written(user.access_expires_at, zone, look.say) if user.access_expires_at is not None else "",
         deactivated=moment(user.deactivated_at, where, user.home_site_id) if user.deactivated_at is not None else None,
         doors=doors,
         cards=[(card, moment(card.created_at, where, user.home_site_id)) for card in cards],
@@ -481,7 +481,7 @@ async def invite(look: Look, user_id: int) -> Response[Any]:
     except (Invalid, Conflict, Forbidden) as refused:
         return await _page(look, user_id, refused)
     user, where = await look.cloud.get_user(user_id), await sites(look)
-    until = clocks.written(invitation.expires_at, where.zone(user.home_site_id))
+    until = clocks.written(invitation.expires_at, where.zone(user.home_site_id), look.say)
     return look.show("people/invited.html", user=user, invitation=invitation, until=until)
 
 

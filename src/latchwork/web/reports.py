@@ -117,13 +117,13 @@ async def attended(look: Look) -> Response[str]:
         found = await look.cloud.get_attendance(user, month)
     except Invalid:
         return look.go(f"/reports/attendance?user={user}", said=look.say("reports.month_wrong"))
-    return look.show("reports/attendance.html", sheet=attendance.sheet_of(found))
+    return look.show("reports/attendance.html", sheet=attendance.sheet_of(found, look.say))
 
 
 @page("/reports/attendance.csv", needs=NEEDS)
 async def attended_csv(look: Look) -> Response[Any]:
     found = await look.cloud.get_attendance(id_of(look.query.get("user")) or 0, look.query.get("month", ""))
-    rows = attendance.cells(attendance.sheet_of(found))
+    rows = attendance.cells(attendance.sheet_of(found, look.say))
     head = [look.say(f"reports.column_{name}") for name in attendance.COLUMNS]
 
     async def lines() -> AsyncIterator[str]:

@@ -51,7 +51,7 @@ async def today(look: Look) -> Response[str]:
     now, where = _now(), await _where(look)
     begins, ends = midnights(now, where.places.zone(None))
     meetings = await everything(look.cloud.page_meetings(ends_after=begins, starts_before=ends, order="start"))
-    rows = [row_of(meeting, where, now) for meeting in meetings]
+    rows = [row_of(meeting, where, now, look.say) for meeting in meetings]
     groups = [
         (name, [row for row in rows if row.state in states])
         for name, states in (("here", ("here", "overdue")), ("expected", ("expected",)), ("gone", ("left", "missed")))
@@ -68,7 +68,7 @@ async def expected(look: Look) -> Response[str]:
     _, ends = midnights(now, where.places.zone(None))
     cursor = look.query.get("cursor")
     found = await look.cloud.page_meetings(starts_after=ends, order="start", limit=ROWS, cursor=cursor)
-    days = by_day(row_of(meeting, where, now) for meeting in found.items)
+    days = by_day(row_of(meeting, where, now, look.say) for meeting in found.items)
     return look.show("visitors/expected.html", days=days, tone=TONE, next=found.next_cursor, cursor=cursor)
 
 
@@ -82,7 +82,7 @@ async def history(look: Look) -> Response[str]:
     found = await look.cloud.page_meetings(
         ends_before=now, search=search or None, order="-start", limit=ROWS, cursor=cursor
     )
-    rows = [row_of(meeting, where, now) for meeting in found.items]
+    rows = [row_of(meeting, where, now, look.say) for meeting in found.items]
     return look.show(
         "visitors/history.html", rows=rows, tone=TONE, search=search, next=found.next_cursor, cursor=cursor
     )
@@ -193,12 +193,12 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
         meeting=meeting,
         state=state_of(meeting, now),
         tone=TONE,
-        when=span(meeting.start_time, meeting.end_time, zone),
+        when=span(meeting.start_time, meeting.end_time, zone, look.say),
         has_begun=meeting.start_time < now,
         is_over=meeting.end_time <= now,
-        came=clock(meeting.checked_in_at, zone, now),
-        left=clock(meeting.checked_out_at, zone, now),
-        at_the_latest=clock(longest, zone, now),
+        came=clock(meeting.checked_in_at, zone, now, look.say),
+        left=clock(meeting.checked_out_at, zone, now, look.say),
+        at_the_latest=clock(longest, zone, now, look.say),
         doors=[
             Door(
                 name=door.name,
@@ -206,7 +206,7 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
                 belongs=door.belongs,
                 link={None: "none", True: "online", False: "offline"}[door.online],
                 is_told=door.confirmed,
-                ends=clock(door.old_codes_end_at, zone, now),
+                ends=clock(door.old_codes_end_at, zone, now, look.say),
             )
             for door in doors
         ],

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Final, Literal
 
+from latchwork.web.catalogue import Say
+from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.problems import FieldError
 from latchwork.wire.api.sites import AccessPoint
@@ -87,40 +89,36 @@ def state_of(meeting: Meeting, now: int) -> State:
     return "expected" if meeting.end_time > now else "missed"
 
 
-def span(start: int, end: int, zone: tzinfo) -> Span:
+def span(start: int, end: int, zone: tzinfo, say: Say) -> Span:
     """A visit's time on the clock of a zone."""
     first, last = datetime.fromtimestamp(start, zone), datetime.fromtimestamp(end, zone)
     same_day = first.date() == last.date()
     return Span(
-        day=_day(first),
+        day=in_words("weekday", first, say),
         start=f"{first:%H:%M}",
-        end=f"{last:%H:%M}" if same_day else f"{last:%H:%M}, {_day(last)}",
+        end=f"{last:%H:%M}" if same_day else f"{last:%H:%M}, {in_words('weekday', last, say)}",
         machine=first.isoformat(timespec="minutes"),
         zone=f"{first:%Z}",
     )
 
 
-def clock(at: int | None, zone: tzinfo, now: int) -> str:
+def clock(at: int | None, zone: tzinfo, now: int, say: Say) -> str:
     """An instant's time of day, with its day unless that is today; empty: there is none."""
     if at is None:
         return ""
     local = datetime.fromtimestamp(at, zone)
     is_today = local.date() == datetime.fromtimestamp(now, zone).date()
-    return f"{local:%H:%M}" if is_today else f"{local:%H:%M}, {_day(local)}"
+    return f"{local:%H:%M}" if is_today else f"{local:%H:%M}, {in_words('weekday', local, say)}"
 
 
-def _day(local: datetime) -> str:
-    return f"{local:%A}, {local.day} {local:%B}"
-
-
-def row_of(meeting: Meeting, where: Where, now: int) -> Row:
+def row_of(meeting: Meeting, where: Where, now: int, say: Say) -> Row:
     zone = where.zone(meeting.access_points)
     return Row(
         meeting=meeting,
         state=state_of(meeting, now),
-        when=span(meeting.start_time, meeting.end_time, zone),
-        came=clock(meeting.checked_in_at, zone, now),
-        left=clock(meeting.checked_out_at, zone, now),
+        when=span(meeting.start_time, meeting.end_time, zone, say),
+        came=clock(meeting.checked_in_at, zone, now, say),
+        left=clock(meeting.checked_out_at, zone, now, say),
         site=where.places.site_name(where.site(meeting.access_points)),
     )
 

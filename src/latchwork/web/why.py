@@ -161,7 +161,7 @@ async def _judged(look: Look, decision: Explained | None, user_id: int | None, w
         return None
     user = await _user(look, user_id)
     at = user.access_expires_at if user and decision.reason == Reason.ACCESS_EXPIRED else None
-    expired = clocks.written(at, where.zone(user.home_site_id)) if user and at is not None else ""
+    expired = clocks.written(at, where.zone(user.home_site_id), look.say) if user and at is not None else ""
     unknown = user is not None and decision.reason == Reason.UNKNOWN_CREDENTIAL
     return Now(decision, "unknown" if unknown else decision.subject.partition("/")[0], user, expired)
 
