@@ -76,6 +76,29 @@ async def test_a_person_is_made_or_the_form_comes_back_with_what_is_wrong_at_its
     assert "31 Jan 2030, 18:00" in page
 
 
+async def test_somebody_is_made_to_report_to_somebody(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house)
+        assert "Reports to" not in (await http.get(f"/people/{bob}/edit")).text
+        await house.alice.change_organisation(OrganisationPatch(attendance_module=True))
+        mia, twin, _ = [(await house.alice.add_user(UserDraft(name))).id for name in ("Mia Chief", "Twin", "Twin")]
+        form = {"name": "Bob Builder", "roles": "end_user", "homeSiteId": "1", "card": "yes", "mobile": "yes"}
+
+        async def sent(chief: str) -> tuple[int, int | None]:
+            answer = await send(http, f"/people/{bob}/edit", **form, reportingTo=chief)
+            return answer.status_code, (await house.alice.get_user(bob)).reporting_to
+
+        assert f'value="Mia Chief ({mia})"' in (await http.get("/people/names?search=chi")).text
+        assert await sent("mia chief") == (303, mia)
+        assert f'value="Mia Chief ({mia})"' in (await http.get(f"/people/{bob}/edit")).text
+        assert await sent("Nobody") == (400, mia)
+        assert await sent("Twin") == (400, mia)
+        assert await sent(f"Twin ({twin})") == (303, twin)
+        assert (await send(http, f"/people/{bob}/edit", **form, employeeCode="E1")).status_code == 303
+        assert (await house.alice.get_user(bob)).reporting_to == twin, "a form that does not ask changes nothing"
+        assert await sent("") == (303, None)
+
+
 async def test_an_edit_changes_what_differs_and_only_what_was_seen(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = await bob_of(house, roles=["super_admin"], phone="+49 30 123", access_expires_at=1_896_109_201)
@@ -102,10 +125,11 @@ async def test_an_import_is_previewed_and_then_confirmed(town: Town) -> None:
         assert '<th scope="row">3</th><td>email</td>' in bad.text
         sheet = "name,email\r\nAnn,\r\nBen,ben@example.org\r\n"
         shown = await send(http, "/people/import", csv=sheet)
-        assert "New: 2. Changed: 0." in text(shown.text)
+        assert "New people: 2." in text(shown.text)
+        assert "<td>Ben</td><td>ben@example.org</td>" in shown.text
         assert (await house.alice.page_users(search="ann")).items == []
         assert (await send(http, "/people/import", csv=sheet, confirmed="yes")).status_code == 303
-        assert "Imported. New: 2, changed: 0." in (await http.get("/people")).text
+        assert "Imported. New people: 2, " in (await http.get("/people")).text
         for wrong, sentence in (("", "nothing in it"), ("name;email\r\n", "semicolons"), ("name\r\n\ufffd", "UTF-8")):
             assert sentence in (await send(http, "/people/import", csv=wrong)).text
 
@@ -122,7 +146,7 @@ async def test_an_uploaded_file_is_read_and_an_export_comes_in_again(town: Town)
         shown = await http.post(
             "/people/import", data={"csrf": token[1], "csv": ""}, files={"file": ("people.csv", sheet, "text/csv")}
         )
-    assert "New: 0. Changed: 3." in text(shown.text)
+    assert "take over what their line says: 3." in text(shown.text)
 
 
 # ------------------------------------------------------------------------------------------------- a person

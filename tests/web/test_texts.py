@@ -42,7 +42,9 @@ def test_a_language_says_nothing_that_the_default_does_not() -> None:
 
 @pytest.mark.parametrize("path", sorted((WEB / "templates").rglob("*.html")), ids=lambda path: path.name)
 def test_no_word_that_is_read_stands_in_a_template(path: Path) -> None:
-    bare = re.sub(r'{#.*?#}|{%.*?%}|{{.*?}}|<code>.*?</code>|<[^>]*>|[\w-]+="[^"]*"|&\w+;', " ", path.read_text(), flags=re.DOTALL)
+    bare = re.sub(
+        r'{#.*?#}|{%.*?%}|{{.*?}}|<code>.*?</code>|<[^>]*>|[\w-]+="[^"]*"|&\w+;', " ", path.read_text(), flags=re.DOTALL
+    )
     assert re.findall(r"[^\W\d_]{2,}", bare) == []
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,10 +21,14 @@ from latchwork.web.person_form import PersonForm, by_field, number, read
 from latchwork.web.places import NOWHERE, Places, everything
 from latchwork.wire import sheet
 from latchwork.wire.api.people import Role, Term, User, UsersImport
-from latchwork.wire.api.problems import Invalid, Problem
+from latchwork.wire.api.problems import FieldError, Invalid, Problem
 
 ON_A_PAGE: Final = 50
 EXPORTED_AT_ONCE: Final = 2_000
+FOUND: Final = 20
+"""People that a field suggests."""
+PREVIEWED: Final = 10
+"""Lines of a sheet that are shown before it is taken in."""
 _ACTIVE: Final = {"yes": True, "no": False}
 _TEMPLATE: Final = ("name", "email", "phone", "employeeCode", "homeSiteId", "roles", "accessPoints", "accessExpiresAt")
 """The columns that a newcomer needs; docs name the others."""
@@ -112,11 +120,31 @@ async def new(look: Look) -> Response[str]:
 async def add(look: Look) -> Response[Any]:
     filled = read(await look.fields())
     try:
+        filled = replace(filled, chief_id=await chief(look, filled.chief))
         zone = (await sites(look)).zone(filled.home_site)
         user = await look.cloud.add_user(filled.draft(zone, look.say), idempotency_key=await look.once())
     except Problem as refused:
         return await _new(look, filled, refused)
     return look.go(f"/people/{user.id}", said=look.say("people.added", name=user.name))
+
+
+async def chief(look: Look, typed: str) -> int | None:
+    """Whom somebody reports to: "Mia (9)", or a name that only one person has. Raises Invalid at the field."""
+    if numbered := re.search(r"\((\d{1,9})\)$", typed):
+        return int(numbered[1])
+    found = (await look.cloud.page_users(search=typed)).items if typed else []
+    ids = [user.id for user in found if user.name.casefold() == typed.casefold()]
+    if typed and len(ids) != 1:
+        sentence = look.say("people.several_called_so" if ids else "people.nobody_called_so")
+        raise Invalid(errors=[FieldError("reportingTo", sentence)])
+    return ids[0] if ids else None
+
+
+@page("/people/names", needs="users:write")
+async def names(look: Look) -> Response[str]:
+    """The people that the form suggests."""
+    found = await look.cloud.page_users(search=look.query.get("search", "").strip()[:200] or None, limit=FOUND)
+    return look.show("people/names.html", users=found.items)
 
 
 async def _new(look: Look, filled: PersonForm, refused: Problem | None = None) -> Response[str]:
@@ -160,7 +188,14 @@ async def _previewed(look: Look, given: str) -> Response[str]:
     except Invalid as refused:
         detail = refused.errors[0].detail if refused.errors else refused.detail
         return look.show("people/import.html", 400, sheet=given, told=None, wrong=detail)
-    return look.show("people/import.html", sheet=given, told=told, wrong="")
+    lines = [] if told.bad_lines else first_lines(given)
+    return look.show("people/import.html", sheet=given, told=told, lines=lines, wrong="")
+
+
+def first_lines(given: str) -> list[list[str]]:
+    """The header of a sheet and what follows it, as far as a glance needs it; empty lines left out."""
+    lines = csv.reader(io.StringIO(given, newline=""))
+    return list(islice((cells for cells in lines if any(cells)), 1 + PREVIEWED))
 
 
 def sheet_error(given: str) -> str:
@@ -201,4 +236,4 @@ def _attached(name: str) -> dict[str, str]:
     return {**NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
 
 
-endpoints = [show, new, add, import_page, import_people, template, export]
+endpoints = [show, new, add, names, import_page, import_people, template, export]

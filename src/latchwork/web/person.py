@@ -15,6 +15,7 @@ from latchwork.web import clocks, person_form
 from latchwork.web.catalogue import Say
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, form, page
+from latchwork.web.people import chief as chief_of
 from latchwork.web.people import choices, row, sites
 from latchwork.web.places import Places, everything
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Passage
@@ -270,7 +271,8 @@ async def _done(look: Look, user_id: int, act: Awaitable[Any], said: str, **valu
 async def edit(look: Look, user_id: int) -> Response[str]:
     user = await look.cloud.get_user(user_id)
     zone = (await sites(look)).zone(user.home_site_id)
-    return await _edit(look, user, person_form.form_of(user, zone))
+    chief = await _name(look, user.reporting_to)
+    return await _edit(look, user, person_form.form_of(user, zone, chief[1] if chief else ""))
 
 
 @form("/people/{user_id:int}/edit", needs="users:write")
@@ -281,7 +283,9 @@ async def change(look: Look, user_id: int) -> Response[Any]:
     offered = {role.name for role in await look.cloud.list_roles() if role.may_give}
     filled = person_form.read(fields, keep=[role for role in user.roles if role not in offered])
     version = person_form.number(dict(fields).get("version"))
+    is_asked = any(name == "reportingTo" for name, _ in fields)
     try:
+        filled = replace(filled, chief_id=await chief_of(look, filled.chief) if is_asked else user.reporting_to)
         patch = filled.patch((await sites(look)).zone(user.home_site_id), look.say, user)
         await look.cloud.change_user(user_id, patch, version=version)
     except Problem as refused:

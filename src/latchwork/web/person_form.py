@@ -29,6 +29,9 @@ class PersonForm:
     ways: Sequence[str] = ("card", "mobile")
     expires: str = ""
     """As typed, on the home site's clock."""
+    chief: str = ""
+    """Whom they report to, as typed."""
+    chief_id: int | None = None
 
     def draft(self, zone: tzinfo, say: Say) -> UserDraft:
         """Raises Invalid for an instant that is none."""
@@ -59,6 +62,7 @@ class PersonForm:
             "roles": list(self.roles),
             "admin_of_sites": list(self.admin_of_sites),
             "terms": list(self.terms),
+            "reporting_to": self.chief_id,
             "access_expires_at": expires,
         }
 
@@ -78,11 +82,12 @@ def read(fields: Sequence[tuple[str, str]], keep: Iterable[str] = ()) -> PersonF
         terms=ids(fields, "terms"),
         ways=tuple(way for way in WAYS if (way, "yes") in fields),
         expires=next((value for name, value in fields if name == "accessExpiresAt"), ""),
+        chief=next((value.strip() for name, value in fields if name == "reportingTo"), ""),
     )
 
 
-def form_of(user: User, zone: tzinfo) -> PersonForm:
-    """A user as the form shows them."""
+def form_of(user: User, zone: tzinfo, chief: str = "") -> PersonForm:
+    """A user as the form shows them; `chief`: the name of whom they report to, where that may be known."""
     return PersonForm(
         texts={"name": user.name, "email": user.email, "phone": user.phone, "employeeCode": user.employee_code},
         home_site=user.home_site_id,
@@ -91,6 +96,7 @@ def form_of(user: User, zone: tzinfo) -> PersonForm:
         terms=user.terms,
         ways=tuple(way for way in WAYS if getattr(user.access, way)),
         expires=clocks.field(user.access_expires_at, zone),
+        chief=f"{chief} ({user.reporting_to})".strip() if user.reporting_to is not None else "",
     )
 
 
