@@ -240,7 +240,7 @@ async def test_whoever_is_deactivated_is_not_called_shut_out_before_the_door_kno
             return text((await http.get(f"/people/{bob}")).text).partition("Front door")[2][:30]
 
         async with dora(town, tmp_path, door):
-            assert "assigned" in await row()
+            assert "assigned given" in await row()
             await send(http, f"/people/{bob}/active", f"/people/{bob}", active="no")
             await until_in_step(alice, 1)
             assert "shut for them" in await row()
