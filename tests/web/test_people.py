@@ -10,7 +10,7 @@ import pytest
 from tests.sdk.town import Town
 from tests.web.cast import browser, employ, send
 from tests.web.test_doors import dora, front_door, until_in_step
-from tests.web.test_page import HOSTILE, House, opened_house
+from tests.web.test_page import HOSTILE, House, entry, opened_house
 
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.people import AccessPatch, CardDraft, GrantDraft, PermissionsPatch, UserDraft, UserPatch
@@ -329,6 +329,16 @@ async def test_a_refusal_says_why_and_what_to_do_until_it_is_mended(town: Town) 
         told = text((await http.get(f"/why?event={event}")).text)
     for sentence in ("The door would open.", "has not confirmed all of this yet", "the door has to hear of it first"):
         assert sentence in told
+
+
+async def test_a_refused_visitor_is_helped_where_the_visit_is_changed(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        vic = await house.book()
+        await house.dora.reports(entry(house, vic, "pass_wrong_door", door=house.lab), entry(house, vic, "lockdown"))
+        refused = [each.number async for each in house.alice.page_passages(outcome="refused")]
+        lockdown, wrong_door = [(await http.get(f"/why?event={number}")).text for number in refused]
+    assert f'<a class="button" href="/visitors/{vic.id}/change">Change the visit</a>' in wrong_door
+    assert f'<a href="/visitors/{vic.id}">Vic</a>' in lockdown
 
 
 async def test_what_is_in_the_way_is_named_with_its_remedy(town: Town) -> None:
