@@ -22,10 +22,11 @@ from latchwork.web.visits import (
     by_day,
     clock,
     code_of,
+    day_of,
+    days,
     instant,
     known,
     local_times,
-    midnights,
     row_of,
     span,
     state_of,
@@ -49,9 +50,11 @@ async def today(look: Look) -> Response[str]:
     if _is_off(look):
         return _off(look)
     now, where = _now(), await _where(look)
-    begins, ends = midnights(now, where.places.zone(None))
-    meetings = await everything(look.cloud.page_meetings(ends_after=begins, starts_before=ends, order="start"))
-    rows = [row_of(meeting, where, now, look.say) for meeting in meetings]
+    begins, ends = days(where, now)
+    meetings = await everything(
+        look.cloud.page_meetings(ends_after=min(begins), starts_before=max(ends), order="start")
+    )
+    rows = [row_of(each, where, now, look.say) for each in meetings if day_of(each, where, now) == "today"]
     groups = [
         (name, [row for row in rows if row.state in states])
         for name, states in (("here", ("here", "overdue")), ("expected", ("expected",)), ("gone", ("left", "missed")))
@@ -65,11 +68,12 @@ async def expected(look: Look) -> Response[str]:
     if _is_off(look):
         return _off(look)
     now, where = _now(), await _where(look)
-    _, ends = midnights(now, where.places.zone(None))
+    _, ends = days(where, now)
     cursor = look.query.get("cursor")
-    found = await look.cloud.page_meetings(starts_after=ends, order="start", limit=ROWS, cursor=cursor)
-    days = by_day(row_of(meeting, where, now, look.say) for meeting in found.items)
-    return look.show("visitors/expected.html", days=days, tone=TONE, next=found.next_cursor, cursor=cursor)
+    found = await look.cloud.page_meetings(starts_after=min(ends), order="start", limit=ROWS, cursor=cursor)
+    later = [each for each in found.items if day_of(each, where, now) == "later"]
+    rows = by_day(row_of(each, where, now, look.say) for each in later)
+    return look.show("visitors/expected.html", days=rows, tone=TONE, next=found.next_cursor, cursor=cursor)
 
 
 @page("/visitors/history", needs=READ)

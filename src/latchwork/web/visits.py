@@ -135,6 +135,18 @@ def midnights(now: int, zone: tzinfo) -> tuple[int, int]:
     return int(today.timestamp()), int(tomorrow.timestamp())
 
 
+def days(where: Where, now: int) -> tuple[list[int], list[int]]:
+    """When today begins, and when it ends, at each of the sites."""
+    begins, ends = zip(*(midnights(now, where.places.zone(site)) for site in where.places.sites or [None]), strict=True)
+    return list(begins), list(ends)
+
+
+def day_of(meeting: Meeting, where: Where, now: int) -> Literal["past", "today", "later"]:
+    """By the clock of the visit's own site."""
+    begins, ends = midnights(now, where.zone(meeting.access_points))
+    return "past" if meeting.end_time <= begins else "later" if meeting.start_time >= ends else "today"
+
+
 # ------------------------------------------------------------------------------------------------- codes
 
 
