@@ -163,7 +163,7 @@ async def unlock(look: Look, door_id: int) -> Response[Any]:
     """Opens it once, now; the next page says which of the four answers came."""
     door = await look.cloud.get_access_point(door_id)
     try:
-        answer = await look.cloud.unlock(door_id)
+        answer = await look.cloud.unlock(door_id, idempotency_key=await look.once())
     except DoorOffline:
         return look.go(f"/doors/{door_id}", said=look.say("doors.unlock_no_link", name=door.name))
     said = look.say(f"doors.unlock_{answer.outcome}", name=door.name, sentence=answer.sentence)
