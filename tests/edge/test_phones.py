@@ -140,6 +140,19 @@ async def test_a_removed_phone_a_strangers_and_another_organisations_open_nothin
     )
 
 
+async def test_a_key_that_only_shares_a_phones_kid_is_not_that_phone(
+    dora: Dora, bob: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kid has 8 bytes: with many phones about, somebody patient finds a key with the kid of one of them."""
+    await dora.learn(*bobs(dora, bob))
+    kid, of_readers = bytes.fromhex(bob.tap_kid), p256.kid(p256.public_bytes(bob.owner.readers_key.public_key()))
+    readers = p256.public_bytes(bob.owner.readers_key.public_key())
+    monkeypatch.setattr(p256, "kid", lambda point: of_readers if point == readers else kid)
+    assert await dora.hold(Phone(bob.owner)) == "unknown_credential"
+    assert not dora.wiring(FRONT).strike_is_on
+    assert await dora.hold(bob) == "granted"
+
+
 async def test_each_of_a_phones_keys_is_good_for_its_purpose_only(dora: Dora, bob: Phone) -> None:
     await dora.learn(*bobs(dora, bob))
     swapped = Phone(bob.owner, BOB, bob.code_key, bob.tap_key)

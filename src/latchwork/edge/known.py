@@ -134,6 +134,11 @@ class Known:
             return None
         return replace(self.user(record.user, door), phone=kid.hex())
 
+    def knows_phone(self, point: bytes) -> bool:
+        """Whether exactly this key (uncompressed point) is a phone's: of a kid's 8 bytes there may be another one."""
+        record = self._phone(p256.kid(point))
+        return record is not None and record.public_key == point
+
     def user(self, user: int, door: int) -> Holder:
         """What a user may do at a door."""
         [(person, grant)] = self._reader.execute(_BY_USER, (str(user), str(door))).fetchall()

@@ -101,8 +101,8 @@ async def _composed(
     link = Link(config, _identity(config, named), store, journal, clock)
     link.on_welcome, link.on_command, link.on_heard = controller.mark, controller.obey, controller.hear
     controller.started(version_of("latchwork"))
-    running = [link.run(), _mark_each_minute(controller), *_adapters(config.bluetooth, readers)]
-    tasks = [asyncio.create_task(each) for each in running]
+    going = [link.run(), _mark_each_minute(controller), *_adapters(config.bluetooth, readers)]
+    tasks = [asyncio.create_task(each) for each in going]
     try:
         yield Edge(controller, link, clock, readers)
     finally:
