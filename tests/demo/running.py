@@ -58,6 +58,11 @@ class Running:
         assert self.doors.post("/link", json={"up": up}).status_code == 200
         self.until(lambda: self.controller()["online"] is up or not up)
 
+    def on_time(self) -> None:
+        """Takes back every advance of the building's clock."""
+        so_far = self.doors.post("/clock", json={"advance": 0}).json()["advance"]
+        self.doors.post("/clock", json={"advance": -so_far})
+
     def controller(self) -> dict[str, Any]:
         return self.api.get("/v1/controllers").json()["items"][0]
 

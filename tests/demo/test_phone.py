@@ -24,6 +24,7 @@ def tapped(demo: Running, phone: Path, door: str) -> tuple[int, str]:
 
 
 def test_a_phone_taps_shows_its_code_and_is_taken_away(demo: Running, tmp_path: Path) -> None:
+    demo.on_time()
     bob = demo.api.post("/v1/users", json={"name": "Bob", "accessPoints": [1]}).json()["id"]
     credentials = (demo.line["clientId"], demo.line["clientSecret"])
     answer = demo.api.post("/oauth2/token", data={**EXCHANGE, "subject_token": str(bob)}, auth=credentials)
