@@ -87,14 +87,22 @@ _DONE: Final = {
     "permission_withdrawn": "took the permission for {door} from {name}",
     "card_assigned": "gave {name} the card that ends in {digits}",
     "card_unassigned": "took the card that ends in {digits} from {name}",
-    "phone_enrolled": "enrolled the phone {phone} of {name}",
+    "phone_enrolled": "enrolled the phone {phone}",
     "phone_removed": "took the phone {phone} from {name}",
 }
 """What somebody did with a door, or about who may enter."""
+_OWN_PHONE_REMOVED: Final = "removed their phone {phone}"
 
 _MODES: Final = {"access_control": "normal", "unlocked": "unlocked", "locked": "lockdown"}
 _SENTENCES: Final = {reason.value: reason.sentence for reason in Reason}
 _CREDENTIALS: Final = {"qr": "QR code", "card": "card", "phone": "phone"}
+_MANNERS: Final = {
+    "tap": "by tapping a phone",
+    "click": "with a phone, from a distance",
+    "code": "with the code on a phone",
+}
+_ASKED: Final = {"hold_open": "held the door open", "lock": "locked the door", "normal": "set the door back to normal"}
+"""What somebody did with a phone who did not come in."""
 _DECISIONS: Final = ("access_granted", "access_refused")
 
 LEFT_OUT: Final[frozenset[str]] = frozenset(
@@ -175,8 +183,14 @@ def _decision(event: Event) -> tuple[Kind, str, str, str]:
         return "refused", _who(event.data), "was not let out" if leaves else "was refused", _sentence(event.data)
     if event.data.get("credential") == "remote":
         return "granted", _who(event.data), "opened the door from afar", ""
-    means = _CREDENTIALS.get(event.data.get("credential", ""), "")
-    return "granted", _who(event.data), "left" if leaves else "came in", f"with a {means}" if means else ""
+    did = _ASKED.get(event.data.get("ask", ""), "left" if leaves else "came in")
+    return "granted", _who(event.data), did, _means(event.data)
+
+
+def _means(data: dict[str, Any]) -> str:
+    """By what somebody was let in; of a phone, how it was used."""
+    means = _CREDENTIALS.get(data.get("credential", ""), "")
+    return _MANNERS.get(data.get("manner", "")) or (f"with a {means}" if means else "")
 
 
 def _happening(event: Event) -> tuple[Kind, str, str, str]:
@@ -187,7 +201,9 @@ def _happening(event: Event) -> tuple[Kind, str, str, str]:
 
 def _deed(event: Event, places: Places) -> str:
     door, mode = event.data.get("accessPointId"), (event.after or {}).get("mode", "")
-    return _DONE[event.type].format(
+    is_own = event.actor.kind == "user" and event.subject == f"user/{event.actor.id}"
+    said = _OWN_PHONE_REMOVED if is_own and event.type == "phone_removed" else _DONE[event.type]
+    return said.format(
         name=_subject_name(event),
         door=_door_name(door, places),
         digits=event.data.get("lastDigits"),
