@@ -1,8 +1,8 @@
 """Builds the TypeScript SDK: `.venv/bin/python -m sdks.typescript.build` after every change of it.
 
 Written are `src/openapi.ts` (types of the cloud's OpenAPI document), `src/reasons.ts` (what doors say) and `dist/` (one
-file per entry point, minified), which are committed, and `lib/` (ES modules and their types), which a published package
-holds.
+file per entry point, minified, and the same among the website's files), which are committed, and `lib/` (ES modules and
+their types), which a published package holds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ HERE: Final = Path(__file__).parent
 MODULES: Final = HERE / "node_modules"
 API_TYPES: Final = HERE / "src" / "openapi.ts"
 REASONS: Final = HERE / "src" / "reasons.ts"
+WEBSITE: Final = HERE.parents[1] / "src" / "latchwork" / "web" / "static"
+"""The website's own pages use the bundles too; what is installed has them from here."""
 BUNDLES: Final = {"index.ts": HERE / "dist" / "access.js", "qr.ts": HERE / "dist" / "qr.js"}
 OPERATIONS: Final = ("/v1/account/phones", "/v1/account/keyring", "/v1/account/doors/", "/v1/account/passages")
 """Paths that begin so are those that a phone calls."""
@@ -131,6 +133,7 @@ def main() -> None:
     for entry, file in BUNDLES.items():
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(bundle(entry))
+        shutil.copyfile(file, WEBSITE / file.name)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def test_a_page_is_for_everybody(inside: BrowserContext, house: House, template:
     assert answer is not None
     assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/html")
     assert page.locator("h1").count() == 1
-    found = [each for look in product(("light", "dark"), (DESK, PHONE)) for each in _barriers(page, *look)]
-    sticking_out = [size for size in (DESK, ZOOMED, PHONE) if _sticks_out(page, size)]
+    found = [each for look in product(("light", "dark"), (DESK, PHONE)) for each in barriers(page, *look)]
+    sticking_out = [size for size in (DESK, ZOOMED, PHONE) if sticks_out(page, size)]
     page.close()
     assert (found, sticking_out, heard) == ([], [], [])
 
@@ -48,7 +48,7 @@ def _listen(page: Page, home: str) -> list[str]:
     return heard
 
 
-def _barriers(page: Page, scheme: Any, size: tuple[int, int]) -> list[str]:
+def barriers(page: Page, scheme: Any, size: tuple[int, int]) -> list[str]:
     """What axe calls serious or critical."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     _resize(page, size)
@@ -60,7 +60,7 @@ def _barriers(page: Page, scheme: Any, size: tuple[int, int]) -> list[str]:
     ]
 
 
-def _sticks_out(page: Page, size: tuple[int, int]) -> str:
+def sticks_out(page: Page, size: tuple[int, int]) -> str:
     """What is wider than the window, where anything is."""
     _resize(page, size)
     return str(

@@ -176,6 +176,7 @@ async def _tour_log_in(call: Tour) -> None:
     hers = call.of_session(session.token)
     assert (await hers("get_account")).user_id == ada.id
     assert (await hers("page_own_doors")).items == (await hers("page_own_passages")).items == []
+    assert (await hers("begin_own_app_session")).token.startswith("lwr_")
     other = next(each for each in await hers("list_sessions") if not each.is_current)
     await hers("end_session", other.id)
     await hers("change_password", PasswordChange("correct horse battery", "another long one"))

@@ -250,7 +250,7 @@ LOGGING_IN = {
         "page_own_doors",
         "page_own_passages",
     ),
-    *("enrol_phone", "list_own_phones", "remove_own_phone", "get_keyring", "unlock_own_door"),
+    *("begin_own_app_session", "enrol_phone", "list_own_phones", "remove_own_phone", "get_keyring", "unlock_own_door"),
 }
 """Nobody's yet, or those of whoever is logged in: tests/cloud/sessions and tests/cloud/phones ask these."""
 

@@ -30,6 +30,7 @@ SETTINGS = {
     "codes": "dynamic",
     "passSeconds": "30",
     "meetingMaxDays": "14",
+    "phonesPerUser": "3",
     "offlineLimit": "2",
     "offlineUnit": "hours",
 }
@@ -46,6 +47,7 @@ async def test_settings_are_changed_in_words_of_people(town: Town) -> None:
         found = await alice.get_organisation()
         assert (found.pass_seconds, found.offline_limit, found.meeting_max_days) == (30, 7200, 14)
         assert (found.visitor_module, found.attendance_module, found.single_use) == (True, False, False)
+        assert found.phones_per_user == 3
         page = (await http.get("/settings")).text
         assert "The settings are saved" in page
         assert 'value="2"' in page
@@ -61,6 +63,7 @@ async def test_settings_are_changed_in_words_of_people(town: Town) -> None:
         ("passSeconds", "4", "from 5 to 86400"),
         ("passSeconds", "soon", "from 5 to 86400"),
         ("meetingMaxDays", "0", "from 1 to 3660"),
+        ("phonesPerUser", "21", "from 1 to 20"),
         ("offlineLimit", "", "at least one minute"),
         ("offlineLimit", "99999999", "at least one minute"),
     ],

@@ -25,7 +25,9 @@ from latchwork.wire.api.problems import Problem
 ROWS: Final = 50
 ACTORS: Final = tuple(kind for kind in get_args(ActorKind) if kind != "controller")
 _KNOWN: Final = frozenset(fact for facts in DEEDS.values() for fact in facts)
-_UNTOLD: Final = frozenset({"id", "userId", "cardId", "userName", "updatedAt", "createdAt", "version"})
+_UNTOLD: Final = frozenset(
+    {"id", "userId", "cardId", "phoneId", "appSessionId", "userName", "updatedAt", "createdAt", "version"}
+)
 """What says nothing to people, or changes with everything else."""
 _SECRET: Final = re.compile(r"(secret|password|token|pin|hash|qrdata)$", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"(At|Time)$")
@@ -225,6 +227,8 @@ def _shown(name: str, value: Any, where: Places, say: Say) -> str:
         return say("audit.yes" if value else "audit.no")
     if _SECRET.search(name):
         return say("audit.hidden")
+    if name == "why" and value in _ENDS:
+        return say(f"audit.ended_{value}")
     if isinstance(value, int) and _INSTANT.search(name) and value > 86_400:
         return moment(value, where, None).full(say)
     text = _listed(name, value, where, say) if isinstance(value, list) else _called(name, value, where)
@@ -244,6 +248,8 @@ def _called(name: str, value: Any, where: Places) -> str:
     return known[value].name if isinstance(value, int) and value in known else str(value)
 
 
+_ENDS: Final = ("revoked", "reused", "replaced", "phone_removed")
+"""Why an app's session ended."""
 _NAMED: Final[dict[str, Callable[[Places], Mapping[int, Any]]]] = {
     "iteId": lambda where: where.sites,
     "Sites": lambda where: where.sites,

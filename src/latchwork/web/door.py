@@ -15,7 +15,7 @@ from latchwork.web.catalogue import Say, reason
 from latchwork.web.forms import NOTHING_WRONG, Wrong, whole, wrong_of
 from latchwork.web.lines import Line, Moment, moment
 from latchwork.web.look import Look, form, page
-from latchwork.web.passages import who, who_path
+from latchwork.web.passages import means, who, who_path
 from latchwork.web.places import Places, everything, places
 from latchwork.web.standing import Tag, alarm_tags, link_tag, mode_sentence, mode_tags, week
 from latchwork.wire.api.pages import Page
@@ -109,23 +109,32 @@ def _next(look: Look, door: int, name: str, listed: Page[Any]) -> str:
 def line_of(passage: Passage, where: Places, say: Say) -> Line:
     """An entry or refusal as a row of the door's history."""
     is_in = passage.granted and not passage.withheld
-    is_remote = is_in and passage.credential == "remote"
-    outcome = "withheld" if passage.withheld else "granted" if passage.granted else "refused"
     digits = f" …{passage.card_last_digits}" if passage.card_last_digits else ""
     return Line(
         number=passage.number,
         kind="granted" if is_in else "refused",
         who=who(passage, say),
         who_path=who_path(passage),
-        what=say("doors.unlocked_it") if is_remote else say(f"doors.{passage.direction}_{outcome}"),
+        what=_done(passage, say),
         why="" if passage.granted else reason(say, passage.reason, passage.sentence),
         door=passage.access_point_id,
-        where=say(f"doors.with_{passage.credential}") + digits,
+        where=say(f"doors.with_{means(passage)}") + digits,
         where_path="",
         site="",
         when=moment(passage.at, where, passage.site_id),
         count=passage.count,
     )
+
+
+def _done(passage: Passage, say: Say) -> str:
+    """What became of it, in words; who asked from afar, or steered the door with a phone, did not come in."""
+    is_in = passage.granted and not passage.withheld
+    if is_in and passage.credential == "remote":
+        return say("doors.unlocked_it")
+    if is_in and passage.ask != "open":
+        return say(f"doors.asked_{passage.ask}")
+    outcome = "withheld" if passage.withheld else "granted" if passage.granted else "refused"
+    return say(f"doors.{passage.direction}_{outcome}")
 
 
 _STATES: Final = {"assigned": "good", "pending": "wait", "removing": "bad"}

@@ -10,7 +10,7 @@ from latchwork.web.catalogue import Say, reason
 from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.events import Event
-from latchwork.wire.api.passages import ModeName
+from latchwork.wire.api.passages import Manner, ModeName
 
 Kind = Literal["granted", "refused", "alarm", "note"]
 
@@ -103,7 +103,9 @@ _DONE: Final = frozenset(
 )
 """What somebody did with a door, or about who may enter; `did_` before the name of its text."""
 
-_MEANS: Final = ("qr", "card", "phone")
+_MEANS: Final = ("qr", "card", "phone", *(f"phone_{manner}" for manner in get_args(Manner)))
+_ASKED: Final = ("hold_open", "lock", "normal")
+"""What somebody did with a phone who did not come in."""
 _DECISIONS: Final = ("access_granted", "access_refused")
 
 LEFT_OUT: Final[frozenset[str]] = frozenset(
@@ -176,11 +178,17 @@ def _decision(event: Event, say: Say) -> tuple[Kind, str, str, str]:
     way = "exit" if event.data.get("direction") == "exit" else "entry"
     if event.type == "access_refused":
         return "refused", _who(event.data, say), say(f"lines.{way}_refused"), _sentence(event.data, say)
-    means = event.data.get("credential")
-    if means == "remote":
+    if event.data.get("credential") == "remote":
         return "granted", _who(event.data, say), say("lines.remote_granted"), ""
-    why = say(f"lines.with_{means}") if means in _MEANS else ""
-    return "granted", _who(event.data, say), say(f"lines.{way}_granted"), why
+    ask = event.data.get("ask")
+    did = say(f"lines.asked_{ask}") if ask in _ASKED else say(f"lines.{way}_granted")
+    return "granted", _who(event.data, say), did, _means(event.data, say)
+
+
+def _means(data: dict[str, Any], say: Say) -> str:
+    """By what somebody was let in; of a phone, how it was used."""
+    means = "_".join(str(data[name]) for name in ("credential", "manner") if name in data)
+    return say(f"lines.with_{means}") if means in _MEANS else ""
 
 
 def _happening(event: Event, say: Say) -> tuple[Kind, str, str, str]:
@@ -192,8 +200,10 @@ def _happening(event: Event, say: Say) -> tuple[Kind, str, str, str]:
 
 def _deed(event: Event, places: Places, say: Say) -> str:
     door, mode = event.data.get("accessPointId"), (event.after or {}).get("mode", "")
+    is_own = event.actor.kind == "user" and event.subject == f"user/{event.actor.id}"
+    removes_own = is_own and event.type == "phone_removed"
     return say(
-        f"lines.did_{event.type}",
+        "lines.did_remove_own_phone" if removes_own else f"lines.did_{event.type}",
         name=_subject_name(event),
         door=_door_name(door, places, say),
         digits=event.data.get("lastDigits"),

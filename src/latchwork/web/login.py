@@ -73,9 +73,12 @@ async def finish_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
 
 @form("/log-out")
 async def log_out(look: Look) -> Response[Any]:
+    """Nothing stays in the browser, scripts or not: no key either, of which it may have been one."""
     await look.cloud.log_out()
     entrance: Entrance = look.request.app.state.entrance
-    return entrance.let_out(look.request, look.go("/log-in", said=look.say("log_in.out")))
+    response = entrance.let_out(look.request, look.go("/log-in", said=look.say("log_in.out")))
+    response.headers["clear-site-data"] = '"storage"'
+    return response
 
 
 @litestar.get("/reset")

@@ -48,7 +48,7 @@ def row_of(passage: Passage, where: Places, say: Say) -> Row:
         door=passage.access_point_id,
         site=where.site_name(passage.site_id),
         is_in=_is_in(passage),
-        outcome=say(f"reports.{passage.direction}_{_outcome(passage)}"),
+        outcome=_done(passage, say),
         why="" if passage.granted else reason(say, passage.reason, passage.sentence),
         means=_means(passage, say),
         count=passage.count,
@@ -67,7 +67,7 @@ def cells(passage: Passage, where: Places, say: Say) -> Sequence[object]:
         who(passage, say),
         passage.user.employee_code if passage.user else "",
         "" if passage.granted else reason(say, passage.reason, passage.sentence),
-        say(f"reports.means_{passage.credential}"),
+        say(f"reports.means_{means(passage)}"),
         passage.card_last_digits or "",
         passage.requested_by.name if passage.requested_by else "",
         passage.count,
@@ -91,13 +91,25 @@ def _is_in(passage: Passage) -> bool:
     return passage.granted and not passage.withheld
 
 
+def _done(passage: Passage, say: Say) -> str:
+    """In words; whoever steered the door with a phone did not come in."""
+    if passage.ask != "open" and _is_in(passage):
+        return say(f"reports.asked_{passage.ask}")
+    return say(f"reports.{passage.direction}_{_outcome(passage)}")
+
+
 def _outcome(passage: Passage) -> str:
     return "withheld" if passage.withheld else "granted" if passage.granted else "refused"
 
 
 def _means(passage: Passage, say: Say) -> str:
     digits = f" …{passage.card_last_digits}" if passage.card_last_digits else ""
-    return say(f"reports.means_{passage.credential}") + digits
+    return say(f"reports.means_{means(passage)}") + digits
+
+
+def means(passage: Passage) -> str:
+    """What was presented, as the names of texts end: "card"; of a phone, also how it was used: "phone_tap"."""
+    return f"{passage.credential}_{passage.manner}" if passage.manner else passage.credential
 
 
 def who(passage: Passage, say: Say) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from litestar import Response
 
-from latchwork.web import clocks, person_form
+from latchwork.web import clocks, person_form, phones
 from latchwork.web.catalogue import Say
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, form, page
@@ -155,6 +155,7 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
     )
     home = where.sites.get(user.home_site_id or 0)
     zone = where.zone(user.home_site_id)
+    held, apps = await phones.of_person(look, user_id, zone)
     return look.show(
         "people/person.html",
         refused.status if refused else 200,
@@ -169,6 +170,8 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
         deactivated=moment(user.deactivated_at, where, user.home_site_id) if user.deactivated_at is not None else None,
         doors=doors,
         cards=[(card, moment(card.created_at, where, user.home_site_id)) for card in cards],
+        phones=held,
+        apps=apps,
         readers=await _readers(look),
         account=account,
         seen=_seen(account, where, user),

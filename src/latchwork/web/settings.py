@@ -67,6 +67,7 @@ def _fields_of(organisation: Organisation) -> dict[str, str]:
         "codes": "static" if organisation.pass_seconds is None else "dynamic",
         "passSeconds": str(organisation.pass_seconds or 60),
         "meetingMaxDays": str(organisation.meeting_max_days),
+        "phonesPerUser": str(organisation.phones_per_user),
         "offlineLimit": number,
         "offlineUnit": unit,
     }
@@ -92,6 +93,7 @@ def _patched(look: Look, fields: Mapping[str, str]) -> OrganisationPatch:
         pass_seconds=None if is_static else _between(fields, "passSeconds", 5, 86_400, say("settings.seconds_wrong")),
         single_use="singleUse" in fields,
         meeting_max_days=_between(fields, "meetingMaxDays", 1, 3_660, say("settings.days_wrong")),
+        phones_per_user=_between(fields, "phonesPerUser", 1, 20, say("settings.phones_wrong")),
         offline_limit=None
         if is_endless
         else length

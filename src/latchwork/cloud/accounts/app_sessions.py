@@ -1,4 +1,5 @@
-"""Sessions of users in apps: begun by a client that acts for users, carried on by the app alone (RFC 6749 §6).
+"""Sessions of users in apps: begun by a client that acts for users, or by the user who is logged in; carried on by the
+app alone (RFC 6749 §6).
 
 A refresh token is `lwr_` and base64url of family ‖ turn. The family is the same in all tokens of a session; each turn
 follows from the one before it, so that who asks twice with the same token, because the answer was lost, gets the same
@@ -73,7 +74,8 @@ class Refreshed:
 
     session: AppSession
     user: UserAccount
-    client: ClientSecret
+    client: ClientSecret | None
+    """That began it; None: the user did."""
     token: Token
 
 
@@ -96,12 +98,15 @@ def read(text: str) -> Token | None:
 _OVER: Final = Refused("This refresh token is not good, or its session is over.")
 
 
-async def offer(work: Work, client: ClientSecret, user: int, scopes: Collection[str] | None) -> Token:
-    """A one-time token with which the user's app begins a session; `scopes`: no more than these."""
+async def offer(work: Work, client: int | None, user: int, scopes: Collection[str] | None) -> Token:
+    """A one-time token with which the user's app begins a session; `client`: whose app it is, None: the user's own.
+
+    `scopes`: no more than these.
+    """
     token = Token(secrets.token_bytes(_FAMILY_BYTES), secrets.token_bytes(_TURN_BYTES))
     until = work.now + BEGIN_WITHIN
     await store.add_app_session(
-        work.conn, work.scope, user, client.client.id, scopes, token.family_hash, token.hash, work.now, until
+        work.conn, work.scope, user, client, scopes, token.family_hash, token.hash, work.now, until
     )
     return token
 
@@ -130,8 +135,8 @@ async def _refresh(work: Work, seal: Seal, token: Token, found: AppSession, proo
     session = await store.lock_app_session(work.conn, work.scope, found.user, found.id, work.now)
     if session is None:
         return _OVER
-    client = await store.find_secret_of(work.conn, work.scope, session.client)
-    if user is None or client is None or rules.ACT not in client.client.scopes:
+    client = None if session.client is None else await store.find_secret_of(work.conn, work.scope, session.client)
+    if user is None or not _may_act(session, client):
         return Refused("This user's access, or the client's that began the session, is switched off.")
     work.actor = Actor("user", str(user.id), user.name)
     if token.hash not in (session.newest_hash, session.former_hash):
@@ -144,9 +149,14 @@ async def _refresh(work: Work, seal: Seal, token: Token, found: AppSession, proo
         work.conn, work.scope, session.id, new.hash, token.hash, proof.thumbprint, work.now, work.now + UNUSED_FOR
     )
     if session.thumbprint is None:
-        data = {"appSessionId": session.id, "clientId": client.client.client_id, "clientName": client.client.name}
-        events.record(work, "app_session_begun", f"user/{user.id}", data=data)
+        named = {"clientId": client.client.client_id, "clientName": client.client.name} if client else {}
+        events.record(work, "app_session_begun", f"user/{user.id}", data={"appSessionId": session.id, **named})
     return Refreshed(session, user, client, new)
+
+
+def _may_act(session: AppSession, client: ClientSecret | None) -> bool:
+    """Whether the client that began the session, if one did, may still act for users."""
+    return session.client is None or (client is not None and rules.ACT in client.client.scopes)
 
 
 async def _able_user(work: Work, id: int) -> UserAccount | None:

@@ -62,8 +62,8 @@ class AppSession:
     organisation: int
     id: int
     user: int
-    client: int
-    """That began it."""
+    client: int | None
+    """That began it; None: the user did, who was logged in."""
     scopes: tuple[str, ...] | None
     """No more than these; None: whatever user and client may."""
     newest_hash: bytes

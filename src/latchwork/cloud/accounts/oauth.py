@@ -141,11 +141,11 @@ async def _refreshed(request: Request[Any, Any, Any], form: dict[str, str], now:
     done = await app_sessions.refresh(state.database, state.seal, form.get("refresh_token", ""), proof, now)
     if isinstance(done, app_sessions.Refused):
         raise OAuthError(done.error, done.why)
-    scopes = [scope for scope in _may(done.client, done.user, done.session.scopes) if wanted is None or scope in wanted]
-    expires_at = min(
-        now + APP_TOKEN_SECONDS, rules.user_token_expires(done.user, done.client.client.token_seconds, now)
-    )
-    text = state.tokens.issue_for(done.user, done.client, scopes, now, expires_at, done.session.id)
+    may = _may(done.client, done.user, done.session.scopes) if done.client else []
+    scopes = [scope for scope in may if wanted is None or scope in wanted]
+    seconds = min(APP_TOKEN_SECONDS, done.client.client.token_seconds) if done.client else APP_TOKEN_SECONDS
+    expires_at = rules.user_token_expires(done.user, seconds, now)
+    text = state.tokens.issue_in_app(done.session, done.user, done.client, scopes, now, expires_at)
     return RefreshAnswer(text, "Bearer", expires_at - now, done.token.text, " ".join(scopes))
 
 
@@ -189,7 +189,7 @@ async def _offered(
         Scope(found.organisation),
         Actor("client", found.client.client_id, found.client.name),
         now,
-        lambda work: app_sessions.offer(work, found, user.id, wanted),
+        lambda work: app_sessions.offer(work, found.client.id, user.id, wanted),
     )
     return OfferAnswer(offered.text, REFRESH_TOKEN, "N_A", app_sessions.BEGIN_WITHIN)
 

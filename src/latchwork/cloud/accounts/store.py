@@ -274,7 +274,7 @@ async def add_app_session(
     conn: Connection,
     scope: Scope,
     user: int,
-    client: int,
+    client: int | None,
     scopes: Collection[str] | None,
     family_hash: bytes,
     newest_hash: bytes,

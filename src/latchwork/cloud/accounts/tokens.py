@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 from latchwork.cloud.accounts import roles, rules, store
-from latchwork.cloud.accounts.model import ClientSecret, Revocation, UserAccount
+from latchwork.cloud.accounts.model import AppSession, ClientSecret, Revocation, UserAccount
 from latchwork.cloud.accounts.service import REVOCATIONS
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.http import ActingUser, Identity
@@ -39,6 +39,8 @@ _RATE, _BURST = 50, 200
 """Calls per second of a session, and at once."""
 _USER = "user/"
 """How the subject of a user's token begins."""
+_OWN = "own"
+"""The client (RFC 9068 §2.2) of a token whose session no client began, but the user; no client has such an id."""
 
 
 class Session(Protocol):
@@ -104,35 +106,43 @@ class Tokens:
             "iat": max(now, found.tokens_from),
             "exp": now + found.client.token_seconds,
         }
-        return self._signed(found, scopes, own)
+        return self._signed(found.client.client_id, scopes, own)
 
     def issue_for(
-        self,
-        user: UserAccount,
-        found: ClientSecret,
-        scopes: list[str],
-        now: int,
-        expires_at: int,
-        app_session: int | None = None,
+        self, user: UserAccount, found: ClientSecret, scopes: list[str], now: int, expires_at: int, **more: Any
     ) -> str:
-        """A token for a user, with the client as its actor (RFC 8693 §4.1), or that began the session in their app."""
-        own: dict[str, Any] = {
+        """A token for a user, with the client as its actor (RFC 8693 §4.1)."""
+        own = {
             "sub": f"{_USER}{user.id}",
             "act": {"sub": found.client.client_id},
             "iat": max(now, found.tokens_from, user.tokens_from),
             "exp": expires_at,
+            **more,
         }
-        if app_session is not None:
-            own["sid"] = app_session
-        return self._signed(found, scopes, own)
+        return self._signed(found.client.client_id, scopes, own)
 
-    def _signed(self, found: ClientSecret, scopes: list[str], own: dict[str, Any]) -> str:
+    def issue_in_app(
+        self,
+        session: AppSession,
+        user: UserAccount,
+        found: ClientSecret | None,
+        scopes: list[str],
+        now: int,
+        expires_at: int,
+    ) -> str:
+        """A token for a user in an app; `found`: the client that began the session, None: the user did."""
+        if found is not None:
+            return self.issue_for(user, found, scopes, now, expires_at, sid=session.id)
+        own = {"sub": f"{_USER}{user.id}", "iat": max(now, user.tokens_from), "exp": expires_at}
+        return self._signed(_OWN, scopes, {**own, "sid": session.id, "org": session.organisation})
+
+    def _signed(self, client_id: str, scopes: list[str], own: dict[str, Any]) -> str:
         if self._private is None:
             raise RuntimeError("no signing key is loaded")
         claims = {
             "iss": self._issuer,
             "aud": self._issuer,
-            "client_id": found.client.client_id,
+            "client_id": client_id,
             "scope": " ".join(scopes),
             "jti": secrets.token_hex(12),
             **own,
@@ -178,12 +188,15 @@ class Tokens:
         for name, kind in (("sub", str), ("client_id", str), ("scope", str), ("jti", str), ("iat", int), ("exp", int)):
             if not isinstance(claims[name], kind):
                 raise TypeError(name)
-        if not isinstance(claims.get("sid", 0), int):
-            raise TypeError("sid")
+        for name in ("sid", "org"):
+            if not isinstance(claims.get(name, 0), int):
+                raise TypeError(name)
         return dict(claims)
 
     async def _identified(self, claims: dict[str, Any]) -> Identity:
         """The client and the user as they are now: what was taken away since the token was issued is gone."""
+        if claims["client_id"] == _OWN:
+            return await self._in_own_app(claims)
         async with self._database.connection() as conn:
             found = await store.find_secret(conn, claims["client_id"])
             if found is None or await store.is_revoked(conn, claims["client_id"], claims["jti"], claims["iat"]):
@@ -205,6 +218,27 @@ class Tokens:
             jti=claims["jti"],
             user=acting,
             app_session=claims.get("sid"),
+        )
+
+    async def _in_own_app(self, claims: dict[str, Any]) -> Identity:
+        """Whoever began this session themselves, as they are now; it is for what is their own alone."""
+        scope = Scope(claims["org"])
+        async with self._database.connection() as conn:
+            user = await _able_user(conn, scope, claims)
+        acting = _acting(user)
+        return Identity(
+            organisation=scope.organisation,
+            client=0,
+            client_id="",
+            name=user.name,
+            scopes=frozenset(),
+            issued_at=claims["iat"],
+            expires_at=min(claims["exp"], user.access_expires_at or claims["exp"]),
+            rate_per_second=_RATE,
+            rate_burst=_BURST,
+            jti=claims["jti"],
+            user=acting,
+            app_session=claims["sid"],
         )
 
     async def _logged_in(self, token: str) -> Identity:
@@ -267,11 +301,17 @@ async def _user(conn: Connection, found: ClientSecret, claims: dict[str, Any]) -
     """For whom the client acts; None: for itself. Raises Unauthorized when it may do so no more."""
     if not claims["sub"].startswith(_USER):
         return None
-    user = await store.find_user(conn, Scope(found.organisation), int(claims["sub"].removeprefix(_USER)))
-    is_good = user is not None and rules.may_act(user, time.time()) and claims["iat"] >= user.tokens_from
-    if user is None or not is_good or rules.ACT not in found.client.scopes:
+    if rules.ACT not in found.client.scopes:
         raise Unauthorized(_REVOKED)
-    if "sid" in claims and not await _lasts(conn, Scope(found.organisation), user.id, claims["sid"]):
+    return await _able_user(conn, Scope(found.organisation), claims)
+
+
+async def _able_user(conn: Connection, scope: Scope, claims: dict[str, Any]) -> UserAccount:
+    """The user of a token; raises Unauthorized when they may do nothing now, or their session is over."""
+    user = await store.find_user(conn, scope, int(claims["sub"].removeprefix(_USER)))
+    if user is None or not rules.may_act(user, time.time()) or claims["iat"] < user.tokens_from:
+        raise Unauthorized(_REVOKED)
+    if "sid" in claims and not await _lasts(conn, scope, user.id, claims["sid"]):
         raise Unauthorized(_OVER)
     return user
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from latchwork.cloud.accounts import app_sessions
 from latchwork.cloud.kernel.http import Caller, delete, get, may, post
 from latchwork.cloud.people import store as people
 from latchwork.cloud.phones import service, store
-from latchwork.wire.api.phones import AppSession, Keyring, Phone, PhoneDraft
+from latchwork.wire.api.phones import AppSession, AppSessionOffer, Keyring, Phone, PhoneDraft
 from latchwork.wire.api.problems import Forbidden
+
+
+@post("/v1/account/app-session", status=201)
+async def begin_own_app_session(by: Annotated[Caller, may(None, within=True)]) -> AppSessionOffer:
+    """Offers whoever is logged in a session in an app of their own: it reaches their own doors and phones alone."""
+    if by.identity.session is None:
+        raise Forbidden("This is for people who are logged in.")
+    user = by.person
+    token = await by.change(lambda work: app_sessions.offer(work, None, user, ()))
+    return AppSessionOffer(token.text, by.now + app_sessions.BEGIN_WITHIN)
 
 
 @post("/v1/account/phones", status=201)
@@ -81,6 +92,7 @@ def _session(by: Caller) -> int:
 
 
 endpoints = [
+    begin_own_app_session,
     enrol_phone,
     list_own_phones,
     remove_own_phone,

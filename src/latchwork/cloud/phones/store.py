@@ -214,7 +214,7 @@ async def list_app_sessions(conn: Connection, scope: Scope, user: int, now: int)
         """
         SELECT s.id, s.user_id, c.client_id, c.name AS client_name, p.id AS phone_id, p.name AS phone_name,
             s.created_at, s.used_at, s.expires_at
-        FROM app_sessions s JOIN clients c ON c.organisation_id = s.organisation_id AND c.id = s.client_id
+        FROM app_sessions s LEFT JOIN clients c ON c.organisation_id = s.organisation_id AND c.id = s.client_id
         LEFT JOIN phones p ON p.organisation_id = s.organisation_id AND p.session_id = s.id
         WHERE s.organisation_id = $1 AND s.user_id = $2 AND s.expires_at > $3 ORDER BY s.id DESC
         """,

@@ -80,7 +80,7 @@ from latchwork.wire.api.people import (
     UsersImport,
     UsersImported,
 )
-from latchwork.wire.api.phones import AppSession, Keyring, Phone, PhoneDraft
+from latchwork.wire.api.phones import AppSession, AppSessionOffer, Keyring, Phone, PhoneDraft
 from latchwork.wire.api.problems import TooManyRequests, Unavailable
 from latchwork.wire.api.sessions import (
     Account,
@@ -695,6 +695,10 @@ class Client:
         if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
         return self._tokens.offered_to(user_id)
+
+    def begin_own_app_session(self) -> AppSessionOffer:
+        """For whoever is logged in: a one-time token with which an app of their own logs in within ten minutes."""
+        return self._post("/v1/account/app-session", AppSessionOffer)
 
     def enrol_phone(self, draft: PhoneDraft, *, idempotency_key: str | None = None) -> Phone:
         """Enrols the phone in whose app the caller is logged in; the same keys again are the same phone.

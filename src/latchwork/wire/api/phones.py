@@ -99,9 +99,9 @@ class AppSession(msgspec.Struct, frozen=True, rename="camel"):
 
     id: int
     user_id: int
-    client_id: str
-    """The API client that began it."""
-    client_name: str
+    client_id: str | None
+    """The API client that began it; null: the user did, on the website."""
+    client_name: str | None
     phone_id: int | None
     phone_name: str | None
     created_at: int
@@ -109,6 +109,14 @@ class AppSession(msgspec.Struct, frozen=True, rename="camel"):
     """When it last fetched a token; null: the app has not begun it yet."""
     expires_at: int
     """When it ends unless it is used before."""
+
+
+class AppSessionOffer(msgspec.Struct, frozen=True, rename="camel"):
+    """A session in an app that has not begun yet."""
+
+    token: str
+    """Good once: with it the app logs in."""
+    expires_at: int
 
 
 class PhoneLimitReached(Problem):
