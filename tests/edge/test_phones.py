@@ -136,6 +136,16 @@ async def test_a_removed_phone_a_strangers_and_another_organisations_open_nothin
     )
 
 
+async def test_a_key_with_the_kid_of_another_opens_nothing(dora: Dora, bob: Phone) -> None:
+    """Eight bytes name a key; they do not tell it from one that somebody has searched for long enough."""
+    await dora.learn(*bobs(dora, bob))
+    strangers = Phone(bob.owner)
+    found = Record("phone", strangers.tap_kid, 1, bob.records[0].body)  # Bob's key, had it the stranger's kid
+    await dora.store.apply(delta(found))
+    assert await dora.hold(strangers) == "unknown_credential"
+    assert await dora.hold(bob) == "granted"
+
+
 async def test_each_of_a_phones_keys_is_good_for_its_purpose_only(dora: Dora, bob: Phone) -> None:
     await dora.learn(*bobs(dora, bob))
     swapped = Phone(bob.owner, BOB, bob.code_key, bob.tap_key)

@@ -83,7 +83,7 @@ class Readers:
         if door not in self._controller.doors:
             return Answer(False, Reason.UNKNOWN_DOOR.value)
         proof = PhoneProof(
-            key=p256.kid(proven.public_key),
+            key=proven.public_key,
             ask=asked.ask,
             from_afar=asked.from_afar or door != place.door,
             metres=metres(rssi, asked, power),

@@ -37,8 +37,12 @@ async def line(dora: Script, phone: App) -> AsyncIterator[Line]:
         yield line
 
 
+def point(key: p256.PrivateKey) -> bytes:
+    return p256.public_bytes(key.public_key())
+
+
 def kid(key: p256.PrivateKey) -> bytes:
-    return p256.kid(p256.public_bytes(key.public_key()))
+    return p256.kid(point(key))
 
 
 def used(app: App, **changes: Any) -> AccessDecided:
@@ -173,10 +177,10 @@ async def judged(alice: Client, evidence: Evidence, door: int = 1) -> str:
 
 
 async def test_the_cloud_decides_about_a_phone_as_the_door_does(alice: Client, phone: App) -> None:
-    user, tap = f"/v1/users/{phone.user}", kid(phone.tap)
+    user, tap = f"/v1/users/{phone.user}", point(phone.tap)
     assert await judged(alice, PhoneProof(tap)) == "granted"
     assert await judged(alice, PhoneProof(tap, metres=5.0)) == "too_far"
-    assert await judged(alice, PhoneProof(kid(phone.code))) == "unknown_credential"
+    assert await judged(alice, PhoneProof(point(phone.code))) == "unknown_credential"
     assert await judged(alice, PhoneProof(b"nobodys!")) == "unknown_credential"
     assert await judged(alice, PhoneProof(tap, from_afar=True)) == "way_off"
     await alice.patch(user, {"access": {"clickRange": 10, "tap": False}})
