@@ -264,14 +264,29 @@ async def test_a_phones_mode_goes_over_the_clouds_until_the_cloud_has_taken_it_o
 
 async def test_a_mode_that_somebody_set_later_in_the_cloud_holds_when_the_fact_is_there(dora: Dora, bob: Phone) -> None:
     await dora.learn(*bobs(dora, bob, steers=(1,)))
-    await dora.hold(bob, HOLD)
+    await dora.hold(bob, LOCK)
     await dora.written()
-    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 2)))
-    assert dora.wiring(FRONT).strike_is_on
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "unlocked"), 2)))
+    assert not dora.wiring(FRONT).strike_is_on
     dora.commit()
     dora.controller.tick()
+    assert dora.wiring(FRONT).strike_is_on
+
+
+@pytest.mark.parametrize("asked", [HOLD, NORMAL])
+async def test_a_lockdown_that_comes_after_a_phone_was_here_holds_at_once(
+    dora: Dora, bob: Phone, asked: Request
+) -> None:
+    await dora.learn(*bobs(dora, bob, steers=(1,)), mode(FRONT, "locked"))
+    await dora.hold(bob, NORMAL)
+    await dora.hold(bob, asked)
+    assert await dora.hold(bob) == "granted", "a lockdown that they knew of is over"
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 2)))
     assert not dora.wiring(FRONT).strike_is_on
     assert await dora.hold(bob) == "lockdown"
+    await dora.restart()
+    assert await dora.hold(bob) == "lockdown"
+    assert await dora.hold(bob, NORMAL) == await dora.hold(bob) == "granted", "until somebody who knows of it ends it"
 
 
 def replace_revision(record: Record, revision: int) -> Record:

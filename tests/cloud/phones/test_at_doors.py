@@ -140,6 +140,31 @@ async def test_a_later_change_of_the_website_stays(alice: Client, line: Line, ph
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked"
 
 
+async def test_a_door_that_was_held_open_unaware_of_a_lockdown_is_locked_down(
+    alice: Client, line: Line, phone: App
+) -> None:
+    """The door was out of reach when it was locked down, and so let somebody hold it open."""
+    await alice.post("/v1/access-points/1/mode", {"mode": "locked"})
+    await line.take_state()
+    await line.tell(1, used(phone, ask="hold_open", at=time.time() + 1))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked"
+    await line.tell(2, used(phone, ask="normal", at=time.time() + 2), used(phone, ask="hold_open", at=time.time() + 3))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "unlocked", "it was ended at the door first"
+
+
+async def test_a_door_whose_clock_is_ahead_does_not_win_over_what_is_set_later(
+    alice: Client, line: Line, phone: App
+) -> None:
+    await line.tell(1, used(phone, ask="hold_open", at=time.time() + 3600))
+    await line.take_state()
+    await alice.post("/v1/access-points/1/mode", {"mode": "access_control"})
+    await line.take_state()
+    await line.tell(2, used(phone, ask="hold_open", at=time.time() - 300))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "access_control"
+    await line.tell(3, used(phone, ask="lock"))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked", "a phone's own asking was never later"
+
+
 async def test_a_mode_that_ended_by_itself_is_nobody_s_later_change(alice: Client, line: Line, phone: App) -> None:
     until = (await alice.post("/v1/access-points/1/mode", {"mode": "unlocked", "minutes": 1}))["until"]
     await line.take_state()
@@ -163,7 +188,8 @@ async def test_facts_come_in_their_order_and_only_grants_of_its_own_doors_count(
     )
     for door in (1, 3):
         assert (await alice.get(f"/v1/access-points/{door}/mode"))["mode"] == "access_control"
-    await line.tell(6, used(phone, ask="lock", at=now), used(phone, ask="hold_open", at=now + 1))
+    asked = [used(phone, ask=ask, at=now + place) for place, ask in enumerate(("lock", "normal", "hold_open"))]
+    await line.tell(6, *asked)
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "unlocked"
 
 
