@@ -24,6 +24,7 @@ from tests.edge.cast import (
     person,
 )
 
+from latchwork.edge.attempts import COMMIT_SECONDS
 from latchwork.edge.tap import Place
 from latchwork.policy.model import Ask, Direction
 from latchwork.wire import p256
@@ -344,7 +345,10 @@ async def test_a_door_is_not_held_open_for_longer_than_it_may_be_offline(dora: D
 
 
 @pytest.mark.parametrize("degraded", ["refuse", "admit"])
-async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(dora: Dora, bob: Phone, degraded: str) -> None:
+async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(
+    dora: Dora, bob: Phone, degraded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latchwork.edge.attempts.MODE_SECONDS", 0.3)
     await dora.close()
     dora.start(commit_delay=0.6)
     await dora.learn(*bobs(dora, bob, steers=(1,))[1:], door(degraded=degraded))
@@ -355,6 +359,16 @@ async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(dora: Dora
     await dora.restart()
     assert [type(fact) for fact in map(codec.decode, dora.bodies())][-1] is StrikeWithheld
     assert not dora.wiring(FRONT).strike_is_on
+
+
+async def test_a_slow_disk_delays_a_mode_and_does_not_split_door_and_cloud(dora: Dora, bob: Phone) -> None:
+    """The cloud takes a mode over from the fact: what it may have heard of is not withheld."""
+    await dora.close()
+    dora.start(commit_delay=2 * COMMIT_SECONDS)
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    assert await dora.hold(bob) == "journal_unavailable"
+    assert await dora.hold(bob, HOLD) == "granted"
+    assert dora.wiring(FRONT).strike_is_on
 
 
 # Codes

@@ -92,8 +92,8 @@ class AppSession:
             if began < self._good_until:
                 return
             granted = await self._granted()
+            self._keep(granted.refresh_token, self._offset)  # if that fails, the same token is good once more
             self._refresh_token = granted.refresh_token
-            self._keep(granted.refresh_token, self._offset)
             self._bearer = f"Bearer {granted.access_token}"
             self._good_until = began + granted.begun_with
 
