@@ -33,8 +33,8 @@ demo: setup
 	.venv/bin/latchwork demo $(ARGS)
 
 check: setup
-	.venv/bin/ruff format --check src tests tools benchmarks sdks
-	.venv/bin/ruff check src tests tools benchmarks sdks
+	.venv/bin/ruff format --check src tests tools benchmarks examples sdks
+	.venv/bin/ruff check src tests tools benchmarks examples sdks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 

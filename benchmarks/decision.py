@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from benchmarks.doors import FRONT, Organisation, snapshot
 from benchmarks.figures import Figure, Figures, ratio
 from latchwork.edge.journal import Journal
-from latchwork.edge.snapshot import gather
+from latchwork.edge.modes import Modes
+from latchwork.edge.slowdown import Slowdown
+from latchwork.edge.snapshot import gather_all
 from latchwork.edge.store import Store
 from latchwork.policy.decide import decide
 from latchwork.policy.model import Attempt, Direction
@@ -64,10 +66,11 @@ def _deciding(store: Store, journal: Journal, alice: Organisation) -> Callable[[
     """Another pass each time: nothing but the key is known before."""
     now = time.time()
     texts = iter([alice.invite(now) for _ in range(_ROUNDS * _TIMES)])
+    modes, slowdown = Modes(store, journal), Slowdown({})
 
     def once() -> None:
         attempt = Attempt(FRONT, Direction.ENTRY, verify(next(texts), store.key), now, True)
-        assert decide(gather(store, journal, attempt, now), attempt).granted
+        assert decide(gather_all(store, journal, modes, attempt, now, slowdown).snapshot, attempt).granted
 
     return once
 

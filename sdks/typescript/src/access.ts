@@ -88,7 +88,7 @@ export class Access {
 
   private constructor(url: string, contents: Contents | null, wallet: Wallet, options: Options) {
     this.#url = url;
-    this.#contents = contents;
+    this.#contents = this.#own(contents);
     this.#radio = options.radio ?? new WebBluetooth();
     this.#now = options.now ?? (() => Date.now() / 1000);
     this.#drawer = new Drawer(wallet, (kept) => this.#take(kept));
@@ -100,8 +100,7 @@ export class Access {
   static async open(url: string, options: Options = {}): Promise<Access> {
     const wallet = options.wallet ?? new IndexedDbWallet();
     const plain = url.replace(/\/+$/, "");
-    const contents = await wallet.load();
-    return new Access(plain, contents?.url === plain ? contents : null, wallet, options);
+    return new Access(plain, await wallet.load(), wallet, options);
   }
 
   // The session
@@ -280,9 +279,11 @@ export class Access {
   async #nearest(reach: number, accessPoint: number | null, seconds: number): Promise<Heard> {
     const organisation = this.#ready().organisationId;
     const until = performance.now() + seconds * 1000;
-    for (let isSomewhere = false; ; ) {
+    for (let isSomewhere = false; ;) {
       const heard = await this.#radio.scan(LOOK_SECONDS).catch(lost);
-      const [nearest] = heard.filter((each) => isOurs(each, organisation, accessPoint)).sort((a, b) => away(a) - away(b));
+      const [nearest] = heard
+        .filter((each) => isOurs(each, organisation, accessPoint))
+        .sort((a, b) => away(a) - away(b));
       if (nearest && away(nearest) <= reach) return nearest;
       isSomewhere ||= nearest !== undefined;
       if (this.#radio.asksUser || performance.now() >= until) throw isSomewhere ? new TooFar() : new NoReaderNear();
@@ -326,7 +327,10 @@ export class Access {
   async #answer(heard: Heard, side: PhoneSide): Promise<Answer> {
     const connecting = this.#radio.connect(heard);
     const link = await within(CONNECT_MS, connecting).catch((error: unknown) => {
-      void connecting.then((late) => late.close(), () => {});
+      void connecting.then(
+        (late) => late.close(),
+        () => {},
+      );
       throw error;
     });
     try {
@@ -378,9 +382,17 @@ export class Access {
     }
   }
 
+  /** What is kept of this cloud. */
+  #own(contents: Contents | null): Contents | null {
+    return contents?.url === this.#url ? contents : null;
+  }
+
   #take(contents: Contents | null): void {
-    this.#contents = contents;
-    if (!contents) this.#code = null;
+    this.#contents = this.#own(contents);
+    if (!this.#contents) {
+      this.#code = null;
+      this.#cloud.forget();
+    }
     if (this.status === this.#told) return;
     this.#told = this.status;
     for (const listener of [...this.#listeners]) listener(this.#told);
@@ -400,7 +412,9 @@ function away({ advert, rssi }: Heard): number {
 }
 
 function isOurs({ advert }: Heard, organisation: number, accessPoint: number | null): boolean {
-  return !advert || (advert.organisation === organisation && (accessPoint ?? advert.accessPoint) === advert.accessPoint);
+  return (
+    !advert || (advert.organisation === organisation && (accessPoint ?? advert.accessPoint) === advert.accessPoint)
+  );
 }
 
 function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {

@@ -49,7 +49,10 @@ export function fromHex(text: string): Bytes {
 
 /** Base64url without padding (RFC 7515 §2). */
 export function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return btoa(String.fromCharCode(...bytes))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=+$/, "");
 }
 
 /** Throws a DOMException for what is not base64. */

@@ -34,8 +34,8 @@ export async function readCertificate(
   if (values === null) return null;
   const [kid, expiresAt, issuedAt, x, y, site, reader, signature] = values as [Bytes, ...Bytes[]];
   const signer = findKey(kid);
-  if (signer === null || !(await verify(signer, signature!, toBeSigned(data.slice(...PROTECTED), data.slice(...PAYLOAD)))))
-    return null;
+  const message = toBeSigned(data.slice(...PROTECTED), data.slice(...PAYLOAD));
+  if (signer === null || !(await verify(signer, signature!, message).catch(() => false))) return null;
   return {
     site: site!,
     reader: reader!,

@@ -5,6 +5,7 @@ import { CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./erro
 import { point, sign } from "./p256.ts";
 import type { Contents, Wallet } from "./wallet.ts";
 
+const NAME = "latchwork-access";
 const TOKEN_PATH = "/oauth2/token";
 const TIMEOUT_MS = 30_000;
 const EARLY_SECONDS = 30;
@@ -38,7 +39,7 @@ export class Cloud {
     const init = this.#init(method, body, isRepeatable);
     let response = await this.#authorized(path, init, isRepeatable);
     if (response.status === 401) {
-      this.#goodUntil = -Infinity;
+      this.forget();
       response = await this.#authorized(path, init, isRepeatable);
     }
     if (!response.ok) throw await refusal(response);
@@ -47,7 +48,15 @@ export class Cloud {
 
   /** Ends the session (RFC 7009). */
   async revoke(refreshToken: string): Promise<void> {
-    await this.#send(`${this.#url}/oauth2/revoke`, form({ token: refreshToken, token_type_hint: "refresh_token" }), true);
+    await this.#send(
+      `${this.#url}/oauth2/revoke`,
+      form({ token: refreshToken, token_type_hint: "refresh_token" }),
+      true,
+    );
+  }
+
+  /** Keeps no access token. */
+  forget(): void {
     this.#goodUntil = -Infinity;
   }
 
@@ -59,14 +68,20 @@ export class Cloud {
   }
 
   async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
-    if (this.#now() >= this.#goodUntil) await (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
+    if (this.#now() >= this.#goodUntil)
+      await (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
     const headers = { ...(init.headers as Record<string, string>), authorization: this.#bearer };
     return this.#send(`${this.#url}${path}`, { ...init, headers }, isRepeatable);
   }
 
   async #send(url: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
     try {
-      return await this.#fetch(url, { ...init, credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+      return await this.#fetch(url, {
+        ...init,
+        credentials: "omit",
+        cache: "no-store",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
     } catch {
       if (isRepeatable) return this.#send(url, init, false);
       throw new Offline();
@@ -84,7 +99,11 @@ export class Cloud {
   }
 
   /** No answer, or a refused proof: asked once more with a new proof, by the cloud's clock where its answer tells it. */
-  async #grant(held: Contents, clockOffset: number, mayRepeat: boolean): Promise<{ answer: Granted; clockOffset: number }> {
+  async #grant(
+    held: Contents,
+    clockOffset: number,
+    mayRepeat: boolean,
+  ): Promise<{ answer: Granted; clockOffset: number }> {
     const url = `${this.#url}${TOKEN_PATH}`;
     const asked = form({ grant_type: "refresh_token", refresh_token: held.refreshToken });
     const dpop = await proof(held.sessionKey, url, this.#now() + clockOffset);
@@ -96,7 +115,9 @@ export class Cloud {
     if (error === "invalid_grant") throw new SessionOver();
     const told = Date.parse(response.headers.get("date") ?? "") / 1000 || this.#now() + clockOffset;
     if (error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
-    throw !error || response.status >= 500 || response.status === 429 ? new Offline() : new CloudRefused(undefined, null, error);
+    throw !error || response.status >= 500 || response.status === 429
+      ? new Offline()
+      : new CloudRefused(undefined, null, error);
   }
 }
 
@@ -104,11 +125,13 @@ export class Cloud {
 export class Drawer {
   readonly #wallet: Wallet;
   readonly #changed: (contents: Contents | null) => void;
+  readonly #others = globalThis.document && new BroadcastChannel(NAME);
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(wallet: Wallet, changed: (contents: Contents | null) => void) {
     this.#wallet = wallet;
     this.#changed = changed;
+    this.#others?.addEventListener("message", async () => changed(await wallet.load()));
   }
 
   /** Rejects with NotLoggedIn when nothing is kept, and forgets everything when `make` finds that the session is over. */
@@ -128,11 +151,12 @@ export class Drawer {
   async #put(contents: Contents | null): Promise<void> {
     await (contents ? this.#wallet.save(contents) : this.#wallet.clear());
     this.#changed(contents);
+    this.#others?.postMessage(null);
   }
 
   async #alone(work: () => Promise<void>): Promise<void> {
     const locks = globalThis.navigator?.locks;
-    if (locks) return void (await locks.request("latchwork-access", work));
+    if (locks) return void (await locks.request(NAME, work));
     await (this.#turn = this.#turn.then(work, work));
   }
 }
@@ -162,5 +186,7 @@ function form(fields: Record<string, string>): RequestInit & { headers: Record<s
 async function refusal(response: Response): Promise<Error> {
   const said = (await response.json().catch(() => null)) as { code?: string; detail?: string } | null;
   if (said?.code) return problem(said.code, said.detail ?? "");
-  return response.status >= 500 || response.status === 429 ? new Offline() : new CloudRefused(undefined, null, "unexpected");
+  return response.status >= 500 || response.status === 429
+    ? new Offline()
+    : new CloudRefused(undefined, null, "unexpected");
 }

@@ -59,10 +59,10 @@ export function decompress(compressed: Uint8Array): Bytes {
   const x = bigint(compressed.subarray(1));
   const isOdd = compressed[0] === 3;
   if (compressed.length !== 33 || (compressed[0] !== 2 && !isOdd) || x >= P) throw new RangeError("not a point");
-  const square = (((x * x - 3n) * x + B) % P + P) % P;
+  const square = ((((x * x - 3n) * x + B) % P) + P) % P;
   let y = power(square, (P + 1n) / 4n);
   if ((y * y) % P !== square) throw new RangeError("not a point");
-  if ((y & 1n) === 1n !== isOdd) y = P - y;
+  if (((y & 1n) === 1n) !== isOdd) y = P - y;
   return concat(uint(4, 1), compressed.subarray(1), fromHex(y.toString(16).padStart(64, "0")));
 }
 

@@ -35,7 +35,9 @@ export function qrModules(text: string): Modules {
 export function qrSvg(text: string, dark = "#000", light = "#fff"): string {
   const modules = qrModules(text);
   const size = modules.length + 2 * QUIET;
-  const path = modules.flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : "")));
+  const path = modules.flatMap((row, y) =>
+    row.map((isDark, x) => (isDark ? `M${x + QUIET} ${y + QUIET}h1v1h-1z` : "")),
+  );
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" shape-rendering="crispEdges" role="img">` +
     `<path fill="${light}" d="M0 0h${size}v${size}H0z"/><path fill="${dark}" d="${path.join("")}"/></svg>`
@@ -52,7 +54,13 @@ export function drawQr(canvas: HTMLCanvasElement, text: string, pixelsPerModule 
   context.fillStyle = "#000";
   modules.forEach((row, y) =>
     row.forEach((isDark, x) => {
-      if (isDark) context.fillRect((x + QUIET) * pixelsPerModule, (y + QUIET) * pixelsPerModule, pixelsPerModule, pixelsPerModule);
+      if (isDark)
+        context.fillRect(
+          (x + QUIET) * pixelsPerModule,
+          (y + QUIET) * pixelsPerModule,
+          pixelsPerModule,
+          pixelsPerModule,
+        );
     }),
   );
 }
@@ -81,7 +89,9 @@ function allCodewords(version: number): number {
 
 function encoded(text: string, version: number): number[] {
   const pairs = text.match(/..?/gs) ?? [];
-  const values = pairs.map((pair) => [...pair].reduce((value, character) => value * 45 + ALPHABET.indexOf(character), 0));
+  const values = pairs.map((pair) =>
+    [...pair].reduce((value, character) => value * 45 + ALPHABET.indexOf(character), 0),
+  );
   let bits = binary(2, 4) + binary(text.length, lengthBits(version));
   bits += values.map((value, at) => binary(value, pairs[at]!.length === 2 ? 11 : 6)).join("");
   const size = capacity(version) * 8;
@@ -110,7 +120,9 @@ function corrected(data: readonly number[], version: number): number[] {
 
 function interleaved(parts: readonly (readonly number[])[]): number[] {
   const longest = Math.max(...parts.map((part) => part.length));
-  return Array.from({ length: longest }, (_, at) => parts.filter((part) => at < part.length).map((part) => part[at]!)).flat();
+  return Array.from({ length: longest }, (_, at) =>
+    parts.filter((part) => at < part.length).map((part) => part[at]!),
+  ).flat();
 }
 
 /** Coefficients of the Reed-Solomon generator, without the first, which is 1. */
@@ -187,7 +199,11 @@ class Drawing {
 
   #finders(): void {
     const far = this.#size - 4;
-    for (const [x, y] of [[3, 3], [far, 3], [3, far]] as const) {
+    for (const [x, y] of [
+      [3, 3],
+      [far, 3],
+      [3, far],
+    ] as const) {
       this.#square(x, y, 4, (ring) => ring !== 2 && ring !== 4);
     }
   }
@@ -197,7 +213,8 @@ class Drawing {
     const last = places.length - 1;
     places.forEach((x, column) =>
       places.forEach((y, row) => {
-        const isFinder = (column === 0 && row === 0) || (column === 0 && row === last) || (column === last && row === 0);
+        const isFinder =
+          (column === 0 && row === 0) || (column === 0 && row === last) || (column === last && row === 0);
         if (!isFinder) this.#square(x, y, 2, (ring) => ring !== 1);
       }),
     );

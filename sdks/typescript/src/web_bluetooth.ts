@@ -44,10 +44,7 @@ export class WebBluetooth implements Radio {
     try {
       const server = await device.gatt!.connect();
       const service = await server.getPrimaryService(SERVICE);
-      const [write, answers] = await Promise.all([
-        service.getCharacteristic(WRITE),
-        service.getCharacteristic(NOTIFY),
-      ]);
+      const [write, answers] = await Promise.all([service.getCharacteristic(WRITE), service.getCharacteristic(NOTIFY)]);
       const ears = (await notified(device, answers)) ?? reading(device, answers);
       return new GattLink(device, write, ears);
     } catch {
@@ -88,10 +85,7 @@ class GattLink implements Link {
 }
 
 /** Hears what is notified; null when this reader, or this platform, does not notify. */
-async function notified(
-  device: BluetoothDevice,
-  answers: BluetoothRemoteGATTCharacteristic,
-): Promise<Ears | null> {
+async function notified(device: BluetoothDevice, answers: BluetoothRemoteGATTCharacteristic): Promise<Ears | null> {
   if (!answers.properties.notify) return null;
   const inbox: Bytes[] = [];
   let wake = (): void => {};

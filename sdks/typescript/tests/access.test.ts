@@ -38,7 +38,13 @@ async function wallet(changes: Partial<Contents> = {}): Promise<MemoryWallet> {
 
 async function phone(options: Options = {}): Promise<{ access: Access; radio: NativeRadio }> {
   const radio = new NativeRadio();
-  const access = await Access.open(URL, { wallet: await wallet(), radio, now: () => taps.now, fetch: offline, ...options });
+  const access = await Access.open(URL, {
+    wallet: await wallet(),
+    radio,
+    now: () => taps.now,
+    fetch: offline,
+    ...options,
+  });
   return { access, radio };
 }
 
@@ -56,7 +62,11 @@ test("a tap opens the door without a network, whatever pieces the radio cuts", a
   for (const size of [1, 20, 182, 512]) {
     const { access, radio } = await phone();
     radio.size = size;
-    assert.deepEqual(await access.tap(), { accessPoint: 42, name: "Front door", sentence: "Welcome, the door is open." });
+    assert.deepEqual(await access.tap(), {
+      accessPoint: 42,
+      name: "Front door",
+      sentence: "Welcome, the door is open.",
+    });
     assert.equal(hex(radio.reader.asked!), "0000ce0000000000000000");
     assert.equal(radio.isOpen, false);
   }
@@ -64,7 +74,12 @@ test("a tap opens the door without a network, whatever pieces the radio cuts", a
 
 test("a click says that it comes from afar, and steering from near that it does not", async () => {
   const { access, radio } = await phone();
-  for (const [method, asked] of [["click", "0001"], ["holdOpen", "0100"], ["lock", "0200"], ["normal", "0300"]] as const) {
+  for (const [method, asked] of [
+    ["click", "0001"],
+    ["holdOpen", "0100"],
+    ["lock", "0200"],
+    ["normal", "0300"],
+  ] as const) {
     radio.reader = new Reader();
     assert.equal((await access[method](42)).accessPoint, 42);
     assert.equal(hex(radio.reader.asked!).slice(0, 4), asked);
@@ -105,7 +120,12 @@ test("a reader comes near while the phone listens", async () => {
 
 test("a refusal has its class, its sentence and the door's reason", async () => {
   const { access, radio } = await phone();
-  const kinds = { lockdown: errors.Lockdown, too_far: errors.TooFar, reader_fault: errors.DoorFault, newer: errors.NotPermitted };
+  const kinds = {
+    lockdown: errors.Lockdown,
+    too_far: errors.TooFar,
+    reader_fault: errors.DoorFault,
+    newer: errors.NotPermitted,
+  };
   for (const [reason, kind] of Object.entries(kinds)) {
     radio.reader = new Reader();
     radio.reader.reason = reason;
@@ -219,7 +239,10 @@ test("a code is the same for thirty seconds, then another, and told to whoever s
     const first = await access.code();
     assert.equal((await access.code()).text, first.text);
     const shown: string[] = [];
-    const stop = access.showCode(({ text }) => shown.push(text), (error) => shown.push(String(error)));
+    const stop = access.showCode(
+      ({ text }) => shown.push(text),
+      (error) => shown.push(String(error)),
+    );
     await settled();
     now += 30;
     mock.timers.tick(30_000);
@@ -265,8 +288,16 @@ function way(answers: (asked: Asked, times: number) => Response | null) {
   const asked: Asked[] = [];
   const fetch = async (url: string, init: RequestInit): Promise<Response> => {
     const headers = new Headers(init.headers);
-    const proof = headers.get("dpop")?.split(".").slice(0, 2).map((part) => JSON.parse(Buffer.from(part, "base64url").toString()));
-    asked.push({ path: url.slice(URL.length), proof: proof && { ...proof[0], ...proof[1] }, key: headers.get("idempotency-key") });
+    const proof = headers
+      .get("dpop")
+      ?.split(".")
+      .slice(0, 2)
+      .map((part) => JSON.parse(Buffer.from(part, "base64url").toString()));
+    asked.push({
+      path: url.slice(URL.length),
+      proof: proof && { ...proof[0], ...proof[1] },
+      key: headers.get("idempotency-key"),
+    });
     const answer = answers(asked.at(-1)!, asked.length);
     if (!answer) throw new TypeError("Failed to fetch");
     return answer;
@@ -290,7 +321,10 @@ test("calls at one time fetch one token, which is kept before anything is done w
   assert.equal(asked.filter(({ path }) => path === "/oauth2/token").length, 1);
   assert.equal((await kept.load())!.refreshToken, "lwr_2");
   const { proof } = asked[0]!;
-  assert.deepEqual([proof.typ, proof.alg, proof.htm, proof.htu, proof.iat], ["dpop+jwt", "ES256", "POST", `${URL}/oauth2/token`, taps.now]);
+  assert.deepEqual(
+    [proof.typ, proof.alg, proof.htm, proof.htu, proof.iat],
+    ["dpop+jwt", "ES256", "POST", `${URL}/oauth2/token`, taps.now],
+  );
   assert.deepEqual(Object.keys(proof.jwk).sort(), ["crv", "kty", "x", "y"]);
   assert.equal(fromBase64url(proof.jwk.x).length, 32);
 });
@@ -317,16 +351,25 @@ test("an enrolment whose answer was lost is repeated as the same one, a remote u
 test("a proof refused for the phone's clock is made again by the cloud's", async () => {
   const date = new Date((taps.now + 7200) * 1000).toUTCString();
   const wrong = (): Response => Response.json({ error: "invalid_dpop_proof" }, { status: 400, headers: { date } });
-  const { asked, fetch } = way((each) => (each.proof && Math.abs(each.proof.iat - taps.now) < 60 ? wrong() : answered(each)));
+  const { asked, fetch } = way((each) =>
+    each.proof && Math.abs(each.proof.iat - taps.now) < 60 ? wrong() : answered(each),
+  );
   const kept = await wallet();
   await (await phone({ fetch, wallet: kept })).access.phones();
-  assert.deepEqual(asked.slice(0, 2).map(({ proof }) => proof.iat - taps.now), [0, 7200]);
+  assert.deepEqual(
+    asked.slice(0, 2).map(({ proof }) => proof.iat - taps.now),
+    [0, 7200],
+  );
   assert.equal((await kept.load())!.clockOffset, 7200);
 });
 
 test("only the cloud's word ends a session: not a proxy's, not an error's", async () => {
   const told: Status[] = [];
-  for (const [status, kind] of [[401, errors.CloudRefused], [403, errors.CloudRefused], [502, errors.Offline]] as const) {
+  for (const [status, kind] of [
+    [401, errors.CloudRefused],
+    [403, errors.CloudRefused],
+    [502, errors.Offline],
+  ] as const) {
     const { fetch } = way((each) => (each.path === "/oauth2/token" ? granted() : new Response("no", { status })));
     const { access } = await phone({ fetch });
     access.onStatus((status) => told.push(status));
@@ -349,7 +392,11 @@ test("only the cloud's word ends a session: not a proxy's, not an error's", asyn
 });
 
 test("a problem of the cloud has its class, and one without keeps its code and sentence", async () => {
-  const problems = { phone_limit_reached: errors.PhoneLimitReached, phone_locked: errors.PhoneLocked, quota: errors.CloudRefused };
+  const problems = {
+    phone_limit_reached: errors.PhoneLimitReached,
+    phone_locked: errors.PhoneLocked,
+    quota: errors.CloudRefused,
+  };
   for (const [code, kind] of Object.entries(problems)) {
     const { fetch } = way((each) =>
       each.path === "/oauth2/token" ? granted() : Response.json({ code, detail: "That is so." }, { status: 409 }),
@@ -374,9 +421,15 @@ test("what became of a remote unlock is told as it was", async () => {
     await assert.rejects((await phone({ fetch })).access.unlock(42), said(kind));
   }
   const { fetch } = way((each) =>
-    each.path === "/oauth2/token" ? granted() : Response.json({ outcome: "done", reason: "granted", sentence: "Welcome." }),
+    each.path === "/oauth2/token"
+      ? granted()
+      : Response.json({ outcome: "done", reason: "granted", sentence: "Welcome." }),
   );
-  assert.deepEqual(await (await phone({ fetch })).access.unlock(42), { accessPoint: 42, name: "Front door", sentence: "Welcome." });
+  assert.deepEqual(await (await phone({ fetch })).access.unlock(42), {
+    accessPoint: 42,
+    name: "Front door",
+    sentence: "Welcome.",
+  });
 });
 
 test("logging out without a network forgets everything here all the same", async () => {
@@ -384,6 +437,25 @@ test("logging out without a network forgets everything here all the same", async
   const { access } = await phone({ wallet: kept });
   await access.logOut();
   assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
+});
+
+test("who logs in after somebody else is never taken for them", async () => {
+  let isOffline = false;
+  const { asked, fetch } = way((each) => (isOffline ? null : answered(each)));
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  await access.refresh();
+  await access.code();
+  isOffline = true;
+  await access.logOut();
+  isOffline = false;
+  asked.length = 0;
+  await access.logIn("lwr_other");
+  assert.deepEqual(
+    asked.map(({ path }) => path),
+    ["/oauth2/token", "/v1/account/keyring"],
+  );
+  assert.equal((await kept.load())!.madeAt, taps.now);
 });
 
 test("a link that comes too late is closed", async () => {

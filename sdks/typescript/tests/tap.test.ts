@@ -34,7 +34,12 @@ function identity(exchange: any): PhoneIdentity {
 
 async function phone(exchange: any = first, other: { now?: number; wanted?: string } = {}): Promise<PhoneSide> {
   const begin = exchange.messages[1].slice(4, 134);
-  return new PhoneSide(identity(exchange), request(exchange), trust(other), await keyPair(exchange.phoneTransient, begin, "ECDH"));
+  return new PhoneSide(
+    identity(exchange),
+    request(exchange),
+    trust(other),
+    await keyPair(exchange.phoneTransient, begin, "ECDH"),
+  );
 }
 
 function request(exchange: any): TapRequest {
@@ -111,7 +116,14 @@ test("whatever bytes come, a side refuses them or waits for more", async () => {
     const side = await phone();
     if (times % 2) await side.receive(fromHex(first.messages[0]));
     const noise = crypto.getRandomValues(new Uint8Array(times * 2));
-    if (times % 3 === 0) noise.set([[0x0c, 0x05], [0x10, 0x40], [0x03, 0x40]][times % 9 / 3]!.slice(0, noise.length));
+    if (times % 3 === 0)
+      noise.set(
+        [
+          [0x0c, 0x05],
+          [0x10, 0x40],
+          [0x03, 0x40],
+        ][(times % 9) / 3]!.slice(0, noise.length),
+      );
     const got = await side.receive(noise).catch((error) => assert.ok(error instanceof TapFailed));
     assert.ok(got === undefined || got === null);
   }

@@ -45,10 +45,15 @@ test("a phone's code is the vector's when the signature is", async () => {
   const key = passes.keys.find((each: any) => each.kind === "phone").jwk;
   const publicPoint = concat(fromHex("04"), fromBase64url(key.x), fromBase64url(key.y));
   let signed = false;
-  const text = await phoneCode(fromHex(vector.claims["7"]), vector.claims["6"], fromBase64url(key.kid), async (message) => {
-    signed = await verify(publicPoint, signature, message);
-    return signature;
-  });
+  const text = await phoneCode(
+    fromHex(vector.claims["7"]),
+    vector.claims["6"],
+    fromBase64url(key.kid),
+    async (message) => {
+      signed = await verify(publicPoint, signature, message);
+      return signature;
+    },
+  );
   assert.equal(text, vector.text);
   assert.equal(signed, true);
 });
@@ -65,7 +70,13 @@ test("a point is what its compressed form says, and nothing else is a point", ()
     const whole = fromHex(key.publicKey);
     assert.deepEqual(decompress(concat(uint(2 + (whole[64]! & 1), 1), whole.slice(1, 33))), whole);
   }
-  for (const wrong of ["", "02", `02${"ff".repeat(32)}`, `04${"01".repeat(32)}`, `02${"00".repeat(31)}01`.slice(0, 64)]) {
+  for (const wrong of [
+    "",
+    "02",
+    `02${"ff".repeat(32)}`,
+    `04${"01".repeat(32)}`,
+    `02${"00".repeat(31)}01`.slice(0, 64),
+  ]) {
     assert.throws(() => decompress(fromHex(wrong)), RangeError, wrong);
   }
 });

@@ -38,15 +38,19 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     port: Annotated[int, typer.Option(help="The cloud's port; 0: any free one.")] = 8080,
+    app_port: Annotated[
+        int, typer.Option(help="The example client app's port; 0: any. Default: 8081, or 0 with --port 0.")
+    ] = -1,
     doors_port: Annotated[
         int, typer.Option(help="The virtual doors' port; 0: any. Default: 8082, or 0 with --port 0.")
     ] = -1,
     data: Annotated[Path | None, typer.Option(help="Keep everything here; default: a folder that is removed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
 ) -> None:
-    """Runs the whole system: a cloud, a website, an organisation and a virtual building with four doors."""
-    if doors_port < 0:
-        doors_port = 8082 if port else 0
+    """Runs the whole system: a cloud, a website, a virtual building with four doors, and a client app of its users."""
+    app_port, doors_port = (
+        given if given >= 0 else usual if port else 0 for given, usual in ((app_port, 8081), (doors_port, 8082))
+    )
 
     def ready(running: demos.Demo) -> None:
         if json:
@@ -57,18 +61,21 @@ def demo(
     if not json:
         out.print("Starting the database, the cloud and a building …")
     with told():
-        demos.run(port, doors_port, data, ready)
+        demos.run(demos.Ports(port, app_port, doors_port), data, ready)
 
 
 def _where_to_click(running: demos.Demo) -> str:
     seeded = running.seeded
     doors = "\n".join(f"    {id}  {name}" for id, name in seeded.access_points)
+    members = "\n".join(f"    {member.email:<22}{member.password}" for member in running.members)
     return (
         f"Website                   {running.base_url}/\n"
+        f"Client app                {running.app_url}/\n"
         f"API reference             {running.base_url}/reference\n"
         f"The virtual doors         {running.doors_url}/doors\n\n"
         f"log in as     {demos.ADMIN.email}\n"
         f"password      {seeded.admin_password}\n\n"
+        f"members of Harbour Desk, the example whose app opens the doors\n{members}\n\n"
         f"API client    {seeded.founded.client.client_id}\n"
         f"its secret    {seeded.founded.client.client_secret}\n"
         f"organisation  {seeded.founded.organisation}\n"

@@ -116,10 +116,10 @@ class Controller:
             door.handle(Input.FIRE_ON if on else Input.FIRE_OFF)
         self._take_over_doors()
 
-    def tick(self) -> None:
-        """The cloud says that time goes on: local modes that it has long known of end."""
-        self._give_back_modes(ticked=True)
-        self.follow_modes()
+    def hear(self, ticked: bool) -> None:
+        """The cloud has taken facts, or says that time goes on: local modes that it has taken over end."""
+        if self._give_back_modes(ticked):
+            self.follow_modes()
 
     def mark(self) -> Future[int]:
         """Remembers the clock and when the cloud last spoke, and forgets what is over; once a minute."""
@@ -219,11 +219,13 @@ class Controller:
         if self._fire:
             live.handle(Input.FIRE_ON)
 
-    def _give_back_modes(self, ticked: bool) -> None:
+    def _give_back_modes(self, ticked: bool) -> bool:
+        """Whether some ended."""
         try:
-            self._modes.give_back(ticked)
+            return self._modes.give_back(ticked)
         except sqlite3.Error as error:
             log.error("the modes cannot be read: %s", error)
+            return False
 
     def _follow_mode(self, door: int, live: LiveDoor) -> None:
         """A mode that the store cannot tell now stays what it was."""

@@ -101,8 +101,8 @@ class Link:
         """Called when the cloud has let this controller in; no state is taken before its future is done."""
         self.on_command: Obey = _know_no_door
         """Called with each command and when it arrived (`Clock.elapsed`)."""
-        self.on_tick: Callable[[], None] = lambda: None
-        """Called with each tick, after the clock has heard it."""
+        self.on_heard: Callable[[bool], None] = lambda ticked: None
+        """Called when the cloud has taken facts (False), and with each tick, after the clock has heard it (True)."""
 
     @property
     def up(self) -> bool:
@@ -176,7 +176,7 @@ class Link:
         log.info("linked, session %d%s", welcome.session, ", state frozen by the cloud" if welcome.frozen else "")
         await self._remember_welcome()
         session = Session(socket, self._store, self._journal, self._clock)
-        session.on_command, session.on_tick = self.on_command, self.on_tick
+        session.on_command, session.on_heard = self.on_command, self.on_heard
         await session.run()
 
     async def _remember_welcome(self) -> None:
@@ -241,7 +241,7 @@ class Session:
         """Their ids, the oldest first: what comes twice is done once."""
         self._obeying: set[asyncio.Task[None]] = set()
         self.on_command: Obey = _know_no_door
-        self.on_tick: Callable[[], None] = lambda: None
+        self.on_heard: Callable[[bool], None] = lambda ticked: None
         self._telling: Page | None = None
         """Sent, and not answered yet."""
         self._backlog = 0
@@ -280,7 +280,7 @@ class Session:
                     self._let_go(message)
                 case Tick():
                     self._clock.hear(message.time, 0)
-                    self.on_tick()
+                    self.on_heard(True)
                     await self._say_health()
                 case Command():
                     self._begin(message)
@@ -337,6 +337,7 @@ class Session:
         if page.journal == self._journal.id and committed.next > self._journal.next:
             raise LinkBroken("the cloud committed what was not sent")
         self._journal.committed(page)
+        self.on_heard(False)
         self._told.set()
 
     async def _say_health(self) -> None:

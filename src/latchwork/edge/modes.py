@@ -62,19 +62,26 @@ class Modes:
         """From now on it holds; `number`: of its fact."""
         self._local[local.door] = replace(local, entry=(self._journal.id, number))
 
-    def give_back(self, ticked: bool) -> None:
-        """Ends those that the cloud has taken over; raises sqlite3.Error.
+    def give_back(self, ticked: bool) -> bool:
+        """Ends those that the cloud has taken over, and says whether there were any; raises sqlite3.Error.
 
         `ticked`: the cloud says that time goes on.
         """
-        for door, local in tuple(self._local.items()):
-            if not self._journal.is_taken(local.entry):
-                continue
-            if self._ticked.get(door) is local or self._store.mode_revision(door) != local.revision:
-                del self._local[door]
-                self._journal.forget_local_mode(local)
-            elif ticked:
-                self._ticked[door] = local
+        over = [local for local in self._local.values() if self._is_over(local, ticked)]
+        for local in over:
+            del self._local[local.door]
+            self._journal.forget_local_mode(local)
+        return bool(over)
+
+    def _is_over(self, local: LocalMode, ticked: bool) -> bool:
+        if not self._journal.is_taken(local.entry):
+            return False
+        if self._store.mode_revision(local.door) != local.revision:
+            return True
+        has_ticked = self._ticked.get(local.door) is local
+        if ticked:
+            self._ticked[local.door] = local
+        return ticked and has_ticked
 
 
 def effective(mode: DoorMode, reading: Reading, cut_off_at: float | None = None) -> Mode:

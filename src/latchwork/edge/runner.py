@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,8 @@ from latchwork.edge.store import Store
 from latchwork.edge.tap import Readers
 from latchwork.wire import p256
 
+HAS_BLUETOOTH: Final = find_spec("bumble") is not None
+"""Whether the extra `bluetooth` is installed."""
 MARK_SECONDS: Final = 60.0
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread that applies state may keep the interpreter from a door that wants to decide."""
@@ -66,10 +69,12 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 @asynccontextmanager
 async def running(config: Config, drivers: DriverFactory, *, has_radio: bool = False) -> AsyncIterator[Edge]:
-    """A controller that decides and keeps its link for as long as the context lasts.
+    """A controller that decides and keeps its link for as long as the context lasts; raises `ConfigInvalid`.
 
     `has_radio`: whoever calls puts its readers on the air, beside those that the configuration names.
     """
+    if config.bluetooth and not HAS_BLUETOOTH:
+        raise ConfigInvalid("readers for phones need more than is installed: pip install 'latchwork[bluetooth]'")
     _put_doors_first()
     config.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone_in(config.folder):
@@ -94,10 +99,10 @@ async def _composed(
     readers = Readers(config.organisation, reader_key, store, controller)
     named = p256.public_bytes(reader_key.public_key()) if has_radio or config.bluetooth else b""
     link = Link(config, _identity(config, named), store, journal, clock)
-    link.on_welcome, link.on_command, link.on_tick = controller.mark, controller.obey, controller.tick
+    link.on_welcome, link.on_command, link.on_heard = controller.mark, controller.obey, controller.hear
     controller.started(version_of("latchwork"))
-    running = [link.run(), _mark_each_minute(controller), *_adapters(config.bluetooth, readers)]
-    tasks = [asyncio.create_task(each) for each in running]
+    going = [link.run(), _mark_each_minute(controller), *_adapters(config.bluetooth, readers)]
+    tasks = [asyncio.create_task(each) for each in going]
     try:
         yield Edge(controller, link, clock, readers)
     finally:
@@ -127,13 +132,11 @@ def _identity(config: Config, reader_key: bytes) -> Identity:
 
 
 def _adapters(wanted: Sequence[BluetoothReader], readers: Readers) -> list[Coroutine[None, None, None]]:
-    """What keeps each adapter on the air; raises `ConfigInvalid` where what that takes is not installed."""
+    """What keeps each adapter on the air."""
     if not wanted:
         return []
-    try:
-        from latchwork.edge.drivers import bluetooth
-    except ModuleNotFoundError as error:
-        raise ConfigInvalid("readers for phones need more: pip install 'latchwork[bluetooth]'") from error
+    from latchwork.edge.drivers import bluetooth
+
     return [bluetooth.keep_on_air(each, readers) for each in wanted]
 
 

@@ -21,7 +21,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +30,6 @@ from latchwork.edge import config, runner
 from latchwork.sim.doors import VirtualWiring
 from latchwork.sim.service import Air, service
 
-HAS_RADIO: Final = find_spec("bumble") is not None
-"""Whether the extra `bluetooth` is installed."""
-
 _GRACE: Final = 5.0
 """Seconds after which a program without its parent ends without ceremony."""
 
@@ -42,7 +38,7 @@ async def run(settings: config.Config, host: str, port: int, ready: Callable[[st
     """Runs the building until `stop`; `ready` is called with the doors' address. Raises ValueError off loopback."""
     with loopback_socket(host, port) as listening:
         wiring = VirtualWiring()
-        async with runner.running(settings, wiring, has_radio=HAS_RADIO) as edge, _on_air(edge, host) as air:
+        async with runner.running(settings, wiring, has_radio=runner.HAS_BLUETOOTH) as edge, _on_air(edge, host) as air:
             bound = listening.getsockname()[1]
             app = service(edge, wiring, bound, air)
             server = _Server(
@@ -60,7 +56,7 @@ async def run(settings: config.Config, host: str, port: int, ready: Callable[[st
 @asynccontextmanager
 async def _on_air(edge: runner.Edge, host: str) -> AsyncIterator[Air | None]:
     """The readers of the building, for phones; None where what that takes is not installed."""
-    if not HAS_RADIO:
+    if not runner.HAS_BLUETOOTH:
         yield None
         return
     from latchwork.sim.radio import VirtualRadio

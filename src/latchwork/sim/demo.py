@@ -26,7 +26,8 @@ from latchwork.cloud.kernel.postgres import embedded, forget
 from latchwork.cloud.kernel.settings import Settings, read_settings
 from latchwork.edge import config
 from latchwork.sdk.client import Client
-from latchwork.sim import building
+from latchwork.sim import building, example
+from latchwork.wire.api.accounts import ClientDraft
 from latchwork.wire.api.controllers import ControllerDraft
 from latchwork.wire.api.people import UserDraft
 from latchwork.wire.api.sessions import PasswordChoice
@@ -36,6 +37,8 @@ HOST = "127.0.0.1"
 READY_WITHIN = 30.0
 ADMIN = UserDraft("Ada", email="ada@harbour.example", roles=["super_admin"])
 """Who logs in to the website; her password is new with each demo."""
+MEMBERS = ("Mia", "Noah")
+"""Of Harbour Desk, the example client cloud."""
 DOORS = (
     AccessPointDraft(1, "Front door", zone="Lobby", exit_reader="exit"),
     AccessPointDraft(1, "Office", zone="First floor"),
@@ -66,6 +69,16 @@ class Seeded(msgspec.Struct, frozen=True):
     controller: int
     access_points: list[tuple[int, str]]
     admin_password: str
+    desk: example.DeskSeeded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the parts of a demo listen; 0: any free one."""
+
+    cloud: int
+    app: int
+    doors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +87,9 @@ class Demo:
 
     base_url: str
     doors_url: str
+    app_url: str
     seeded: Seeded
+    members: list[example.DeskMember]
 
     def line(self) -> str:
         """The one line of `--json` (docs/demo.md)."""
@@ -88,6 +103,8 @@ class Demo:
                 "accessPoints": [{"id": id, "name": name} for id, name in self.seeded.access_points],
                 "admin": {"email": ADMIN.email, "password": self.seeded.admin_password},
                 "doorsUrl": self.doors_url,
+                "clientAppUrl": self.app_url,
+                "members": [msgspec.to_builtins(member) for member in self.members],
             }
         )
 
@@ -96,29 +113,33 @@ class DemoFailed(Exception):
     """The demo cannot go on; the text says why, for people."""
 
 
-def run(port: int, doors_port: int, data: Path | None, ready: Callable[[Demo], None]) -> None:
+def run(ports: Ports, data: Path | None, ready: Callable[[Demo], None]) -> None:
     """Runs the demo until SIGINT or SIGTERM; `ready` is called once. Without a data folder it leaves nothing behind."""
     with _folder(data) as folder, embedded(folder, exclusive=True) as dsn:
-        asyncio.run(_run(port, doors_port, folder, dsn, ready))
+        asyncio.run(_run(ports, folder, dsn, ready))
 
 
-async def _run(port: int, doors_port: int, data: Path, dsn: str, ready: Callable[[Demo], None]) -> None:
+async def _run(ports: Ports, data: Path, dsn: str, ready: Callable[[Demo], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await migrate(dsn)
-    with building.loopback_socket(HOST, port) as listening:
+    with building.loopback_socket(HOST, ports.cloud) as listening:
         base_url = f"http://{HOST}:{listening.getsockname()[1]}"
         settings = read_settings({"LATCHWORK_DATA": str(data), "LATCHWORK_PUBLIC_URL": base_url})
         founded = await _founded(settings, dsn)
         api = Client(base_url, founded.client.client_id, founded.client.client_secret)
         async with _serving(serve.Composed(settings, dsn), listening), api as client:
             seeded = await _seeded(client, founded, data / "demo.json")
-            edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
-            async with _building(edge, doors_port) as doors_url:
-                await _linked(client, seeded.controller)
-                ready(Demo(base_url, doors_url, seeded))
-                await stop.wait()
+            desk = seeded.desk or await _add_desk(client, seeded, data / "demo.json")
+            doors = [id for id, _ in seeded.access_points]
+            async with example.running(desk, doors, base_url, data / "harbour-desk", ports.app) as app:
+                edge = await asyncio.to_thread(_enrol, await _code(client, seeded.controller), base_url, data)
+                async with _building(edge, ports.doors) as doors_url:
+                    app_url = await app.url()
+                    await _linked(client, seeded.controller)
+                    ready(Demo(base_url, doors_url, app_url, seeded, desk.members))
+                    await stop.wait()
 
 
 @contextmanager
@@ -172,6 +193,15 @@ async def _let_in(client: Client) -> str:
     password = secrets.token_urlsafe(9)
     await client.choose_password(PasswordChoice(invitation.url.rpartition("/")[2], password))
     return password
+
+
+async def _add_desk(client: Client, seeded: Seeded, path: Path) -> example.DeskSeeded:
+    """Harbour Desk's own API client, and who its members are going to be."""
+    added = await client.add_client(ClientDraft("Harbour Desk", list(example.DESK_SCOPES)))
+    members = [example.DeskMember(name, f"{name.casefold()}@harbour.example", secrets.token_hex(4)) for name in MEMBERS]
+    desk = example.DeskSeeded(added.client_id, added.client_secret or "", members)
+    config.write_private(path, msgspec.json.encode(msgspec.structs.replace(seeded, desk=desk)))
+    return desk
 
 
 def _remembered(path: Path) -> Seeded | None:

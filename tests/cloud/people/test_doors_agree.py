@@ -31,7 +31,15 @@ from latchwork.edge.config import Config
 from latchwork.edge.runner import Edge, running
 from latchwork.edge.snapshot import gather
 from latchwork.policy.decide import decide
-from latchwork.policy.model import Attempt, CardRead, Direction, RemoteUnlock
+from latchwork.policy.model import (
+    Ask,
+    Attempt,
+    CardRead,
+    Direction,
+    PhoneProof,
+    RemoteUnlock,
+    VerifiedPhoneCode,
+)
 from latchwork.policy.reasons import Reason
 from latchwork.sim.doors import VirtualWiring
 
@@ -152,11 +160,13 @@ class World:
         await self.alice.patch(f"/v1/users/{id}", {"pin": self.house.workers[id].pin})
 
     async def change_role(self) -> None:
-        """Who steers which doors with a phone; it opens none."""
+        """Who steers which doors with a phone, and from how far it clicks; neither concerns cards."""
         id, site = self._worker(), self.chance.choice(sorted(self.house.zones))
         role = self.chance.choice(["end_user", "site_admin", "super_admin"])
         sites = [site] if role == "site_admin" else []
         await self.alice.patch(f"/v1/users/{id}", {"roles": [role], "adminOfSites": sites})
+        access = {"clickRange": self.chance.choice([0, 3, 10]), "tap": self.chance.random() < 0.8}
+        await self.alice.patch(f"/v1/users/{id}", {"access": access})
 
     async def enrol_phone(self) -> None:
         id, account = self._worker(), self.alice.account
@@ -414,7 +424,27 @@ class World:
                 async with self.alice.cloud.state.database.connection() as conn:
                     judged = await snapshot.judge(conn, Scope(self.alice.organisation), attempt)
                 assert judged.decision.reason is told, attempt
+        await self._phones_are_judged_alike()
         await self._present_at_real_doors()
+
+    async def _phones_are_judged_alike(self) -> None:
+        """Taps, clicks and codes of all phones, and of one that nobody has: the doors and the cloud say the same."""
+        rows = await self.db.fetch("SELECT kid FROM phone_keys ORDER BY phone_id, purpose")
+        keys = [b"nobodys!", *(bytes.fromhex(row["kid"]) for row in rows)]
+        linked = [door for door, entrance in self.house.entrances.items() if entrance.controller is not None]
+        instants = self._instants()
+        for _ in range(ASKED // 10 if linked else 0):
+            shown, at = self._phone_shown(self.chance.choice(keys)), self.chance.choice(instants)
+            attempt = Attempt(self.chance.choice(linked), Direction.ENTRY, shown, at)
+            async with self.alice.cloud.state.database.connection() as conn:
+                judged = await snapshot.judge(conn, Scope(self.alice.organisation), attempt)
+            assert judged.decision.reason is self._edge_says(attempt), attempt
+
+    def _phone_shown(self, key: bytes) -> PhoneProof | VerifiedPhoneCode:
+        if self.chance.random() < 0.3:
+            return VerifiedPhoneCode(self.chance.randbytes(8), key, self.now)
+        metres = self.chance.choice([None, 1.0, 5.0])
+        return PhoneProof(key, self.chance.choice(list(Ask)), self.chance.random() < 0.5, metres)
 
     def _edge_says(self, attempt: Attempt) -> Reason:
         controller = self.house.entrances[attempt.access_point].controller

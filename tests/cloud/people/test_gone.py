@@ -21,6 +21,7 @@ import pytest
 
 from cloud.cast import Client, Conn, problem
 from cloud.people.cast import Integrator
+from cloud.phones.cast import installed
 from latchwork.edge.runner import Edge
 from latchwork.policy.model import Direction
 
@@ -70,7 +71,7 @@ class Somebody:
     pin_hash: bytes = b""
     cards: list[int] = field(default_factory=lambda: [secrets.randbits(61) | 2**60 for _ in range(3)])
     others: list[bytes] = field(default_factory=list)
-    """His PIN's salt and hash, and what repeats of requests are known by."""
+    """His PIN's salt and hash, his phone's keys, and what repeats of requests are known by."""
 
     @property
     def secrets(self) -> list[int | bytes]:
@@ -103,6 +104,13 @@ async def _created(alice: Client, bob: Somebody, path: str, body: dict[str, Any]
     assert made[0] == made[1]
     bob.others += [key.encode(), *(sha256(start + content).digest() for start in (b"", path.encode() + b"\0"))]
     return int(made[0])
+
+
+async def _enrolled_a_phone(alice: Client, bob: Somebody) -> None:
+    assert alice.account is not None
+    app = await installed(alice.cloud, alice.account, bob.id)
+    await (await app.refresh()).post("/v1/account/phones", app.draft())
+    bob.others += app.public_keys
 
 
 async def _enrolled_at_a_reader(alice: Client, edge: Edge, bob: Somebody) -> None:
@@ -147,6 +155,9 @@ async def test_a_removed_person_is_gone(
         for card in bob.cards:
             assert await tables_with(db, card) == {"cards", "desired_records"}, "else this test would find nothing"
         await alice.until_confirmed(1)
+        await _enrolled_a_phone(alice, bob)
+        await alice.until_confirmed(1)
+        assert files_with(tmp_path, bob.others[-1]) & {"state.db", "state.db-wal"}
         assert files_with(tmp_path, bob.pin_hash) & {"state.db", "state.db-wal"}
         assert await tables_with(db, bob.pin_hash) == {"users", "desired_records"}
         await bob_goes_about(alice, edge, bob)

@@ -113,6 +113,10 @@ async def test_a_proof_is_needed_and_good_once(app: App) -> None:
     assert error(await app.ask(proof=proof)) == "invalid_dpop_proof"
 
 
+async def test_an_instant_may_have_a_fraction(app: App) -> None:
+    assert (await app.ask(proof=app.proof(iat=time.time()))).status_code == 200
+
+
 def _bad_proofs(app: App) -> dict[str, str]:
     now, other = int(time.time()), ECKey.generate_key("P-256")
     return {
@@ -124,6 +128,7 @@ def _bad_proofs(app: App) -> dict[str, str]:
         "no id": app.proof(jti=None),
         "a long id": app.proof(jti="x" * 300),
         "no time": app.proof(iat=None),
+        "no instant": app.proof(iat=float("nan")),
         "another type": app.proof(header={"typ": "JWT"}),
         "another's key": app.proof(header={"jwk": other.as_dict(private=False)}),
         "the private key": app.proof(header={"jwk": app.key.as_dict(private=True)}),

@@ -211,6 +211,10 @@ async def test_two_pages_of_one_app_share_the_session(
     await asyncio.gather(*(_open(each) for each in (page, other)))
     keyrings = await asyncio.gather(*(do(each, "access.refresh()") for each in (page, other)))
     assert [each.get("userId") for each in keyrings] == [bob, bob]
+    await do(page, "access.logOut()")
+    async with asyncio.timeout(5):
+        while await other.evaluate("() => access.status") != "logged_out":
+            await asyncio.sleep(0.01)
 
 
 async def test_a_phone_whose_clock_is_wrong_works_all_the_same(

@@ -156,17 +156,19 @@ async def _able_user(work: Work, id: int) -> UserAccount | None:
     return user if user is not None and rules.may_act(user, work.now) else None
 
 
-async def revoke(database: Database, text: str, client: int | None, now: int) -> None:
-    """Ends the session of a refresh token (RFC 7009), of this client (None: of any); without one nothing happens."""
+async def revoke(database: Database, text: str, client: ClientSecret | None, now: int) -> None:
+    """Ends the session of a refresh token (RFC 7009), if this client began it; None: for the app itself."""
     token = read(text)
     found = await _find(database, token, now) if token else None
-    if found is not None and client in (None, found.client):
-        await database.run(Scope(found.organisation), SYSTEM, now, lambda work: _revoke(work, found))
+    if found is not None and (client is None or client.client.id == found.client):
+        await database.run(Scope(found.organisation), SYSTEM, now, lambda work: _revoke(work, found, client))
 
 
-async def _revoke(work: Work, found: AppSession) -> None:
+async def _revoke(work: Work, found: AppSession, client: ClientSecret | None) -> None:
     user = await store.find_user(work.conn, work.scope, found.user)
     work.actor = Actor("user", str(found.user), user.name if user else "")
+    if client is not None:
+        work.actor = Actor("client", client.client.client_id, client.client.name)
     with suppress(NotFound):
         await end(work, found.user, found.id, "revoked")
 

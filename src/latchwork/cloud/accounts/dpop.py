@@ -53,11 +53,11 @@ def read(text: str | None, url: str, now: int) -> Proof:
     id, made_at = claims.get("jti"), claims.get("iat")
     if not isinstance(id, str) or not 0 < len(id) <= _LONGEST_ID:
         raise ProofRefused(f"A DPoP proof has a jti of 1 to {_LONGEST_ID} characters.")
-    if not isinstance(made_at, int) or not now - PROOF_SECONDS - LEEWAY <= made_at <= now + LEEWAY:
+    if not isinstance(made_at, int | float) or not now - PROOF_SECONDS - LEEWAY <= made_at <= now + LEEWAY:
         raise ProofRefused("The DPoP proof was not made just now; check the clock and make a new one.")
     thumbprint = key.thumbprint()
     digest = sha256(f"{thumbprint}\0{id}".encode("utf-8", "replace")).digest()
-    return Proof(thumbprint, digest, made_at + PROOF_SECONDS + LEEWAY)
+    return Proof(thumbprint, digest, int(made_at) + 1 + PROOF_SECONDS + LEEWAY)
 
 
 def _own_key(proof: GuestProtocol) -> ECKey:

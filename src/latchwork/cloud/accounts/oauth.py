@@ -238,7 +238,7 @@ async def revoke(request: Request[Any, Any, Any]) -> Response[None]:
         return Response(None, status_code=200)
     found = await _client(request, form)
     if is_refresh:
-        await app_sessions.revoke(request.app.state.database, form["token"], found.client.id, int(time.time()))
+        await app_sessions.revoke(request.app.state.database, form["token"], found, int(time.time()))
         return Response(None, status_code=200)
     try:
         identity = await request.app.state.tokens.check(form.get("token", ""), time.time())

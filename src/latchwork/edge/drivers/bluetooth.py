@@ -155,6 +155,7 @@ class Peripheral:
         connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
         session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS else None
         if session is None:
+            log.info("a reader hung up on a phone: it has no certificate, or too many phones at once")
             self._carry_out(_hang_up(connection))
             return
         exchange = self._exchanges[connection] = _Exchange(connection, session)
@@ -188,6 +189,9 @@ class Peripheral:
                 await self._notified(exchange)
         except TapFailed as failed:
             log.info("an exchange with a phone ended: %s", failed)
+            self._carry_out(_hang_up(connection))
+        except Exception as error:  # which may hold what was said
+            log.error("an exchange with a phone failed: %s", type(error).__name__)
             self._carry_out(_hang_up(connection))
 
     def _exchange(self, connection: Connection) -> _Exchange:

@@ -1,0 +1,73 @@
+// The way in: log in to Harbour Desk, which hands over a session for the doors; then make this phone a key.
+import * as desk from "/desk.js";
+import { access } from "/key.js";
+import { button, element, field, form } from "/view.js";
+
+export async function logInPage() {
+  return element(
+    "section",
+    { class: "welcome" },
+    element("h1", {}, "Good to see you."),
+    access.status === "session_over"
+      ? element("p", { class: "notice" }, "Your session is over. Please log in again, and make this phone your key anew.")
+      : element("p", { class: "quiet-text" }, "Your desk by the harbour: log in, and this phone opens its doors."),
+    credentials(logIn),
+  );
+}
+
+/** Harbour Desk's own log-in ended before the phone's; the phone stays a key. */
+export function logInAgain(onward) {
+  return credentials(({ email, password }) => desk.logIn(email, password).then(onward));
+}
+
+function credentials(start) {
+  return form(
+    start,
+    field("E-mail", element("input", { name: "email", type: "email", required: true, autocomplete: "username" })),
+    field("Password", element("input", { name: "password", type: "password", required: true, autocomplete: "current-password" })),
+    element("button", { class: "wide large" }, "Log in"),
+  );
+}
+
+/** Two log-ins in one: ours by password, the doors' with a token that our backend fetches for this member. */
+async function logIn({ email, password }) {
+  const member = await desk.logIn(email, password);
+  localStorage.setItem("name", member.name);
+  await access.logIn(await desk.beginAppSession());
+}
+
+export async function logOut() {
+  await desk.logOut().catch(() => null); // without a network this phone still forgets its keys
+  await access.logOut();
+}
+
+export async function enrolPage() {
+  const phones = await access.phones();
+  return element(
+    "section",
+    { class: "welcome" },
+    element("h1", {}, "Make this phone your key"),
+    element("p", { class: "quiet-text" }, "The keys are made on it and never leave it. You can take them away at any time."),
+    form(
+      ({ name, replaces }) => access.enrol(name, replaces ? Number(replaces) : null),
+      field("What do you call this phone?", element("input", { name: "name", required: true, maxlength: 60, value: guess() })),
+      phones.length > 0 && replacing(phones),
+      element("button", { class: "wide large" }, "Enrol this phone"),
+      button("Log out", logOut, { class: "quiet wide" }),
+    ),
+  );
+}
+
+function replacing(phones) {
+  const options = phones.map((phone) => element("option", { value: phone.id }, phone.name));
+  return field(
+    "Does it replace another?",
+    element("select", { name: "replaces" }, element("option", { value: "" }, "No, I use both"), options),
+    "A phone that is replaced opens nothing any more.",
+  );
+}
+
+function guess() {
+  const known = ["iPhone", "iPad", "Android", "Windows", "Mac", "Linux"].find((name) => navigator.userAgent.includes(name));
+  return known ? `My ${known}` : "My phone";
+}
