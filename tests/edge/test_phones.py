@@ -281,6 +281,22 @@ async def test_a_mode_that_somebody_set_later_in_the_cloud_holds_when_the_fact_i
     assert dora.wiring(FRONT).strike_is_on
 
 
+async def test_what_was_set_before_a_phone_asked_and_is_heard_of_later_never_holds(dora: Dora, bob: Phone) -> None:
+    """While the door was out of reach somebody let it stand open, and then Bob locked it with his phone."""
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    await dora.hold(bob, LOCK)
+    await dora.written()
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "unlocked"), 2)))
+    dora.commit(revision=3)
+    dora.controller.hear(ticked=False)
+    await dora.store.apply(delta(person(77), revision=2))
+    assert not dora.wiring(FRONT).strike_is_on, "what became of Bob's request is still under way"
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 3), revision=3))
+    assert await dora.hold(bob) == "lockdown"
+    await dora.store.apply(delta(*gone(replace_revision(mode(FRONT, "locked"), 4), revision=4), revision=4))
+    assert await dora.hold(bob) == "granted", "it is the cloud's again"
+
+
 @pytest.mark.parametrize("asked", [HOLD, NORMAL])
 async def test_a_lockdown_that_comes_after_a_phone_was_here_holds_at_once(
     dora: Dora, bob: Phone, asked: Request

@@ -115,8 +115,10 @@ async def test_what_a_phone_asked_is_the_door_s_mode(
     alice: Client, line: Line, phone: App, ask: str, mode: Any
 ) -> None:
     at = time.time() - 300
-    await line.tell(1, used(phone, ask=ask, at=at))
-    assert modes(await line.take_state()) == {"1": state.ModeRecord(mode=mode)}
+    committed = await line.tell(1, used(phone, ask=ask, at=at))
+    batch = await line.take_state()
+    assert modes(batch) == {"1": state.ModeRecord(mode=mode)}
+    assert committed.revision == batch.revision, "the door knows when it has what became of its fact"
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == mode
     [event] = [e for e in await alice.events() if e["type"] == "door_mode_changed"]
     assert event["actor"] == {"kind": "user", "id": str(phone.user), "name": "Bob"}
