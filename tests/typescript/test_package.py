@@ -36,6 +36,10 @@ def test_the_types_of_the_api_are_those_of_the_clouds_document() -> None:
     assert build.API_TYPES.read_text() == build.api_types(), "run .venv/bin/python -m sdks.typescript.build"
 
 
+def test_it_knows_what_doors_say() -> None:
+    assert build.REASONS.read_text() == build.reasons(), "run .venv/bin/python -m sdks.typescript.build"
+
+
 @pytest.mark.parametrize("entry", build.BUNDLES)
 def test_a_committed_bundle_is_what_its_source_makes(entry: str) -> None:
     assert build.BUNDLES[entry].read_bytes() == build.bundle(entry), "run .venv/bin/python -m sdks.typescript.build"

@@ -53,7 +53,11 @@ async def browser(
 
 async def send(http: httpx2.AsyncClient, path: str, page: str | None = None, **fields: Any) -> httpx2.Response:
     """Sends a form as the page (by default the form's own path) would: with its proof."""
-    html = (await http.get(page or path)).text
+    return await http.post(path, data={"csrf": proof_in((await http.get(page or path)).text), **fields})
+
+
+def proof_in(html: str) -> str:
+    """What a form of this page proves itself with."""
     found = re.search(r'name="csrf" value="(\w+)"', html)
-    assert found is not None, f"{page or path} has no form"
-    return await http.post(path, data={"csrf": found.group(1), **fields})
+    assert found is not None, "the page has no form"
+    return found.group(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.sdk.town import Town
-from tests.web.cast import browser, send
+from tests.web.cast import browser, proof_in, send
 from tests.web.stage import composed, served
 
 from latchwork.edge.enrol import enrol
@@ -101,6 +101,17 @@ async def test_unlocking_a_door_that_nobody_can_reach_says_that_it_stays_shut(to
         assert "cannot be told now" in (await http.get(f"/doors/{door}")).text
         answer = await send(http, f"/doors/{door}/unlock", f"/doors/{door}")
         assert "stays shut, and will not open later" in (await http.get(answer.headers["location"])).text
+
+
+async def test_a_double_click_unlocks_once(town: Town, tmp_path: Path) -> None:
+    door = await front_door(town)
+    async with dora(town, tmp_path, door), browser(town) as http:
+        sent = {"csrf": proof_in((await http.get(f"/doors/{door}")).text)}
+        answers = await asyncio.gather(*(http.post(f"/doors/{door}/unlock", data=sent) for _ in range(2)))
+        assert [answer.status_code for answer in answers] == [303, 303]
+        assert "Front door was unlocked once, just now." in (await http.get(f"/doors/{door}")).text
+        events = (await town.client(town.alice).page_events(limit=200)).events
+    assert [event.type for event in events].count("unlock_requested") == 1
 
 
 async def test_a_real_door_is_unlocked_held_locked_and_set_back(town: Town, tmp_path: Path) -> None:

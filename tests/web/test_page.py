@@ -20,6 +20,7 @@ from latchwork.cloud.kernel.work import Work
 from latchwork.policy.reasons import Reason
 from latchwork.sdk.client import Client
 from latchwork.web.app import Website
+from latchwork.web.catalogue import say_in
 from latchwork.web.entrance import host_name
 from latchwork.web.lines import LEFT_OUT, is_told, line_of
 from latchwork.web.places import Places
@@ -126,7 +127,7 @@ async def test_each_door_shows_its_latest(town: Town) -> None:
 
 @pytest.mark.parametrize(
     ("change", "title", "chip"),
-    [("forced", "Door forced open", "forced open"), ("held", "Door held open", "held open")],
+    [("forced", "Door forced open", "forced open"), ("held", "Door held open", "open too long")],
 )
 async def test_a_door_in_alarm_stands_out_until_it_is_over(town: Town, change: Any, title: str, chip: str) -> None:
     async with opened_house(town) as house, browser(town) as http:
@@ -194,7 +195,7 @@ def test_every_event_has_a_line_or_is_left_to_the_log(fact: str) -> None:
     event = Event(1, fact, NOON, NOON, Actor("client", "lw_x", "Backend"), about, {})
     assert is_told(event) != (fact in LEFT_OUT)
     if is_told(event):
-        line = line_of(event, Places({}, {}, {}))
+        line = line_of(event, Places({}, {}, {}), say_in("en"))
         assert line.who or line.why
         assert line.what
         assert line.where == {"access_point/3": "Door 3", "controller/3": "Controller 3"}.get(about, "")

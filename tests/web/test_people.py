@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 
+import pytest
 from tests.sdk.town import Town
 from tests.web.cast import browser, employ, send
-from tests.web.test_page import HOSTILE, House, opened_house
+from tests.web.test_doors import dora, front_door, until_in_step
+from tests.web.test_page import HOSTILE, House, entry, opened_house
 
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.people import AccessPatch, CardDraft, GrantDraft, PermissionsPatch, UserDraft, UserPatch
@@ -72,6 +76,29 @@ async def test_a_person_is_made_or_the_form_comes_back_with_what_is_wrong_at_its
     assert "31 Jan 2030, 18:00" in page
 
 
+async def test_somebody_is_made_to_report_to_somebody(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house)
+        assert "Reports to" not in (await http.get(f"/people/{bob}/edit")).text
+        await house.alice.change_organisation(OrganisationPatch(attendance_module=True))
+        mia, twin, _ = [(await house.alice.add_user(UserDraft(name))).id for name in ("Mia Chief", "Twin", "Twin")]
+        form = {"name": "Bob Builder", "roles": "end_user", "homeSiteId": "1", "card": "yes", "mobile": "yes"}
+
+        async def sent(chief: str) -> tuple[int, int | None]:
+            answer = await send(http, f"/people/{bob}/edit", **form, reportingTo=chief)
+            return answer.status_code, (await house.alice.get_user(bob)).reporting_to
+
+        assert f'value="Mia Chief ({mia})"' in (await http.get("/people/names?search=chi")).text
+        assert await sent("mia chief") == (303, mia)
+        assert f'value="Mia Chief ({mia})"' in (await http.get(f"/people/{bob}/edit")).text
+        assert await sent("Nobody") == (400, mia)
+        assert await sent("Twin") == (400, mia)
+        assert await sent(f"Twin ({twin})") == (303, twin)
+        assert (await send(http, f"/people/{bob}/edit", **form, employeeCode="E1")).status_code == 303
+        assert (await house.alice.get_user(bob)).reporting_to == twin, "a form that does not ask changes nothing"
+        assert await sent("") == (303, None)
+
+
 async def test_an_edit_changes_what_differs_and_only_what_was_seen(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = await bob_of(house, roles=["super_admin"], phone="+49 30 123", access_expires_at=1_896_109_201)
@@ -98,10 +125,11 @@ async def test_an_import_is_previewed_and_then_confirmed(town: Town) -> None:
         assert '<th scope="row">3</th><td>email</td>' in bad.text
         sheet = "name,email\r\nAnn,\r\nBen,ben@example.org\r\n"
         shown = await send(http, "/people/import", csv=sheet)
-        assert "New: 2. Changed: 0." in text(shown.text)
+        assert "New people: 2." in text(shown.text)
+        assert "<td>Ben</td><td>ben@example.org</td>" in shown.text
         assert (await house.alice.page_users(search="ann")).items == []
         assert (await send(http, "/people/import", csv=sheet, confirmed="yes")).status_code == 303
-        assert "Imported. New: 2, changed: 0." in (await http.get("/people")).text
+        assert "Imported. New people: 2, " in (await http.get("/people")).text
         for wrong, sentence in (("", "nothing in it"), ("name;email\r\n", "semicolons"), ("name\r\n\ufffd", "UTF-8")):
             assert sentence in (await send(http, "/people/import", csv=wrong)).text
 
@@ -112,13 +140,13 @@ async def test_an_uploaded_file_is_read_and_an_export_comes_in_again(town: Town)
         await house.alice.add_user(UserDraft("=HYPERLINK(0)"))
         sheet = (await http.get("/people/export.csv")).content
         assert b"'=HYPERLINK(0)" in sheet
-        assert (await http.get("/people/template.csv")).text.startswith("name,email,")
+        assert (await http.get("/people/template.csv")).content.startswith(b"\xef\xbb\xbfname,email,")
         token = re.search(r'name="csrf" value="(\w+)"', (await http.get("/people/import")).text)
         assert token is not None
         shown = await http.post(
             "/people/import", data={"csrf": token[1], "csv": ""}, files={"file": ("people.csv", sheet, "text/csv")}
         )
-    assert "New: 0. Changed: 3." in text(shown.text)
+    assert "take over what their line says: 3." in text(shown.text)
 
 
 # ------------------------------------------------------------------------------------------------- a person
@@ -194,13 +222,37 @@ async def test_whoever_is_deleted_or_deactivated_is_told_what_follows(town: Town
         await house.alice.change_permissions(bob, PermissionsPatch(add=[GrantDraft(house.front)]))
         path = f"/people/{bob}"
         await send(http, f"{path}/active", path, active="no")
-        assert "No door opens for this person." in (await http.get(path)).text
+        assert "Doors refuse this person once they have heard of it" in (await http.get(path)).text
         await send(http, f"{path}/active", path, active="yes")
         assert (await house.alice.get_user(bob)).is_active
         assert "doors (1), cards (1)" in (await http.get(f"{path}/delete")).text
         assert (await send(http, f"{path}/delete")).status_code == 303
-        assert "Bob Builder is deleted." in (await http.get("/people")).text
+        assert "Bob Builder is deleted. A door that is out of touch lets them in" in (await http.get("/people")).text
         assert (await http.get(path)).status_code == 404
+
+
+async def test_whoever_is_deactivated_is_not_called_shut_out_before_the_door_knows(town: Town, tmp_path: Path) -> None:
+    door, alice = await front_door(town), town.client(town.alice)
+    bob = (await alice.add_user(UserDraft("Bob Builder", access_points=[door]))).id
+    async with browser(town) as http:
+
+        async def row() -> str:
+            return text((await http.get(f"/people/{bob}")).text).partition("Front door")[2][:30]
+
+        async with dora(town, tmp_path, door):
+            assert "assigned given" in await row()
+            await send(http, f"/people/{bob}/active", f"/people/{bob}", active="no")
+            await until_in_step(alice, 1)
+            assert "shut for them" in await row()
+            await send(http, f"/people/{bob}/active", f"/people/{bob}", active="yes")
+            await until_in_step(alice, 1)
+        async with asyncio.timeout(10):
+            while (await alice.get_controller(1)).online:
+                await asyncio.sleep(0.05)
+        await send(http, f"/people/{bob}/active", f"/people/{bob}", active="no")
+        assert "may still open" in await row()
+        page = await http.get(f"/people/{bob}", headers={"x-part": "doors"})
+        assert 'data-again="2"' in page.text, "the page says by itself when the door knows it"
 
 
 async def test_hostile_texts_are_shown_as_they_are(town: Town) -> None:
@@ -279,6 +331,16 @@ async def test_a_refusal_says_why_and_what_to_do_until_it_is_mended(town: Town) 
         assert sentence in told
 
 
+async def test_a_refused_visitor_is_helped_where_the_visit_is_changed(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        vic = await house.book()
+        await house.dora.reports(entry(house, vic, "pass_wrong_door", door=house.lab), entry(house, vic, "lockdown"))
+        refused = [each.number async for each in house.alice.page_passages(outcome="refused")]
+        lockdown, wrong_door = [(await http.get(f"/why?event={number}")).text for number in refused]
+    assert f'<a class="button" href="/visitors/{vic.id}/change">Change the visit</a>' in wrong_door
+    assert f'<a href="/visitors/{vic.id}">Vic</a>' in lockdown
+
+
 async def test_what_is_in_the_way_is_named_with_its_remedy(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = await bob_of(house)
@@ -297,3 +359,25 @@ async def test_what_is_in_the_way_is_named_with_its_remedy(town: Town) -> None:
         assert (await http.get("/why")).headers["location"] == "/people"
         assert (await http.get("/people/explain?event=7")).headers["location"] == "/why?event=7"
         assert (await http.get("/why?event=999999")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "page", "fields"),
+    [
+        ("/people/{id}/active", "/account", {"active": "no"}),
+        ("/people/{id}/delete", "/account", {}),
+        ("/people/{id}/log-in/remove", "/account", {}),
+        ("/people/{id}/edit", "/people/{id}/edit", {"name": "Ada", "email": "ada@example.org", "roles": "end_user"}),
+        ("/people/{id}/edit", "/people/{id}/edit", {"roles": "super_admin", "accessExpiresAt": "2020-01-01T00:00"}),
+    ],
+)
+async def test_nobody_shuts_themselves_out(town: Town, form: str, page: str, fields: dict[str, str]) -> None:
+    async with browser(town) as http:
+        ada = (await town.client(town.alice).page_users(search="Ada")).items[0].id
+        filled = {"name": "Ada", "email": "ada@example.org", **fields}
+        answer = await send(http, form.format(id=ada), page.format(id=ada), **filled)
+        assert (answer.status_code, "You would shut yourself out." in answer.text) == (409, True)
+        html = (await http.get(f"/people/{ada}")).text
+        for offered in (f"/people/{ada}/active", f"/people/{ada}/delete", f"/people/{ada}/log-in/remove"):
+            assert offered not in html
+        assert (await http.get("/settings")).status_code == 200

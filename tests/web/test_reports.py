@@ -64,7 +64,8 @@ async def test_the_csv_is_whole_and_none_of_its_cells_is_a_formula(town: Town) -
         answer = await http.get(f"/reports/history.csv?{OCTOBER}")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert 'filename="access-2026-10-25-2026-10-31.csv"' in answer.headers["content-disposition"]
-    head, *rows = csv.reader(io.StringIO(answer.text, newline=""))
+    assert answer.content.startswith(b"\xef\xbb\xbf"), "spreadsheet programs read it as UTF-8"
+    head, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
     assert len(rows) == 450
     assert len({row[-1] for row in rows}) == 450
     assert {row[head.index("Person")] for row in rows} == {"'=HYPERLINK(1)"}
@@ -99,7 +100,7 @@ async def test_a_month_has_first_in_and_last_out_by_the_sites_clock(town: Town) 
         )  # fmt: skip
         page = (await http.get(path)).text
         sheet = await http.get(path.replace("attendance?", "attendance.csv?"))
-    rows = {row["Day"]: row for row in csv.DictReader(io.StringIO(sheet.text, newline=""))}
+    rows = {row["Day"]: row for row in csv.DictReader(io.StringIO(sheet.content.decode("utf-8-sig"), newline=""))}
     assert len(rows) == 31
     friday, saturday = rows["2026-10-30"], rows["2026-10-31"]
     assert (friday["First in"], friday["Last out"], friday["Between"]) == ("08:15:00", "17:30:00", "9:15")

@@ -34,7 +34,7 @@ WHO = (
     ("super_admin site_admin manager", "/live /people /people/export.csv /people/{user_id}"),
     ("super_admin site_admin manager", "/reports /reports/history.csv /reports/attendance /reports/attendance.csv"),
     ("super_admin site_admin", "/doors /doors/{door_id} /doors/{door_id}/change"),
-    ("super_admin site_admin", "/people/new /people/{user_id}/edit /people/{user_id}/delete"),
+    ("super_admin site_admin", "/people/new /people/names /people/{user_id}/edit /people/{user_id}/delete"),
     ("super_admin site_admin", "/people/{user_id}/doors/{door_id} /why /people/explain"),
     ("super_admin site_admin front_desk", "/visitors /visitors/expected /visitors/history /visitors/hosts"),
     ("super_admin site_admin front_desk", "/visitors/book /visitors/{meeting_id} /visitors/{meeting_id}/change"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sdk.town import Town
-from tests.web.cast import browser, send
+from tests.web.cast import browser, proof_in, send
 
 from latchwork.sdk.client import Client, Credentials
 from latchwork.web import hours
@@ -197,10 +197,11 @@ async def test_a_client_is_made_and_its_secret_is_shown_once(town: Town) -> None
     async with browser(town) as http:
         ticked = (await http.get("/settings/clients/new?preset=visitors")).text
         assert re.findall(r'value="([\w:]+)" checked', ticked) == ["visitors:read", "visitors:write", "sites:read"]
-        once = {"name": "Desk", "scope": ["sites:read", "visitors:write"], "tokenSeconds": "3600", "once": "abc"}
-        made = await send(http, "/settings/clients/new", **once)
+        once = {"name": "Desk", "scope": ["sites:read", "visitors:write"], "tokenSeconds": "3600"}
+        once |= {"csrf": proof_in((await http.get("/settings/clients/new")).text)}
+        made = await http.post("/settings/clients/new", data=once)
         secret = unescape(re.findall(r'id="client-secret" class="copy" value="([^"]+)"', made.text)[0])
-        again = await send(http, "/settings/clients/new", **once)
+        again = await http.post("/settings/clients/new", data=once)
         assert ("was shown once" in again.text, secret in again.text) == (True, False)
         [client] = [each for each in (await alice.page_clients()).items if each.name == "Desk"]
         assert (client.scopes, client.token_seconds) == (["sites:read", "visitors:write"], 3600)

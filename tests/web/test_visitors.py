@@ -18,6 +18,7 @@ from latchwork.policy.reasons import Reason
 from latchwork.web.app import Website
 from latchwork.web.visits import code_of, midnights, state_of
 from latchwork.wire.api.accounts import OrganisationPatch
+from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, Pass, Visitor
 
 DESK = ("front_desk",)
@@ -105,6 +106,42 @@ async def test_times_and_doors_are_changed_and_what_was_not_touched_stays(town: 
         page = (await http.get(here)).text
         assert "Opens with the visit" in page
         assert "earlier codes are over" in page  # Dora, who runs both doors, is not linked
+
+
+async def test_a_wrong_address_is_put_right_and_the_codes_stay(town: Town) -> None:
+    async with opened_house(town) as house, browser(town, DESK) as http:
+        before = await invited(house, "Vic", email="vic@exmaple.org", company="Kept")
+        here = f"/visitors/{before.id}"
+        form = (await http.get(f"{here}/change")).text
+        found = {name: re.search(f'name="{name}"[^>]* value="([^"]+)"', form) for name in ("from", "until", "email")}
+        sent = {name: each[1] for name, each in found.items() if each}
+        assert sent["email"] == "vic@exmaple.org"
+        sent |= {"name": "Vic", "company": "Kept", "door": str(house.front)}
+        wrong = await send(http, f"{here}/change", **sent | {"email": "nonsense"})
+        assert (wrong.status_code, 'id="email-error">This is not an e-mail' in wrong.text) == (400, True)
+        assert (await send(http, f"{here}/change", **sent | {"email": "vic@example.org"})).status_code == 303
+        after = await house.alice.get_meeting(before.id)
+        page = (await http.get(here)).text
+    assert (after.visitor.email, after.visitor.company, after.version) == ("vic@example.org", "Kept", before.version)
+    assert "Saved. Codes and times stay as they are." in page
+
+
+async def test_today_is_that_of_each_visits_own_site(town: Town) -> None:
+    """Two sites, a day apart at every hour: what is today's at the one is tomorrow's at the other."""
+    async with opened_house(town) as house, browser(town, DESK) as http:
+        far = (await house.alice.add_site(SiteDraft("Kiritimati", timezone="Pacific/Kiritimati"))).id
+        west = (await house.alice.add_site(SiteDraft("Pago Pago", timezone="Pacific/Pago_Pago"))).id
+        now = int(time.time())
+        for site, zone in ((far, "Pacific/Kiritimati"), (west, "Pacific/Pago_Pago")):
+            door = (await house.alice.add_access_point(AccessPointDraft(site, "Door"))).id
+            _, ends = midnights(now, ZoneInfo(zone))
+            for name, start in ((f"Late {site}", ends - 60), (f"Early {site}", ends + 60)):
+                visitor = MeetingVisitor(name, name=name)
+                await house.alice.add_meeting(MeetingDraft(visitor, start, start + 600, [door]))
+        today, later = [(await http.get(path)).text for path in ("/visitors", "/visitors/expected")]
+    for site in (far, west):
+        assert (f"Late {site}" in today, f"Late {site}" in later) == (True, False)
+        assert (f"Early {site}" in today, f"Early {site}" in later) == (False, True)
 
 
 async def test_who_enters_has_come_and_what_happened_stands_on_the_visits_page(town: Town) -> None:

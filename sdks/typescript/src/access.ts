@@ -18,6 +18,7 @@ import {
 } from "./errors.ts";
 import { point, sign } from "./p256.ts";
 import { type Heard, type Link, LinkLost, type Radio, RadioOff } from "./radio.ts";
+import { SENTENCES } from "./reasons.ts";
 import { type Answer, type Ask, PhoneSide, TapFailed, type TapRequest } from "./tap.ts";
 import { type Contents, IndexedDbWallet, newContents, type Wallet } from "./wallet.ts";
 import { WebBluetooth } from "./web_bluetooth.ts";
@@ -34,7 +35,7 @@ const STEP_MS = 2_000;
 const CLOCK_SECONDS = 3;
 
 const DONE: Readonly<Record<Ask, string>> = {
-  open: "Welcome, the door is open.",
+  open: SENTENCES["granted"]!,
   hold_open: "The door stands open until you set it back to normal.",
   lock: "The door is locked for everybody until you set it back to normal.",
   normal: "The door opens for those who may again.",
@@ -124,7 +125,7 @@ export class Access {
     if (this.#contents) await this.logOut();
     this.#isOver = false;
     await this.#drawer.replace(await newContents(this.#url, session, this.#now()));
-    void globalThis.navigator?.storage?.persist?.();
+    globalThis.navigator?.storage?.persist?.().catch(() => false);
     await this.refresh();
   }
 
@@ -222,7 +223,7 @@ export class Access {
   async unlock(accessPoint: number): Promise<Opened> {
     const done = await this.#ask<Unlocked>("POST", `/v1/account/doors/${accessPoint}/unlock`);
     if (done.outcome === "unknown") throw new ConnectionLost();
-    if (done.outcome === "refused") throw refused(done.reason, done.sentence);
+    if (done.outcome === "refused") throw refused(done.reason);
     return { accessPoint, name: this.#name(accessPoint), sentence: done.sentence };
   }
 

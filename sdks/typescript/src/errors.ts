@@ -1,5 +1,6 @@
 /** What an app tells its user when a door does not open: a class, a stable code and a sentence each. */
 
+import { SENTENCES } from "./reasons.ts";
 import type { TapFailure } from "./tap.ts";
 
 /** A door did not open, or the phone cannot do what it was asked; `message` is for people. */
@@ -111,7 +112,8 @@ const BY_REASON = new Map<string, Kind>([
 const BY_CODE = new Map<string, Kind>([DoorOffline, PhoneLimitReached, PhoneLocked].map((kind) => [kind.code, kind]));
 
 /** What a door's refusal means for an app; a reason that is not known here is a plain no. */
-export function refused(reason: string, sentence?: string): AccessError {
+export function refused(reason: string): AccessError {
+  const sentence = Object.hasOwn(SENTENCES, reason) ? SENTENCES[reason] : undefined;
   return new (BY_REASON.get(reason) ?? NotPermitted)(sentence, reason);
 }
 

@@ -7,6 +7,7 @@ import { Access, type Options, type Status } from "../src/access.ts";
 import { fromBase64url, hex } from "../src/bytes.ts";
 import * as errors from "../src/errors.ts";
 import { newSigningKey } from "../src/p256.ts";
+import { SENTENCES } from "../src/reasons.ts";
 import { type Heard, type Link, LinkLost, RadioOff } from "../src/radio.ts";
 import { type Contents, MemoryWallet } from "../src/wallet.ts";
 import { WebBluetooth } from "../src/web_bluetooth.ts";
@@ -124,6 +125,7 @@ test("a refusal has its class, its sentence and the door's reason", async () => 
     lockdown: errors.Lockdown,
     too_far: errors.TooFar,
     reader_fault: errors.DoorFault,
+    outside_schedule: errors.NotPermitted,
     newer: errors.NotPermitted,
   };
   for (const [reason, kind] of Object.entries(kinds)) {
@@ -131,7 +133,10 @@ test("a refusal has its class, its sentence and the door's reason", async () => 
     radio.reader.reason = reason;
     await assert.rejects(access.tap(), (error: unknown) => {
       assert.ok(error instanceof kind);
-      assert.deepEqual([error.code, error.reason, error.message], [kind.code, reason, kind.sentence]);
+      assert.deepEqual(
+        [error.code, error.reason, error.message],
+        [kind.code, reason, SENTENCES[reason] ?? kind.sentence],
+      );
       return true;
     });
   }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import litestar
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.params import FromPath
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -38,7 +39,7 @@ from latchwork.web import (
 )
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
-from latchwork.web.look import NO_STORE, FormRefused
+from latchwork.web.look import NO_STORE, FormRefused, redirect
 from latchwork.web.packing import packing, takes_packed
 from latchwork.web.pages import STATIC, render
 from latchwork.wire.api.problems import NotFound, Problem, Unauthorized
@@ -112,6 +113,7 @@ class Website:
             request_max_body_size=MAX_FORM,
             on_shutdown=[network.aclose],
         )
+        self._app.state.pages = [re.compile(re.sub(r"{\w+}", "[^/]+", path)) for path in self.pages()]
         self._hosts = allowed_hosts
         self._owned = frozenset(_first(route.path) for route in self._app.routes)
 
@@ -172,12 +174,32 @@ def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
     """A page that says in a sentence what is the matter; whoever is not logged in goes to where they can."""
     if isinstance(error, Unauthorized):
         return login.to_log_in(request)
+    is_form = request.method == "POST"
+    page = _page_above(request) if is_form or isinstance(error, MethodNotAllowedException) else ""
+    if page and not is_form:
+        return redirect(page)
     language = chosen(request.headers.get("accept-language", ""))
     status, title, sentence = _told(error, language)
     if status == 500:
         log.error("unforeseen %s", type(error).__name__, exc_info=error)
-    html = render("refused.html", say=say_in(language), language=language, title=title, sentence=sentence)
+    html = render(
+        "refused.html",
+        **({"look": look, "said": ""} if (look := request.state.get("look")) else {}),
+        say=say_in(language),
+        language=language,
+        title=title,
+        sentence=sentence,
+        back=page,
+    )
     return Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
+
+
+def _page_above(request: Request[Any, Any, Any]) -> str:
+    """The page on which a form stands, going by their paths: `/people/2` of `/people/2/cards/enrol`."""
+    path = request.url.path
+    while path and not any(page.fullmatch(path) for page in request.app.state.pages):
+        path = path.rpartition("/")[0]
+    return path or login.HOME
 
 
 def _told(error: Exception, language: str) -> tuple[int, str, str]:
@@ -192,6 +214,8 @@ def _told(error: Exception, language: str) -> tuple[int, str, str]:
         return error.status, say("frame.refused_title"), detail
     if isinstance(error, CloudUnreachable | UnexpectedAnswer):
         return 503, say("frame.away_title"), say("frame.away")
+    if isinstance(error, HTTPException) and error.status_code == 413:
+        return 413, say("frame.refused_title"), say("frame.too_large", megabytes=MAX_FORM // 2**20)
     if isinstance(error, HTTPException) and error.status_code < 500:
         return error.status_code, say("frame.nothing_title"), say("frame.nothing")
     return 500, say("frame.broken_title"), say("frame.broken")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from latchwork.web.catalogue import Say
+from latchwork.web.clocks import in_words
 from latchwork.web.lines import Moment, moment_in
 from latchwork.web.passages import zone_of
 from latchwork.wire.api.passages import Attendance, AttendanceDay, AttendanceMark
@@ -29,9 +31,8 @@ class Day:
     between: str
     """Hours and minutes from the one to the other; empty: one of them is missing, or they are the wrong way round."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.day:%a} {self.day.day}"
+    def name(self, say: Say) -> str:
+        return in_words("in_month", self.day, say)
 
     @property
     def is_weekend(self) -> bool:
@@ -54,7 +55,7 @@ class Sheet:
     """The months beside it."""
 
 
-def sheet_of(found: Attendance) -> Sheet:
+def sheet_of(found: Attendance, say: Say) -> Sheet:
     """Every day of the month, also those on which nobody came."""
     first = date.fromisoformat(f"{found.month}-01")
     following = (first + timedelta(days=31)).replace(day=1)
@@ -64,7 +65,7 @@ def sheet_of(found: Attendance) -> Sheet:
         user=found.user_id,
         name=found.user_name,
         month=found.month,
-        title=f"{first:%B %Y}",
+        title=in_words("month", first, say),
         days=days,
         total=_clock(sum(_seconds(each) for each in found.days)),
         present=len(found.days),

@@ -35,7 +35,7 @@ def needs(states: Iterable[DoorState], where: Places, say: Say, now: float) -> l
 def _alarms(states: Sequence[DoorState], where: Places, say: Say) -> Iterator[Need]:
     for state in states:
         for alarm in ([state.alarm] if state.alarm else []) + (["fire"] if state.fire else []):
-            when = "" if state.told_at is None else hour(state.told_at, where, _site(state, where))
+            when = "" if state.told_at is None else hour(state.told_at, where, _site(state, where), say)
             sentence = say(f"now.needs_{alarm}", doors=_name(state, where), when=when)
             yield Need("bad", sentence, f"/doors/{state.access_point_id}")
 
@@ -46,7 +46,7 @@ def _links(states: Sequence[DoorState], where: Places, say: Say, now: float) -> 
         name, controller = trouble
         first = doors[0]
         since = first.pending_since if name == "pending" else first.last_seen_at
-        when = "" if since is None else hour(since, where, _site(first, where))
+        when = "" if since is None else hour(since, where, _site(first, where), say)
         path = f"/controllers/{controller}" if controller in where.controllers else f"/doors/{first.access_point_id}"
         sentence = say(f"now.needs_{name}", doors=_names(doors, where, say), when=when)
         yield Need("wait", sentence, path)

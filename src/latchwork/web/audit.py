@@ -226,7 +226,7 @@ def _shown(name: str, value: Any, where: Places, say: Say) -> str:
     if _SECRET.search(name):
         return say("audit.hidden")
     if isinstance(value, int) and _INSTANT.search(name) and value > 86_400:
-        return moment(value, where, None).full
+        return moment(value, where, None).full(say)
     text = _listed(name, value, where, say) if isinstance(value, list) else _called(name, value, where)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
 

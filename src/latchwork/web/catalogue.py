@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from latchwork.policy.reasons import Reason
+
 _HERE: Final = Path(__file__).parent / "texts"
 DEFAULT: Final = "en"
 
@@ -20,7 +22,12 @@ def _read(folder: Path) -> dict[str, str]:
     return {f"{page}.{name}": text for page, texts in pages.items() for name, text in texts.items()}
 
 
-LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {path.name: _read(path) for path in sorted(_HERE.iterdir())}
+_REASONS: Final = {reason.value: reason.sentence for reason in Reason}
+LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
+    path.name: _read(path)
+    | ({f"reasons.{code}": sentence for code, sentence in _REASONS.items()} if path.name == DEFAULT else {})
+    for path in sorted(_HERE.iterdir())
+}
 
 Say = Callable[..., str]
 """`say("doors.title")`; `say("doors.opened", name="Lab")` fills in `{name}`."""
@@ -37,6 +44,11 @@ def say_in(language: str) -> Say:
         return text.format(**values) if values else text
 
     return say
+
+
+def reason(say: Say, code: str, sentence: str) -> str:
+    """Why a door decided as it did; `sentence`: for a code that this version does not know yet."""
+    return say(f"reasons.{code}") if code in _REASONS else sentence
 
 
 def chosen(accept_language: str) -> str:

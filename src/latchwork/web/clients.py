@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -64,19 +63,18 @@ def _row(client: Client, where: Places) -> Row:
 async def new(look: Look) -> Response[str]:
     """The form; `?preset=` ticks its scopes."""
     ticked = PRESETS.get(look.query.get("preset", ""), ())
-    return _form(look, "settings/client_new.html", {}, ticked, once=secrets.token_hex(16))
+    return _form(look, "settings/client_new.html", {}, ticked)
 
 
 @form("/settings/clients/new", needs=WRITE)
 async def add(look: Look) -> Response[Any]:
     """The answer holds the secret; the same form sent again makes no second client, and shows none."""
     fields, ticked = await _sent(look)
-    once = fields.get("once") or secrets.token_hex(16)
     try:
         draft = ClientDraft(fields.get("name", "").strip(), ticked, _token_seconds(look, fields))
-        client = await look.cloud.add_client(draft, idempotency_key=once)
+        client = await look.cloud.add_client(draft, idempotency_key=await look.once())
     except (Invalid, Forbidden, Conflict) as refused:
-        return _form(look, "settings/client_new.html", fields, ticked, wrong_of(refused), once=secrets.token_hex(16))
+        return _form(look, "settings/client_new.html", fields, ticked, wrong_of(refused))
     return _secret(look, client, is_new=True)
 
 

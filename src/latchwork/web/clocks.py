@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
+
+from latchwork.web.catalogue import Say
 
 
 def typed(text: str, zone: tzinfo) -> int | None:
@@ -21,7 +23,22 @@ def field(at: int | None, zone: tzinfo) -> str:
     return local.strftime("%Y-%m-%dT%H:%M:%S" if local.second else "%Y-%m-%dT%H:%M")
 
 
-def written(at: float, zone: tzinfo) -> str:
+def written(at: float, zone: tzinfo, say: Say) -> str:
     """As in a sentence: "30 Oct 2026, 13:00"."""
-    local = datetime.fromtimestamp(at, zone)
-    return f"{local.day} {local:%b %Y, %H:%M}"
+    return in_words("written", datetime.fromtimestamp(at, zone), say)
+
+
+def in_words(form: str, local: date, say: Say) -> str:
+    """A day, or an instant on some clock, as `dates.<form>` puts it."""
+    return say(
+        f"dates.{form}",
+        day=local.day,
+        month=say("dates.months").split()[local.month - 1],
+        short_month=say("dates.short_months").split()[local.month - 1],
+        year=local.year,
+        weekday=say("dates.weekdays").split()[local.weekday()],
+        short_weekday=say("dates.short_weekdays").split()[local.weekday()],
+        minute=f"{local:%H:%M}",
+        clock=f"{local:%H:%M:%S}",
+        zone=f"{local:%Z}",
+    )

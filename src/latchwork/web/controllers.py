@@ -115,7 +115,7 @@ async def add(look: Look) -> Response[Any]:
     """The first step; its code is the second."""
     name, doors = await _given(look)
     try:
-        made = await look.cloud.add_controller(ControllerDraft(name, doors))
+        made = await look.cloud.add_controller(ControllerDraft(name, doors), idempotency_key=await look.once())
     except (Invalid, NotFound) as refused:
         return await _form(look, None, name, doors, wrong_of(refused))
     return await _with_code(look, made)
@@ -181,7 +181,7 @@ async def enrol_page(look: Look, controller_id: int) -> Response[str]:
         shown=shown,
         step=_step(found, shown, left),
         minutes=left,
-        until=hour(shown.expires_at, where, None) if shown else "",
+        until=hour(shown.expires_at, where, None, look.say) if shown else "",
     )
 
 

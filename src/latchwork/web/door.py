@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from latchwork.sdk.client import Client
-from latchwork.web.catalogue import Say
+from latchwork.web.catalogue import Say, reason
 from latchwork.web.forms import NOTHING_WRONG, Wrong, whole, wrong_of
 from latchwork.web.lines import Line, Moment, moment
 from latchwork.web.look import Look, form, page
@@ -118,7 +118,7 @@ def line_of(passage: Passage, where: Places, say: Say) -> Line:
         who=who(passage, say),
         who_path=who_path(passage),
         what=say("doors.unlocked_it") if is_remote else say(f"doors.{passage.direction}_{outcome}"),
-        why="" if passage.granted else passage.sentence,
+        why="" if passage.granted else reason(say, passage.reason, passage.sentence),
         door=passage.access_point_id,
         where=say(f"doors.with_{passage.credential}") + digits,
         where_path="",
@@ -147,8 +147,8 @@ def _holder(
 
 def _times(permission: Permission, where: Places, door: AccessPoint, say: Say) -> str:
     begins, ends = (_moment(each, where, door) for each in (permission.starts_at, permission.ends_at))
-    said = [say("doors.from", when=f"{begins.day}, {begins.clock[:5]}")] if begins else []
-    return " ".join([*said, *([say("doors.to", when=f"{ends.day}, {ends.clock[:5]}")] if ends else [])])
+    said = [say("doors.from", when=f"{begins.day(say)}, {begins.clock[:5]}")] if begins else []
+    return " ".join([*said, *([say("doors.to", when=f"{ends.day(say)}, {ends.clock[:5]}")] if ends else [])])
 
 
 def _moment(at: float | None, where: Places, door: AccessPoint) -> Moment | None:
@@ -163,7 +163,7 @@ async def unlock(look: Look, door_id: int) -> Response[Any]:
     """Opens it once, now; the next page says which of the four answers came."""
     door = await look.cloud.get_access_point(door_id)
     try:
-        answer = await look.cloud.unlock(door_id)
+        answer = await look.cloud.unlock(door_id, idempotency_key=await look.once())
     except DoorOffline:
         return look.go(f"/doors/{door_id}", said=look.say("doors.unlock_no_link", name=door.name))
     said = look.say(f"doors.unlock_{answer.outcome}", name=door.name, sentence=answer.sentence)

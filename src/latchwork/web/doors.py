@@ -37,19 +37,17 @@ class SiteCard:
     doors: Sequence[DoorCard]
 
 
-_ALARMS: Final = {
-    "door_forced": "forced open",
-    "door_held": "held open",
-    "door_closed": "",
-    "door_secured": "",
-}
-"""What each event leaves a door in."""
+_ALARMS: Final = {"door_forced": "forced", "door_held": "held", "door_closed": "", "door_secured": ""}
+"""The alarm that each event leaves a door in."""
 
 
-def alarm_after(event: Event) -> tuple[int, str] | None:
+def alarm_after(event: Event, say: Say) -> tuple[int, str] | None:
     """The door and its alarm after an event; None: the event says nothing about that."""
     door = event.data.get("accessPointId")
-    return (door, _ALARMS[event.type]) if event.type in _ALARMS and isinstance(door, int) else None
+    if event.type not in _ALARMS or not isinstance(door, int):
+        return None
+    alarm = _ALARMS[event.type]
+    return door, say(f"doors.alarm_{alarm}") if alarm else ""
 
 
 def cards(places: Places, lines: Sequence[Line], states: Iterable[DoorState], say: Say) -> list[SiteCard]:
@@ -80,6 +78,6 @@ def _card(places: Places, door: AccessPoint, state: DoorState, last: Line | None
         sentence=say(f"now.link_{state.link}"),
         last_seen=moment(seen, places, door.site_id) if seen is not None else None,
         tags=[*([Tag("", say("now.open"))] if state.is_open else []), *mode_tags(state, say)],
-        alarm=_ALARMS[f"door_{state.alarm}"] if state.alarm else "",
+        alarm=say(f"doors.alarm_{state.alarm}") if state.alarm else "",
         last=last,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-from latchwork.policy.reasons import Reason
+from latchwork.web.catalogue import Say, reason
+from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.events import Event
+from latchwork.wire.api.passages import ModeName
 
 Kind = Literal["granted", "refused", "alarm", "note"]
 
@@ -17,11 +19,22 @@ Kind = Literal["granted", "refused", "alarm", "note"]
 class Moment:
     """An instant as a site's clock shows it."""
 
-    machine: str
-    """RFC 3339, for `<time datetime>`."""
-    clock: str
-    day: str
-    full: str
+    local: datetime
+
+    @property
+    def machine(self) -> str:
+        """RFC 3339, for `<time datetime>`."""
+        return self.local.isoformat(timespec="seconds")
+
+    @property
+    def clock(self) -> str:
+        return f"{self.local:%H:%M:%S}"
+
+    def day(self, say: Say) -> str:
+        return in_words("day", self.local, say)
+
+    def full(self, say: Say) -> str:
+        return in_words("full", self.local, say)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,56 +58,52 @@ class Line:
     count: int
 
 
-_HAPPENED: Final[dict[str, tuple[Kind, str, str]]] = {
-    "pass_shared_suspected": ("alarm", "Code perhaps shared", "The same code was shown here twice."),
-    "strike_withheld": ("alarm", "Door stayed shut", "An entry was granted, but could not be written down in time."),
-    "card_presented": ("note", "Card read for assignment", "It opened nothing."),
-    "door_forced": ("alarm", "Door forced open", "It opened although nobody had been let in."),
-    "door_held": ("alarm", "Door held open", "It has been standing open for too long."),
-    "door_secured": ("note", "Forced door accounted for", "Somebody with a right to enter was there."),
-    "door_unlocked": ("note", "Door unlocked", "It stays open for everybody until it goes back to normal."),
-    "door_locked_down": ("alarm", "Door in lockdown", "It opens for nobody until it goes back to normal."),
-    "door_back_to_normal": ("note", "Door back to normal", "It opens for those who may enter."),
-    "fire_released": ("alarm", "Released by the fire alarm", "The door stays open until the alarm is over."),
-    "fire_cleared": ("note", "Fire alarm over", "The door locks again."),
-    "controller_started": ("note", "Controller started", "Its doors decide by themselves again."),
-    "controller_enrolled": ("note", "Controller enrolled", "Its doors work as soon as it is linked."),
-    "controller_cloned": ("alarm", "Controller copied", "Two programs take turns with the same controller's key."),
-    "cloud_rolled_back": (
-        "alarm",
-        "Cloud is older than its doors",
-        "It was restored from a backup. The doors keep what they know until an administrator accepts a snapshot.",
-    ),
-    "snapshot_accepted": ("note", "Snapshot accepted", "The doors take over what the cloud knows."),
-    "journal_gap": ("alarm", "Entries are missing", "A part of this controller's journal never arrived."),
-    "record_rejected": ("alarm", "Record not understood", "Whoever it is about is refused at this controller's doors."),
-    "unreadable_fact": ("alarm", "Entry not understood", "This controller reported something that cannot be read."),
+_HAPPENED: Final[dict[str, Kind]] = {
+    "pass_shared_suspected": "alarm",
+    "strike_withheld": "alarm",
+    "card_presented": "note",
+    "door_forced": "alarm",
+    "door_held": "alarm",
+    "door_secured": "note",
+    "door_unlocked": "note",
+    "door_locked_down": "alarm",
+    "door_back_to_normal": "note",
+    "fire_released": "alarm",
+    "fire_cleared": "note",
+    "controller_started": "note",
+    "controller_enrolled": "note",
+    "controller_cloned": "alarm",
+    "cloud_rolled_back": "alarm",
+    "snapshot_accepted": "note",
+    "journal_gap": "alarm",
+    "record_rejected": "alarm",
+    "unreadable_fact": "alarm",
 }
-"""Kind, title and sentence of what happened at a door or a controller, and is not about a person."""
+"""What happened at a door or a controller, and is not about a person; title and sentence by these names."""
 
-_DONE: Final = {
-    "door_mode_changed": "set the door to {mode}",
-    "alarm_acknowledged": "acknowledged: {alarm}",
-    "unlock_requested": "asked the door to open",
-    "card_enrolment_requested": "asked for a card to be shown here",
-    "user_created": "added {name}",
-    "user_changed": "changed {name}",
-    "user_activated": "activated {name}",
-    "user_deactivated": "deactivated {name}",
-    "user_deleted": "deleted {name}",
-    "permission_granted": "gave {name} a permission for {door}",
-    "permission_changed": "changed the permission of {name} for {door}",
-    "permission_withdrawn": "took the permission for {door} from {name}",
-    "card_assigned": "gave {name} the card that ends in {digits}",
-    "card_unassigned": "took the card that ends in {digits} from {name}",
-    "phone_enrolled": "enrolled the phone {phone} of {name}",
-    "phone_removed": "took the phone {phone} from {name}",
-}
-"""What somebody did with a door, or about who may enter."""
+_DONE: Final = frozenset(
+    {
+        "door_mode_changed",
+        "alarm_acknowledged",
+        "unlock_requested",
+        "card_enrolment_requested",
+        "user_created",
+        "user_changed",
+        "user_activated",
+        "user_deactivated",
+        "user_deleted",
+        "permission_granted",
+        "permission_changed",
+        "permission_withdrawn",
+        "card_assigned",
+        "card_unassigned",
+        "phone_enrolled",
+        "phone_removed",
+    }
+)
+"""What somebody did with a door, or about who may enter; `did_` before the name of its text."""
 
-_MODES: Final = {"access_control": "normal", "unlocked": "unlocked", "locked": "lockdown"}
-_SENTENCES: Final = {reason.value: reason.sentence for reason in Reason}
-_CREDENTIALS: Final = {"qr": "QR code", "card": "card", "phone": "phone"}
+_MEANS: Final = ("qr", "card", "phone")
 _DECISIONS: Final = ("access_granted", "access_refused")
 
 LEFT_OUT: Final[frozenset[str]] = frozenset(
@@ -123,9 +132,9 @@ def is_told(event: Event) -> bool:
     return event.type in _HAPPENED or event.type in _DONE or event.type in _DECISIONS
 
 
-def line_of(event: Event, places: Places) -> Line:
+def line_of(event: Event, places: Places, say: Say) -> Line:
     """The line of an event that `is_told`."""
-    kind, who, what, why = _told(event, places)
+    kind, who, what, why = _told(event, places, say)
     site = _site(event, places)
     return Line(
         number=event.number,
@@ -135,7 +144,7 @@ def line_of(event: Event, places: Places) -> Line:
         what=what,
         why=why,
         door=event.data.get("accessPointId"),
-        where=_where(event, places),
+        where=_where(event, places, say),
         where_path=_where_path(event),
         site=places.site_name(site),
         when=moment(event.at, places, site),
@@ -150,56 +159,53 @@ def moment(at: float, places: Places, site: int | None) -> Moment:
 
 def moment_in(at: float, zone: tzinfo) -> Moment:
     """An instant on the clock of a zone."""
-    local = datetime.fromtimestamp(at, zone)
-    return Moment(
-        machine=local.isoformat(timespec="seconds"),
-        clock=f"{local:%H:%M:%S}",
-        day=f"{local.day} {local:%b}",
-        full=f"{local:%A}, {local.day} {local:%B %Y}, {local:%H:%M:%S %Z}",
-    )
+    return Moment(datetime.fromtimestamp(at, zone))
 
 
-def _told(event: Event, places: Places) -> tuple[Kind, str, str, str]:
+def _told(event: Event, places: Places, say: Say) -> tuple[Kind, str, str, str]:
     """Kind, who, what and why."""
     if event.type in _DECISIONS:
-        return _decision(event)
+        return _decision(event, say)
     if event.type in _HAPPENED:
-        return _happening(event)
-    return "note", event.actor.name, _deed(event, places), str(event.data.get("note", ""))
+        return _happening(event, say)
+    return "note", event.actor.name, _deed(event, places, say), str(event.data.get("note", ""))
 
 
-def _decision(event: Event) -> tuple[Kind, str, str, str]:
+def _decision(event: Event, say: Say) -> tuple[Kind, str, str, str]:
     """Of an entry or a refusal."""
-    leaves = event.data.get("direction") == "exit"
+    way = "exit" if event.data.get("direction") == "exit" else "entry"
     if event.type == "access_refused":
-        return "refused", _who(event.data), "was not let out" if leaves else "was refused", _sentence(event.data)
-    if event.data.get("credential") == "remote":
-        return "granted", _who(event.data), "opened the door from afar", ""
-    means = _CREDENTIALS.get(event.data.get("credential", ""), "")
-    return "granted", _who(event.data), "left" if leaves else "came in", f"with a {means}" if means else ""
+        return "refused", _who(event.data, say), say(f"lines.{way}_refused"), _sentence(event.data, say)
+    means = event.data.get("credential")
+    if means == "remote":
+        return "granted", _who(event.data, say), say("lines.remote_granted"), ""
+    why = say(f"lines.with_{means}") if means in _MEANS else ""
+    return "granted", _who(event.data, say), say(f"lines.{way}_granted"), why
 
 
-def _happening(event: Event) -> tuple[Kind, str, str, str]:
-    kind, title, sentence = _HAPPENED[event.type]
+def _happening(event: Event, say: Say) -> tuple[Kind, str, str, str]:
+    title, sentence = say(f"lines.{event.type}"), say(f"lines.{event.type}_why")
     name = event.data.get("visitorName") or event.data.get("visitorKey")
-    return kind, "", title, f"{sentence} It was made for {name}." if name else sentence
+    made_for = say("lines.made_for", name=name) if name else ""
+    return _HAPPENED[event.type], "", title, f"{sentence} {made_for}".rstrip()
 
 
-def _deed(event: Event, places: Places) -> str:
+def _deed(event: Event, places: Places, say: Say) -> str:
     door, mode = event.data.get("accessPointId"), (event.after or {}).get("mode", "")
-    return _DONE[event.type].format(
+    return say(
+        f"lines.did_{event.type}",
         name=_subject_name(event),
-        door=_door_name(door, places),
+        door=_door_name(door, places, say),
         digits=event.data.get("lastDigits"),
         phone=event.data.get("phoneName"),
-        mode=_MODES.get(mode, mode),
-        alarm=_alarm(event.data.get("alarm", "")),
+        mode=say(f"lines.mode_{mode}") if mode in get_args(ModeName) else mode,
+        alarm=_alarm(event.data.get("alarm", ""), say),
     )
 
 
-def _alarm(fact: str) -> str:
+def _alarm(fact: str, say: Say) -> str:
     """An alarm's title; of a type of a newer cloud its name."""
-    return _HAPPENED[fact][1] if fact in _HAPPENED else fact.replace("_", " ")
+    return say(f"lines.{fact}") if fact in _HAPPENED else fact.replace("_", " ")
 
 
 def _subject_name(event: Event) -> str:
@@ -208,12 +214,12 @@ def _subject_name(event: Event) -> str:
     return next((str(name) for name in said if name), event.subject.replace("/", " "))
 
 
-def _who(data: dict[str, Any]) -> str:
+def _who(data: dict[str, Any], say: Say) -> str:
     """A person's name, else the client's key of a visitor, else who asked from afar, else what they held."""
-    asked = data.get("requestedBy") or {}
-    means = _CREDENTIALS.get(data.get("credential", ""), "credential")
+    asked, means = data.get("requestedBy") or {}, data.get("credential")
     names = (data.get("userName"), data.get("visitorName"), data.get("visitorKey"), asked.get("name"))
-    return next((str(name) for name in names if name), f"Somebody with a {means}")
+    nobody = say(f"lines.somebody_{means}") if means in _MEANS else say("lines.somebody")
+    return next((str(name) for name in names if name), nobody)
 
 
 def _who_path(event: Event) -> str:
@@ -229,10 +235,10 @@ def _where_path(event: Event) -> str:
     return {"access_point": f"/doors/{number}", "controller": f"/controllers/{number}"}.get(kind, "")
 
 
-def _sentence(data: dict[str, Any]) -> str:
+def _sentence(data: dict[str, Any], say: Say) -> str:
     """The reason as the person at the door was told; a reason of a newer controller by its code."""
     code = str(data.get("reason", ""))
-    return _SENTENCES.get(code) or code.replace("_", " ").capitalize()
+    return reason(say, code, code.replace("_", " ").capitalize())
 
 
 def _site(event: Event, places: Places) -> int | None:
@@ -243,17 +249,17 @@ def _site(event: Event, places: Places) -> int | None:
     return site
 
 
-def _where(event: Event, places: Places) -> str:
+def _where(event: Event, places: Places, say: Say) -> str:
     """The door or controller it is about; empty: neither."""
     kind, _, number = event.subject.partition("/")
     if kind == "access_point":
-        return event.data.get("accessPointName") or _door_name(int(number), places)
+        return event.data.get("accessPointName") or _door_name(int(number), places, say)
     if kind != "controller":
         return ""
     controller = places.controllers.get(int(number))
-    return controller.name if controller else f"Controller {number}"
+    return controller.name if controller else say("lines.controller", id=number)
 
 
-def _door_name(id: int | None, places: Places) -> str:
+def _door_name(id: int | None, places: Places, say: Say) -> str:
     door = places.doors.get(id) if id is not None else None
-    return door.name if door else f"Door {id}"
+    return door.name if door else say("lines.door", id=id)

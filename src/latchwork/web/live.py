@@ -50,8 +50,8 @@ def is_new(event: Event, where: Places) -> bool:
 
 def news(event: Event, where: Places, say: Say) -> str:
     """The parts of the page that an event changes; empty: none."""
-    line = line_of(event, where) if is_told(event) else None
-    alarm = alarm_after(event)
+    line = line_of(event, where, say) if is_told(event) else None
+    alarm = alarm_after(event, say)
     return render("news.html", say=say, line=line, alarm=alarm) if line or alarm else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import litestar
 from litestar import Request, Response
@@ -169,9 +169,23 @@ def _own_path(text: str | None) -> str:
 
 
 def to_log_in(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Whoever is not logged in comes back to where they wanted to go."""
-    wanted = request.url.path if request.method == "GET" else HOME
-    return redirect("/log-in" if wanted == HOME else "/log-in?" + urlencode({"next": wanted}))
+    """Whoever is not logged in comes back to where they wanted to go, or to the page whose form is lost."""
+    is_form, say = request.method != "GET", say_in(_language(request))
+    if is_form and request.url.path == "/log-out":
+        return saying(redirect("/log-in"), say("log_in.out"))
+    wanted = _page_of_form(request) if is_form else _with_query(request.url.path, request.url.query)
+    way = redirect("/log-in" if wanted == HOME else "/log-in?" + urlencode({"next": wanted}))
+    return saying(way, say("log_in.lost") if is_form else "")
+
+
+def _page_of_form(request: Request[Any, Any, Any]) -> str:
+    """As the browser says (RFC 9110 §10.1.3); the first page when it does not."""
+    page = urlsplit(request.headers.get("referer", ""))
+    return _with_query(page.path, page.query) if page.netloc == request.headers.get("host") else HOME
+
+
+def _with_query(path: str, query: str) -> str:
+    return f"{path}?{query}" if query else path
 
 
 endpoints = [

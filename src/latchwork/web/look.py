@@ -84,6 +84,11 @@ class Look:
         given = (await self.request.form()).multi_items()
         return [(name, await _text(value)) for name, value in given if name != "csrf"]
 
+    async def once(self) -> str:
+        """A name for what this form asks for: sent twice, by a double click or a second try, it is done once."""
+        sent = ((await self.request.form()).get("csrf"), await self.fields())
+        return sha256(repr(sent).encode("utf-8", "replace")).hexdigest()
+
     async def check_form(self) -> None:
         """Raises FormRefused unless a page of this session sent it."""
         token = (await self.request.form()).get("csrf")
@@ -122,7 +127,10 @@ def said_in(request: Request[Any, Any, Any]) -> str:
 
 
 async def _text(value: Any) -> str:
-    return (await value.read()).decode("utf-8-sig", "replace") if isinstance(value, UploadFile) else str(value)
+    if not isinstance(value, UploadFile):
+        return str(value)
+    await value.seek(0)
+    return (await value.read()).decode("utf-8-sig", "replace")
 
 
 def csrf_of(session: str) -> str:
@@ -154,6 +162,7 @@ def _route(method: Any, path: str, needs: str | None) -> Callable[[Handler], HTT
     def register(function: Handler) -> HTTPRouteHandler:
         async def handler(request: Request[Any, Any, Any], **values: Any) -> Any:
             look: Look = await request.app.state.entrance.look(request)
+            request.state.look = look
             if needs is not None and not look.may(needs):
                 raise Forbidden(look.say("frame.not_yours"))
             if method == "POST":

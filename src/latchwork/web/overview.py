@@ -65,12 +65,12 @@ async def overview(look: Look, site: int | None) -> Overview:
         cloud.page_alarms(open=True, limit=ALARMS),
         _latest(cloud),
     )
-    lines = [line_of(event, where) for event in events if is_told(event)]
+    lines = [line_of(event, where, look.say) for event in events if is_told(event)]
     return Overview(
         sites=cards(where, lines, states, look.say),
         lines=lines[: -LINES - 1 : -1],
         last=last,
-        alarms=[line_of(alarm.event, where) for alarm in alarms.items],
+        alarms=[line_of(alarm.event, where, look.say) for alarm in alarms.items],
         has_more_alarms=alarms.next_cursor is not None,
         needs=needs(states, where, look.say, now),
         day=await _day(cloud, where, site, now),

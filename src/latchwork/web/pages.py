@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import jinja2
 
+from latchwork.web.catalogue import reason
 from latchwork.web.packing import packed
 
 _HERE: Final = Path(__file__).parent
@@ -58,6 +59,7 @@ _templates: Final = jinja2.Environment(
 )
 _templates.globals["static"] = {name: file.url for name, file in STATIC.items()}
 _templates.globals["menu"] = MENU
+_templates.globals["reason"] = reason
 
 
 def render(template: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from latchwork.policy.schedule import find_zone
-from latchwork.web.catalogue import Say
+from latchwork.web.catalogue import Say, reason
 from latchwork.web.lines import Moment, moment_in
 from latchwork.web.places import Places
 from latchwork.wire.api.passages import Passage
@@ -49,7 +49,7 @@ def row_of(passage: Passage, where: Places, say: Say) -> Row:
         site=where.site_name(passage.site_id),
         is_in=_is_in(passage),
         outcome=say(f"reports.{passage.direction}_{_outcome(passage)}"),
-        why="" if passage.granted else passage.sentence,
+        why="" if passage.granted else reason(say, passage.reason, passage.sentence),
         means=_means(passage, say),
         count=passage.count,
     )
@@ -66,7 +66,7 @@ def cells(passage: Passage, where: Places, say: Say) -> Sequence[object]:
         say(f"reports.{_outcome(passage)}"),
         who(passage, say),
         passage.user.employee_code if passage.user else "",
-        "" if passage.granted else passage.sentence,
+        "" if passage.granted else reason(say, passage.reason, passage.sentence),
         say(f"reports.means_{passage.credential}"),
         passage.card_last_digits or "",
         passage.requested_by.name if passage.requested_by else "",

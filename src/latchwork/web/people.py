@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,11 +19,16 @@ from latchwork.sdk.client import Client
 from latchwork.web.look import NO_STORE, Look, form, page
 from latchwork.web.person_form import PersonForm, by_field, number, read
 from latchwork.web.places import NOWHERE, Places, everything
+from latchwork.wire import sheet
 from latchwork.wire.api.people import Role, Term, User, UsersImport
-from latchwork.wire.api.problems import Invalid, Problem
+from latchwork.wire.api.problems import FieldError, Invalid, Problem
 
 ON_A_PAGE: Final = 50
 EXPORTED_AT_ONCE: Final = 2_000
+FOUND: Final = 20
+"""People that a field suggests."""
+PREVIEWED: Final = 10
+"""Lines of a sheet that are shown before it is taken in."""
 _ACTIVE: Final = {"yes": True, "no": False}
 _TEMPLATE: Final = ("name", "email", "phone", "employeeCode", "homeSiteId", "roles", "accessPoints", "accessExpiresAt")
 """The columns that a newcomer needs; docs name the others."""
@@ -113,11 +120,31 @@ async def new(look: Look) -> Response[str]:
 async def add(look: Look) -> Response[Any]:
     filled = read(await look.fields())
     try:
+        filled = replace(filled, chief_id=await chief(look, filled.chief))
         zone = (await sites(look)).zone(filled.home_site)
-        user = await look.cloud.add_user(filled.draft(zone))
+        user = await look.cloud.add_user(filled.draft(zone, look.say), idempotency_key=await look.once())
     except Problem as refused:
         return await _new(look, filled, refused)
     return look.go(f"/people/{user.id}", said=look.say("people.added", name=user.name))
+
+
+async def chief(look: Look, typed: str) -> int | None:
+    """Whom somebody reports to: "Mia (9)", or a name that only one person has. Raises Invalid at the field."""
+    if numbered := re.search(r"\((\d{1,9})\)$", typed):
+        return int(numbered[1])
+    found = (await look.cloud.page_users(search=typed)).items if typed else []
+    ids = [user.id for user in found if user.name.casefold() == typed.casefold()]
+    if typed and len(ids) != 1:
+        sentence = look.say("people.several_called_so" if ids else "people.nobody_called_so")
+        raise Invalid(errors=[FieldError("reportingTo", sentence)])
+    return ids[0] if ids else None
+
+
+@page("/people/names", needs="users:write")
+async def names(look: Look) -> Response[str]:
+    """The people that the form suggests."""
+    found = await look.cloud.page_users(search=look.query.get("search", "").strip()[:200] or None, limit=FOUND)
+    return look.show("people/names.html", users=found.items)
 
 
 async def _new(look: Look, filled: PersonForm, refused: Problem | None = None) -> Response[str]:
@@ -143,33 +170,40 @@ async def import_page(look: Look) -> Response[str]:
 async def import_people(look: Look) -> Response[Any]:
     """First what would happen; the same sheet with `confirmed` is taken in."""
     fields = await look.form()
-    sheet = fields.get("file", "").strip() or fields.get("csv", "")
-    if wrong := sheet_error(sheet):
-        return look.show("people/import.html", 400, sheet=sheet, told=None, wrong=look.say(wrong))
+    given = fields.get("file", "").strip() or fields.get("csv", "").removeprefix(sheet.UTF_8)
+    if wrong := sheet_error(given):
+        return look.show("people/import.html", 400, sheet=given, told=None, wrong=look.say(wrong))
     if "confirmed" not in fields:
-        return await _previewed(look, sheet)
+        return await _previewed(look, given)
     try:
-        done = await look.cloud.import_users(UsersImport(sheet))
+        done = await look.cloud.import_users(UsersImport(given), idempotency_key=await look.once())
     except Invalid:
-        return await _previewed(look, sheet)
+        return await _previewed(look, given)
     return look.go("/people", said=look.say("people.imported", added=done.added, changed=done.changed))
 
 
-async def _previewed(look: Look, sheet: str) -> Response[str]:
+async def _previewed(look: Look, given: str) -> Response[str]:
     try:
-        told = await look.cloud.import_users(UsersImport(sheet, dry_run=True))
+        told = await look.cloud.import_users(UsersImport(given, dry_run=True))
     except Invalid as refused:
         detail = refused.errors[0].detail if refused.errors else refused.detail
-        return look.show("people/import.html", 400, sheet=sheet, told=None, wrong=detail)
-    return look.show("people/import.html", sheet=sheet, told=told, wrong="")
+        return look.show("people/import.html", 400, sheet=given, told=None, wrong=detail)
+    lines = [] if told.bad_lines else first_lines(given)
+    return look.show("people/import.html", sheet=given, told=told, lines=lines, wrong="")
 
 
-def sheet_error(sheet: str) -> str:
+def first_lines(given: str) -> list[list[str]]:
+    """The header of a sheet and what follows it, as far as a glance needs it; empty lines left out."""
+    lines = csv.reader(io.StringIO(given, newline=""))
+    return list(islice((cells for cells in lines if any(cells)), 1 + PREVIEWED))
+
+
+def sheet_error(given: str) -> str:
     """What a glance at a sheet tells, as the name of a sentence; empty: nothing is wrong with it so far."""
-    header = sheet.lstrip().partition("\n")[0]
+    header = given.lstrip().partition("\n")[0]
     if not header.strip():
         return "people.sheet_empty"
-    if "\ufffd" in sheet or "\0" in sheet:
+    if "\ufffd" in given or "\0" in given:
         return "people.sheet_encoding"
     return "people.sheet_semicolons" if ";" in header and "," not in header else ""
 
@@ -177,20 +211,21 @@ def sheet_error(sheet: str) -> str:
 @page("/people/template.csv", needs="organisation:write")
 async def template(look: Look) -> Response[str]:
     """A sheet to fill in."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(_TEMPLATE)
-    return Response(text.getvalue(), media_type="text/csv", headers=_attached("people-template.csv"))
+    return Response(
+        sheet.UTF_8 + sheet.write([_TEMPLATE]), media_type="text/csv", headers=_attached("people-template.csv")
+    )
 
 
 @page("/people/export.csv", needs="users:read")
 async def export(look: Look) -> Response[Any]:
     """Everybody whom whoever asks may see."""
     first = await look.cloud.export_users(most=EXPORTED_AT_ONCE)
-    return Stream(_exported(look.cloud, first), media_type="text/csv; charset=utf-8", headers=_attached("people.csv"))
+    return Stream(_exported(look.cloud, first), media_type="text/csv", headers=_attached("people.csv"))
 
 
 async def _exported(cloud: Client, part: bytes) -> AsyncIterator[bytes]:
     """Part by part, so that a million people need no more memory than a few."""
+    yield sheet.UTF_8.encode()
     while part:
         yield part
         last = number(part.rstrip().rpartition(b"\r\n")[2].partition(b",")[0].decode())
@@ -201,4 +236,4 @@ def _attached(name: str) -> dict[str, str]:
     return {**NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
 
 
-endpoints = [show, new, add, import_page, import_people, template, export]
+endpoints = [show, new, add, names, import_page, import_people, template, export]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final, Literal, TypeVar
 
@@ -14,7 +15,8 @@ from latchwork.web import clocks, person_form
 from latchwork.web.catalogue import Say
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, form, page
-from latchwork.web.people import choices, sites
+from latchwork.web.people import chief as chief_of
+from latchwork.web.people import choices, row, sites
 from latchwork.web.places import Places, everything
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Passage
 from latchwork.wire.api.people import (
@@ -48,7 +50,8 @@ class DoorRow:
     id: int
     name: str
     site: str
-    state: Literal["assigned", "pending", "removing"]
+    state: Literal["assigned", "pending", "removing", "shut", "unheard"]
+    """`shut`, `unheard`: of somebody whom no door should let in; the door knows it, or does not yet."""
     since: Moment | None
     limits: Sequence[str]
     """From, until, schedule, in words; empty: always."""
@@ -65,7 +68,7 @@ class Doors:
 
     @property
     def is_settled(self) -> bool:
-        return all(row.state == "assigned" for row in self.rows)
+        return all(row.state in ("assigned", "shut") for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,11 @@ def door_rows(
     return sorted(rows, key=lambda row: (row.state == "removing", row.site.casefold(), row.name.casefold(), row.id))
 
 
+def shut_rows(rows: Sequence[DoorRow], unheard: Collection[int]) -> list[DoorRow]:
+    """The doors of somebody whom no door should let in; `unheard`: those that may not have heard of it."""
+    return [replace(row, state="unheard" if row.id in unheard else "shut", since=None) for row in rows]
+
+
 def _door_row(
     say: Say, given: Permission, door: AccessPoint | None, places: Places, schedules: Mapping[int, Schedule]
 ) -> DoorRow:
@@ -106,8 +114,8 @@ def limits(say: Say, given: Permission, zone: tzinfo, schedules: Mapping[int, Sc
     """When a permission holds, in words."""
     schedule = schedules.get(given.schedule_id or 0)
     words = [
-        say("person.from", at=clocks.written(given.starts_at, zone)) if given.starts_at is not None else "",
-        say("person.until", at=clocks.written(given.ends_at, zone)) if given.ends_at is not None else "",
+        say("person.from", at=clocks.written(given.starts_at, zone, say)) if given.starts_at is not None else "",
+        say("person.until", at=clocks.written(given.ends_at, zone, say)) if given.ends_at is not None else "",
         say("person.on_schedule", name=schedule.name if schedule else "") if given.schedule_id is not None else "",
     ]
     return [each for each in words if each]
@@ -131,16 +139,16 @@ def free_doors(
 @page("/people/{user_id:int}", needs="users:read")
 async def show(look: Look, user_id: int) -> Response[str]:
     if look.is_part:
-        return look.show("people/doors.html", user_id=user_id, doors=await _doors(look, user_id, await sites(look)))
+        user, where = await asyncio.gather(look.cloud.get_user(user_id), sites(look))
+        return look.show("people/doors.html", user_id=user_id, doors=await _doors(look, user, where))
     return await _page(look, user_id)
 
 
 async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Response[str]:
     """The whole page; `refused`: what went wrong with a form of it."""
-    where = await sites(look)
-    user, doors, cards, account, last = await asyncio.gather(
-        look.cloud.get_user(user_id),
-        _doors(look, user_id, where),
+    user, where = await asyncio.gather(look.cloud.get_user(user_id), sites(look))
+    doors, cards, account, last = await asyncio.gather(
+        _doors(look, user, where),
         look.cloud.list_cards(user_id),
         _account(look, user_id),
         _last(look, user_id, where),
@@ -152,11 +160,12 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
         refused.status if refused else 200,
         user=user,
         user_id=user_id,
+        state=row(user, time.time()).state,
         home=home.name if home else "",
         admin_of=[where.sites[id].name for id in user.admin_of_sites if id in where.sites],
         terms=await _terms(look, user),
         chief=await _name(look, user.reporting_to),
-        expires=clocks.written(user.access_expires_at, zone) if user.access_expires_at is not None else "",
+        expires=clocks.written(user.access_expires_at, zone, look.say) if user.access_expires_at is not None else "",
         deactivated=moment(user.deactivated_at, where, user.home_site_id) if user.deactivated_at is not None else None,
         doors=doors,
         cards=[(card, moment(card.created_at, where, user.home_site_id)) for card in cards],
@@ -179,19 +188,29 @@ def _seen(account: Account | None, where: Places, user: User) -> Moment | None:
     return None if at is None else moment(at, where, user.home_site_id)
 
 
-async def _doors(look: Look, user_id: int, where: Places) -> Doors | None:
+async def _doors(look: Look, user: User, where: Places) -> Doors | None:
     """None: whoever looks may not know."""
     if not look.may("permissions:read"):
         return None
     permissions, doors, schedules = await asyncio.gather(
-        everything(look.cloud.page_permissions(user_id)),
+        everything(look.cloud.page_permissions(user.id)),
         _all_doors(look),
         everything(look.cloud.page_schedules()),
     )
     known, weeks = {door.id: door for door in doors}, {schedule.id: schedule for schedule in schedules}
     held = {each.access_point_id for each in permissions if each.state != "removing"}
     rows = door_rows(look.say, permissions, known, where, weeks)
+    if rows and row(user, time.time()).state != "active":
+        rows = shut_rows(rows, await _behind(look))
     return Doors(rows, free_doors(doors, held, where) if look.may("permissions:write") else [], schedules)
+
+
+async def _behind(look: Look) -> set[int]:
+    """The doors whose controllers have not confirmed everything yet; those of nobody who may not ask."""
+    if not look.may("sites:read"):
+        return set()
+    states = await everything(look.cloud.page_door_states())
+    return {state.access_point_id for state in states if state.pending_since is not None}
 
 
 async def _all_doors(look: Look) -> list[AccessPoint]:
@@ -243,7 +262,7 @@ async def _done(look: Look, user_id: int, act: Awaitable[Any], said: str, **valu
     """What was asked for, and then the page, which says that it was done, or why not."""
     try:
         await act
-    except (Invalid, Conflict, DoorOffline, NoCardPresented, Outdated) as refused:
+    except (Invalid, Conflict, Forbidden, DoorOffline, NoCardPresented, Outdated) as refused:
         return await _page(look, user_id, refused)
     return look.go(f"/people/{user_id}", said=look.say(said, **values))
 
@@ -252,7 +271,8 @@ async def _done(look: Look, user_id: int, act: Awaitable[Any], said: str, **valu
 async def edit(look: Look, user_id: int) -> Response[str]:
     user = await look.cloud.get_user(user_id)
     zone = (await sites(look)).zone(user.home_site_id)
-    return await _edit(look, user, person_form.form_of(user, zone))
+    chief = await _name(look, user.reporting_to)
+    return await _edit(look, user, person_form.form_of(user, zone, chief[1] if chief else ""))
 
 
 @form("/people/{user_id:int}/edit", needs="users:write")
@@ -263,8 +283,10 @@ async def change(look: Look, user_id: int) -> Response[Any]:
     offered = {role.name for role in await look.cloud.list_roles() if role.may_give}
     filled = person_form.read(fields, keep=[role for role in user.roles if role not in offered])
     version = person_form.number(dict(fields).get("version"))
+    is_asked = any(name == "reportingTo" for name, _ in fields)
     try:
-        patch = filled.patch((await sites(look)).zone(user.home_site_id), user)
+        filled = replace(filled, chief_id=await chief_of(look, filled.chief) if is_asked else user.reporting_to)
+        patch = filled.patch((await sites(look)).zone(user.home_site_id), look.say, user)
         await look.cloud.change_user(user_id, patch, version=version)
     except Problem as refused:
         return await _edit(look, user, filled, refused)
@@ -308,19 +330,22 @@ async def delete_page(look: Look, user_id: int) -> Response[str]:
 @form("/people/{user_id:int}/delete", needs="users:write")
 async def delete(look: Look, user_id: int) -> Response[Any]:
     user = await look.cloud.get_user(user_id)
-    await look.cloud.remove_user(user_id)
+    try:
+        await look.cloud.remove_user(user_id)
+    except (Conflict, Forbidden) as refused:
+        return await _page(look, user_id, refused)
     return look.go("/people", said=look.say("person.deleted", name=user.name))
 
 
 # Doors
 
 
-def grant(fields: Mapping[str, str], door: int, zone: tzinfo) -> GrantDraft:
+def grant(fields: Mapping[str, str], door: int, zone: tzinfo, say: Say) -> GrantDraft:
     """A door with the limits of a form, on the clock of the door's site; raises Invalid."""
     try:
         starts, ends = (clocks.typed(fields.get(name, ""), zone) for name in ("startsAt", "endsAt"))
     except (ValueError, OverflowError):
-        raise Invalid("This is not a day and a time.") from None
+        raise Invalid(say("people.no_time")) from None
     return GrantDraft(door, starts, ends, person_form.number(fields.get("schedule")))
 
 
@@ -334,7 +359,7 @@ async def give(look: Look, user_id: int) -> Response[Any]:
     where, known = await sites(look), {door.id: door.site_id for door in await _all_doors(look)}
 
     async def giving() -> None:
-        grants = [grant(dict(fields), door, where.zone(known.get(door))) for door in doors]
+        grants = [grant(dict(fields), door, where.zone(known.get(door)), look.say) for door in doors]
         await look.cloud.change_permissions(user_id, PermissionsPatch(add=grants))
 
     return await _done(look, user_id, giving(), "person.given" if len(doors) == 1 else "person.given_some")
@@ -359,7 +384,7 @@ async def change_door(look: Look, user_id: int, door_id: int) -> Response[Any]:
     await _permission(look, user_id, door_id)
     door = await look.cloud.get_access_point(door_id)
     try:
-        changed = grant(fields, door_id, (await sites(look)).zone(door.site_id))
+        changed = grant(fields, door_id, (await sites(look)).zone(door.site_id), look.say)
         await look.cloud.change_permissions(user_id, PermissionsPatch(add=[changed]))
     except (Invalid, Conflict) as refused:
         return await _door_page(look, user_id, door_id, fields, refused)
@@ -428,7 +453,7 @@ async def enrol_card(look: Look, user_id: int) -> Response[Any]:
     door = person_form.number((await look.form()).get("door"))
     try:
         card = await look.cloud.enrol_card(door or 0, CardEnrolmentDraft(user_id, CARD_SECONDS))
-    except (Conflict, DoorOffline, NoCardPresented) as refused:
+    except (Conflict, Forbidden, DoorOffline, NoCardPresented) as refused:
         return await _page(look, user_id, refused)
     return look.go(f"/people/{user_id}", said=look.say("person.card_added", digits=card.last_digits))
 
@@ -457,10 +482,10 @@ async def invite(look: Look, user_id: int) -> Response[Any]:
     """Shows the link this once: it stands in no URL and no cookie."""
     try:
         invitation = await look.cloud.invite_user(user_id)
-    except (Invalid, Conflict) as refused:
+    except (Invalid, Conflict, Forbidden) as refused:
         return await _page(look, user_id, refused)
     user, where = await look.cloud.get_user(user_id), await sites(look)
-    until = clocks.written(invitation.expires_at, where.zone(user.home_site_id))
+    until = clocks.written(invitation.expires_at, where.zone(user.home_site_id), look.say)
     return look.show("people/invited.html", user=user, invitation=invitation, until=until)
 
 

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from latchwork.web import clocks
+from latchwork.web.catalogue import Say
 from latchwork.wire.api.people import Access, AccessPatch, User, UserDraft, UserPatch
 from latchwork.wire.api.problems import FieldError, Invalid
 
@@ -28,15 +29,18 @@ class PersonForm:
     ways: Sequence[str] = ("card", "mobile")
     expires: str = ""
     """As typed, on the home site's clock."""
+    chief: str = ""
+    """Whom they report to, as typed."""
+    chief_id: int | None = None
 
-    def draft(self, zone: tzinfo) -> UserDraft:
+    def draft(self, zone: tzinfo, say: Say) -> UserDraft:
         """Raises Invalid for an instant that is none."""
-        return UserDraft(**self._fields(zone), access=Access(**self._ways()))
+        return UserDraft(**self._fields(zone, say), access=Access(**self._ways()))
 
-    def patch(self, zone: tzinfo, before: User) -> UserPatch:
+    def patch(self, zone: tzinfo, say: Say, before: User) -> UserPatch:
         """What differs from the user as they were shown, so that nothing else is touched. Raises Invalid."""
         was = form_of(before, zone)
-        fields = self._fields(zone)
+        fields = self._fields(zone, say)
         if self.expires == was.expires:
             del fields["access_expires_at"]
         changed = {name: value for name, value in fields.items() if value != getattr(before, name)}
@@ -44,11 +48,11 @@ class PersonForm:
             changed["access"] = AccessPatch(**self._ways())
         return UserPatch(**changed)
 
-    def _fields(self, zone: tzinfo) -> dict[str, Any]:
+    def _fields(self, zone: tzinfo, say: Say) -> dict[str, Any]:
         try:
             expires = clocks.typed(self.expires, zone)
         except (ValueError, OverflowError):
-            raise Invalid(errors=[FieldError("accessExpiresAt", "This is not a day and a time.")]) from None
+            raise Invalid(errors=[FieldError("accessExpiresAt", say("people.no_time"))]) from None
         return {
             "name": self.texts["name"],
             "email": self.texts["email"],
@@ -58,6 +62,7 @@ class PersonForm:
             "roles": list(self.roles),
             "admin_of_sites": list(self.admin_of_sites),
             "terms": list(self.terms),
+            "reporting_to": self.chief_id,
             "access_expires_at": expires,
         }
 
@@ -77,11 +82,12 @@ def read(fields: Sequence[tuple[str, str]], keep: Iterable[str] = ()) -> PersonF
         terms=ids(fields, "terms"),
         ways=tuple(way for way in WAYS if (way, "yes") in fields),
         expires=next((value for name, value in fields if name == "accessExpiresAt"), ""),
+        chief=next((value.strip() for name, value in fields if name == "reportingTo"), ""),
     )
 
 
-def form_of(user: User, zone: tzinfo) -> PersonForm:
-    """A user as the form shows them."""
+def form_of(user: User, zone: tzinfo, chief: str = "") -> PersonForm:
+    """A user as the form shows them; `chief`: the name of whom they report to, where that may be known."""
     return PersonForm(
         texts={"name": user.name, "email": user.email, "phone": user.phone, "employeeCode": user.employee_code},
         home_site=user.home_site_id,
@@ -90,6 +96,7 @@ def form_of(user: User, zone: tzinfo) -> PersonForm:
         terms=user.terms,
         ways=tuple(way for way in WAYS if getattr(user.access, way)),
         expires=clocks.field(user.access_expires_at, zone),
+        chief=f"{chief} ({user.reporting_to})".strip() if user.reporting_to is not None else "",
     )
 
 

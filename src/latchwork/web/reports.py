@@ -72,7 +72,7 @@ async def history(look: Look) -> Response[str]:
     zone = await _zone(look, where)
     values: dict[str, Any] = {"where": where, "choices": _choices(look.say), "zone_name": f"{datetime.now(zone):%Z}"}
     try:
-        asked = _asked(look.query, zone)
+        asked = _asked(look.query, zone, look.say)
     except Invalid as wrong:
         return look.show("reports/history.html", asked=None, wrong=wrong.errors[0].detail, given=look.query, **values)
     found = await _listed(look, asked, ROWS, look.query.get("cursor"))
@@ -95,7 +95,7 @@ async def history(look: Look) -> Response[str]:
 async def history_csv(look: Look) -> Response[Any]:
     """The whole report, however long, as it is read."""
     where = await places(look.cloud)
-    asked = _asked(look.query, await _zone(look, where))
+    asked = _asked(look.query, await _zone(look, where), look.say)
     first = await _listed(look, asked, 1)  # what is wrong is said before the answer begins
     head = [look.say(f"reports.column_{name}") for name in passages.COLUMNS]
     name = f"access-{asked.first}-{asked.last}.csv"
@@ -117,17 +117,17 @@ async def attended(look: Look) -> Response[str]:
         found = await look.cloud.get_attendance(user, month)
     except Invalid:
         return look.go(f"/reports/attendance?user={user}", said=look.say("reports.month_wrong"))
-    return look.show("reports/attendance.html", sheet=attendance.sheet_of(found))
+    return look.show("reports/attendance.html", sheet=attendance.sheet_of(found, look.say))
 
 
 @page("/reports/attendance.csv", needs=NEEDS)
 async def attended_csv(look: Look) -> Response[Any]:
     found = await look.cloud.get_attendance(id_of(look.query.get("user")) or 0, look.query.get("month", ""))
-    rows = attendance.cells(attendance.sheet_of(found))
+    rows = attendance.cells(attendance.sheet_of(found, look.say))
     head = [look.say(f"reports.column_{name}") for name in attendance.COLUMNS]
 
     async def lines() -> AsyncIterator[str]:
-        yield sheet.write([head, *rows])
+        yield sheet.UTF_8 + sheet.write([head, *rows])
 
     return _sheet(lines(), f"attendance-{found.user_id}-{found.month}.csv")
 
@@ -135,13 +135,13 @@ async def attended_csv(look: Look) -> Response[Any]:
 # ------------------------------------------------------------------------------------------------- what is asked
 
 
-def _asked(query: Mapping[str, str], zone: tzinfo) -> Asked:
+def _asked(query: Mapping[str, str], zone: tzinfo, say: Say) -> Asked:
     """Raises Invalid for days that are none, or in the wrong order."""
     today = datetime.fromtimestamp(time.time(), zone).date()
-    last = _date(query.get("to"), today)
-    first = _date(query.get("from"), last - timedelta(days=DAYS - 1))
+    last = _date(query.get("to"), today, say)
+    first = _date(query.get("from"), last - timedelta(days=DAYS - 1), say)
     if first > last:
-        raise Invalid(errors=[FieldError("from", "From is after to.")])
+        raise Invalid(errors=[FieldError("from", say("reports.wrong_order"))])
     return Asked(
         name=query.get("name", "").strip()[:200],
         user=_id(query.get("user")),
@@ -157,13 +157,13 @@ def _asked(query: Mapping[str, str], zone: tzinfo) -> Asked:
     )
 
 
-def _date(text: str | None, otherwise: date) -> date:
+def _date(text: str | None, otherwise: date, say: Say) -> date:
     try:
         day = date.fromisoformat(text) if text else otherwise
     except ValueError:
         day = date.min
     if not 1971 <= day.year <= 9000:
-        raise Invalid(errors=[FieldError("from", "A day such as 2026-10-30.")])
+        raise Invalid(errors=[FieldError("from", say("reports.no_day"))])
     return day
 
 
@@ -221,7 +221,7 @@ def _choices(say: Say) -> dict[str, list[tuple[str, str]]]:
         "direction": [(way, say(f"reports.{way}")) for way in WAYS],
         "outcome": [(outcome, say(f"reports.{outcome}")) for outcome in OUTCOMES],
         "credential": [(means, say(f"reports.means_{means}")) for means in CREDENTIALS],
-        "reason": sorted(((reason.value, reason.sentence) for reason in REASONS), key=lambda each: each[1]),
+        "reason": sorted(((each.value, say(f"reasons.{each.value}")) for each in REASONS), key=lambda each: each[1]),
     }
 
 
@@ -230,7 +230,7 @@ def _choices(say: Say) -> dict[str, list[tuple[str, str]]]:
 
 async def _lines(look: Look, asked: Asked, where: Places, head: list[str], has_rows: bool) -> AsyncIterator[str]:
     """A page of passages at a time."""
-    yield sheet.write([head])
+    yield sheet.UTF_8 + sheet.write([head])
     cursor: str | None = None
     while has_rows:
         found = await _listed(look, asked, MAX_LIMIT, cursor)

@@ -55,7 +55,8 @@ async def add(look: Look) -> Response[Any]:
         week, holiday = _read(look, fields)
         if "preview" in fields:
             return _editor(look, None, fields)
-        made = await look.cloud.add_schedule(ScheduleDraft(fields.get("name", "").strip(), week, holiday))
+        draft = ScheduleDraft(fields.get("name", "").strip(), week, holiday)
+        made = await look.cloud.add_schedule(draft, idempotency_key=await look.once())
     except Invalid as refused:
         return _editor(look, None, fields, wrong_of(refused))
     return look.go("/settings/schedules", said=look.say("schedules.made", name=made.name))

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from litestar import Response
 
+from latchwork.web.catalogue import Say
+from latchwork.web.clocks import in_words
 from latchwork.web.forms import NOTHING_WRONG, Wrong, whole, wrong_of
 from latchwork.web.lines import moment
 from latchwork.web.look import Look, form, page
@@ -134,7 +136,7 @@ async def add_holiday(look: Look, site_id: int) -> Response[Any]:
     days = (await look.cloud.get_holidays(site_id)).dates
     chosen = fields.get("day", "").strip()
     try:
-        text = _day_text(date.fromisoformat(chosen))
+        text = in_words("date", date.fromisoformat(chosen), look.say)
         await look.cloud.set_holidays(site_id, Holidays([*days, chosen]))
     except (ValueError, Invalid):
         return await _holidays(look, site_id, chosen)
@@ -155,7 +157,7 @@ async def _holidays(look: Look, wrong_at: int | None = None, typed: str = "") ->
     lists = await asyncio.gather(*(look.cloud.get_holidays(site.id) for site in sites))
     where = await places(look.cloud)
     found = [
-        _days(site, listed.dates, datetime.now(where.zone(site.id)).date())
+        _days(site, listed.dates, datetime.now(where.zone(site.id)).date(), look.say)
         for site, listed in zip(sites, lists, strict=True)
     ]
     return look.show(
@@ -163,13 +165,13 @@ async def _holidays(look: Look, wrong_at: int | None = None, typed: str = "") ->
     )
 
 
-def _days(site: Site, dates: list[str], today: date) -> SiteDays:
-    days = [Day(text, _day_text(day), day < today) for text in sorted(dates) for day in [date.fromisoformat(text)]]
+def _days(site: Site, dates: list[str], today: date, say: Say) -> SiteDays:
+    days = [
+        Day(text, in_words("date", day, say), day < today)
+        for text in sorted(dates)
+        for day in [date.fromisoformat(text)]
+    ]
     return SiteDays(site, [day for day in days if not day.is_past], [day for day in days if day.is_past][::-1])
-
-
-def _day_text(day: date) -> str:
-    return f"{day:%A}, {day.day} {day:%B %Y}"
 
 
 # ------------------------------------------------------------------------------------------------- terms
@@ -184,7 +186,7 @@ async def terms(look: Look) -> Response[str]:
 async def add_term(look: Look) -> Response[Any]:
     name = (await look.form()).get("name", "").strip()
     try:
-        await look.cloud.add_term(TermDraft(name))
+        await look.cloud.add_term(TermDraft(name), idempotency_key=await look.once())
     except (Invalid, Conflict) as refused:
         return await _terms(look, wrong_of(refused), name)
     return look.go("/settings/terms", said=look.say("settings.term_added", name=name))

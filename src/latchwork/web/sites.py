@@ -51,6 +51,8 @@ async def show(look: Look) -> Response[str]:
         look.cloud.page_access_points(site=site, limit=DOORS, cursor=cursor),
         look.cloud.page_door_states(site=site, limit=DOORS, cursor=cursor),
     )
+    if site is not None and site not in where.sites:
+        raise NotFound
     known = {state.access_point_id: state for state in states.items}
     rows = [DoorRow(door, _tags(known.get(door.id), look)) for door in doors.items]
     return look.show(
@@ -101,7 +103,7 @@ async def new_site(look: Look) -> Response[str]:
 async def add_site(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
-        site = await look.cloud.add_site(SiteDraft(**_site_fields(fields)))
+        site = await look.cloud.add_site(SiteDraft(**_site_fields(fields)), idempotency_key=await look.once())
     except Invalid as refused:
         return _site_form(look, None, fields, wrong_of(refused))
     return look.go(f"/doors?site={site.id}", said=look.say("doors.site_made", name=site.name))
@@ -158,7 +160,7 @@ async def add_door(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
         draft = AccessPointDraft(site_id=id_of(fields.get("siteId")) or 0, **_door_fields(look, fields))
-        door = await look.cloud.add_access_point(draft)
+        door = await look.cloud.add_access_point(draft, idempotency_key=await look.once())
     except (Invalid, NotFound) as refused:
         return await _door_form(look, None, fields, wrong_of(refused))
     return look.go(f"/doors/{door.id}", said=look.say("doors.made", name=door.name))

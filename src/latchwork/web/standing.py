@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from latchwork.web.catalogue import Say
+from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.controllers import Controller
 from latchwork.wire.api.passages import DoorState
@@ -62,15 +63,15 @@ def mode_sentence(state: DoorState, say: Say, where: Places, site: int) -> str:
     sentence = say(f"doors.stands_{state.mode}")
     if state.until is None:
         return sentence
-    return say("doors.until", what=sentence, when=hour(state.until, where, site))
+    return say("doors.until", what=sentence, when=hour(state.until, where, site, say))
 
 
-def hour(at: float, where: Places, site: int | None) -> str:
+def hour(at: float, where: Places, site: int | None, say: Say) -> str:
     """An instant in the time to come, as people say it: 14:30, or with its day when that is not today."""
     zone = where.zone(site)
     local = datetime.fromtimestamp(at, zone)
     is_today = local.date() == datetime.now(zone).date()
-    return f"{local:%H:%M}" if is_today else f"{local:%H:%M}, {local.day} {local:%b}"
+    return f"{local:%H:%M}" if is_today else f"{local:%H:%M}, {in_words('day', local, say)}"
 
 
 def minutes_left(until: float, now: float) -> int:

@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.params import FromPath
 from markupsafe import Markup
 
-from latchwork.web.catalogue import chosen, say_in
+from latchwork.web.catalogue import Say, chosen, say_in
 from latchwork.web.entrance import Entrance
 from latchwork.web.pages import render
 from latchwork.web.visits import Code, Span, code_of, span
@@ -48,14 +48,14 @@ async def show(request: Request[Any, Any, Any], secret: FromPath[str]) -> Respon
         return _answer(request, 410, why="visit.over")
     except ModuleOff:
         return _answer(request, 403, why="visit.off")
-    return _answer(request, shown=_shown(visit, int(time.time())))
+    return _answer(request, shown=_shown(visit, int(time.time()), say_in(_language(request))))
 
 
-def _shown(visit: ShownVisit, now: int) -> Shown:
+def _shown(visit: ShownVisit, now: int, say: Say) -> Shown:
     places = visit.places or [VisitPlace("", "", "UTC", [])]
     return Shown(
         visit=visit,
-        places=[(place, span(visit.start_time, visit.end_time, ZoneInfo(place.timezone))) for place in places],
+        places=[(place, span(visit.start_time, visit.end_time, ZoneInfo(place.timezone), say)) for place in places],
         code=code_of(visit.current_pass, now),
         drawing=Markup(visit.qr_svg),  # noqa: S704 - drawn by the cloud, no text of anybody's
         has_begun=visit.start_time <= now,
@@ -63,10 +63,14 @@ def _shown(visit: ShownVisit, now: int) -> Shown:
 
 
 def _answer(request: Request[Any, Any, Any], status: int = 200, **values: Any) -> Response[str]:
-    language = chosen(request.headers.get("accept-language", ""))
+    language = _language(request)
     given = {"why": "", "shown": None, **values}
     html = render("visit/visit.html", say=say_in(language), language=language, **given)
     return Response(html, status_code=status, media_type="text/html", headers=_PRIVATE)
+
+
+def _language(request: Request[Any, Any, Any]) -> str:
+    return chosen(request.headers.get("accept-language", ""))
 
 
 endpoints = [show]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,22 +15,25 @@ from latchwork.web.look import Look, form, page
 from latchwork.web.places import Places, everything
 from latchwork.web.visits import (
     TONE,
+    WHO,
     Asked,
     Where,
     asked,
     by_day,
     clock,
     code_of,
+    day_of,
+    days,
     instant,
+    known,
     local_times,
-    midnights,
     row_of,
     span,
     state_of,
     suggested,
 )
-from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Problem
-from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, VisitLink
+from latchwork.wire.api.problems import Conflict, Invalid, NotFound
+from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, VisitLink, VisitorPatch
 
 READ: Final = "visitors:read"
 WRITE: Final = "visitors:write"
@@ -48,9 +50,11 @@ async def today(look: Look) -> Response[str]:
     if _is_off(look):
         return _off(look)
     now, where = _now(), await _where(look)
-    begins, ends = midnights(now, where.places.zone(None))
-    meetings = await everything(look.cloud.page_meetings(ends_after=begins, starts_before=ends, order="start"))
-    rows = [row_of(meeting, where, now) for meeting in meetings]
+    begins, ends = days(where, now)
+    meetings = await everything(
+        look.cloud.page_meetings(ends_after=min(begins), starts_before=max(ends), order="start")
+    )
+    rows = [row_of(each, where, now, look.say) for each in meetings if day_of(each, where, now) == "today"]
     groups = [
         (name, [row for row in rows if row.state in states])
         for name, states in (("here", ("here", "overdue")), ("expected", ("expected",)), ("gone", ("left", "missed")))
@@ -64,11 +68,12 @@ async def expected(look: Look) -> Response[str]:
     if _is_off(look):
         return _off(look)
     now, where = _now(), await _where(look)
-    _, ends = midnights(now, where.places.zone(None))
+    _, ends = days(where, now)
     cursor = look.query.get("cursor")
-    found = await look.cloud.page_meetings(starts_after=ends, order="start", limit=ROWS, cursor=cursor)
-    days = by_day(row_of(meeting, where, now) for meeting in found.items)
-    return look.show("visitors/expected.html", days=days, tone=TONE, next=found.next_cursor, cursor=cursor)
+    found = await look.cloud.page_meetings(starts_after=min(ends), order="start", limit=ROWS, cursor=cursor)
+    later = [each for each in found.items if day_of(each, where, now) == "later"]
+    rows = by_day(row_of(each, where, now, look.say) for each in later)
+    return look.show("visitors/expected.html", days=rows, tone=TONE, next=found.next_cursor, cursor=cursor)
 
 
 @page("/visitors/history", needs=READ)
@@ -81,7 +86,7 @@ async def history(look: Look) -> Response[str]:
     found = await look.cloud.page_meetings(
         ends_before=now, search=search or None, order="-start", limit=ROWS, cursor=cursor
     )
-    rows = [row_of(meeting, where, now) for meeting in found.items]
+    rows = [row_of(meeting, where, now, look.say) for meeting in found.items]
     return look.show(
         "visitors/history.html", rows=rows, tone=TONE, search=search, next=found.next_cursor, cursor=cursor
     )
@@ -108,7 +113,8 @@ async def book(look: Look) -> Response[Any]:
     if draft.errors:
         return _book(look, where, draft, again, 400)
     try:
-        meeting = await look.cloud.add_meeting(_drafted(draft, where, again))
+        once = await look.once()
+        meeting = await look.cloud.add_meeting(_drafted(draft, where, again, once), idempotency_key=once)
     except (Invalid, NotFound, Conflict) as refused:
         return _book(look, where, draft.refused(refused.errors or [], refused.detail), again, refused.status)
     mailed = bool(meeting.visitor.email) and (await look.cloud.make_visit_link(meeting.id)).mailed
@@ -127,18 +133,12 @@ def _book(look: Look, where: Where, draft: Asked, again: Meeting | None, status:
     return look.show("visitors/book.html", status, where=where, draft=draft, again=again)
 
 
-def _drafted(draft: Asked, where: Where, again: Meeting | None) -> MeetingDraft:
-    """Of a form that was checked."""
+def _drafted(draft: Asked, where: Where, again: Meeting | None, once: str) -> MeetingDraft:
+    """Of a form that was checked; `once` names it."""
     zone = where.zone(draft.doors)
     start, end = (instant(draft.value(name), zone) for name in ("from", "until"))
-    who = MeetingVisitor(
-        key=again.visitor.key if again else f"desk-{secrets.token_hex(8)}",
-        name=draft.value("name"),
-        email=draft.value("email"),
-        phone=draft.value("phone"),
-        company=draft.value("company"),
-        host=draft.value("host"),
-    )
+    key = again.visitor.key if again else f"desk-{once[:16]}"
+    who = MeetingVisitor(key, **{name: draft.value(name) for name in WHO})
     return MeetingDraft(who, start or 0, end or 0, list(draft.doors))
 
 
@@ -197,12 +197,12 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
         meeting=meeting,
         state=state_of(meeting, now),
         tone=TONE,
-        when=span(meeting.start_time, meeting.end_time, zone),
+        when=span(meeting.start_time, meeting.end_time, zone, look.say),
         has_begun=meeting.start_time < now,
         is_over=meeting.end_time <= now,
-        came=clock(meeting.checked_in_at, zone, now),
-        left=clock(meeting.checked_out_at, zone, now),
-        at_the_latest=clock(longest, zone, now),
+        came=clock(meeting.checked_in_at, zone, now, look.say),
+        left=clock(meeting.checked_out_at, zone, now, look.say),
+        at_the_latest=clock(longest, zone, now, look.say),
         doors=[
             Door(
                 name=door.name,
@@ -210,7 +210,7 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
                 belongs=door.belongs,
                 link={None: "none", True: "online", False: "offline"}[door.online],
                 is_told=door.confirmed,
-                ends=clock(door.old_codes_end_at, zone, now),
+                ends=clock(door.old_codes_end_at, zone, now, look.say),
             )
             for door in doors
         ],
@@ -238,25 +238,34 @@ async def change_page(look: Look, meeting_id: int) -> Response[str]:
         return _off(look)
     meeting, where = await look.cloud.get_meeting(meeting_id), await _where(look)
     zone = where.zone(meeting.access_points)
-    draft = Asked(local_times(meeting.start_time, meeting.end_time, zone), meeting.access_points)
-    return look.show("visitors/change.html", meeting=meeting, where=where, draft=draft)
+    times = local_times(meeting.start_time, meeting.end_time, zone)
+    draft = Asked({**known(meeting.visitor), **times}, meeting.access_points)
+    return _change(look, meeting, where, draft)
 
 
 @form("/visitors/{meeting_id:int}/change", needs=WRITE)
 async def change(look: Look, meeting_id: int) -> Response[Any]:
+    """Who comes, when, and to which doors; only what differs is changed, for another time or door stops the codes."""
     draft, where = asked(await look.fields()), await _where(look)
     meeting = await look.cloud.get_meeting(meeting_id)
-    draft = _checked(look, draft, where)
-    refusal: Problem | None = None
-    if not draft.errors:
-        try:
-            await look.cloud.change_meeting(meeting_id, _patched(draft, where, meeting))
-        except (Invalid, NotFound, Conflict) as refused:
-            refusal, draft = refused, draft.refused(refused.errors or [], refused.detail)
+    before = known(meeting.visitor)
+    draft = replace(draft, values={**before, **draft.values})
+    draft = _checked(look, draft, where, needs_name=bool(meeting.visitor.name))
     if draft.errors:
-        status = refusal.status if refusal else 400
-        return look.show("visitors/change.html", status, meeting=meeting, where=where, draft=draft)
-    return look.go(f"/visitors/{meeting_id}", said=look.say("visitors.changed"))
+        return _change(look, meeting, where, draft, 400)
+    who = {name: draft.value(name) for name in WHO if draft.value(name) != before[name]}
+    try:
+        if who:
+            await look.cloud.change_visitor(meeting.visitor.id, VisitorPatch(**who))
+        changed = await look.cloud.change_meeting(meeting_id, _patched(draft, where, meeting))
+    except (Invalid, NotFound, Conflict) as refused:
+        return _change(look, meeting, where, draft.refused(refused.errors or [], refused.detail), refused.status)
+    said = look.say("visitors.changed" if changed.version != meeting.version else "visitors.saved")
+    return look.go(f"/visitors/{meeting_id}", said=said)
+
+
+def _change(look: Look, meeting: Meeting, where: Where, draft: Asked, status: int = 200) -> Response[str]:
+    return look.show("visitors/change.html", status, meeting=meeting, where=where, draft=draft)
 
 
 def _patched(draft: Asked, where: Where, meeting: Meeting) -> MeetingPatch:

@@ -8,14 +8,18 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Final, Literal
 
+from latchwork.web.catalogue import Say
+from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.problems import FieldError
 from latchwork.wire.api.sites import AccessPoint
-from latchwork.wire.api.visitors import Meeting, Pass
+from latchwork.wire.api.visitors import Meeting, Pass, Visitor
 
 State = Literal["expected", "here", "overdue", "left", "missed"]
 """`overdue`: came, was not checked out, and the visit is over. `missed`: over, and nobody came."""
 TONE: Final[Mapping[State, str]] = {"expected": "", "here": "good", "overdue": "wait", "left": "", "missed": ""}
+WHO: Final = ("name", "company", "email", "phone", "host")
+"""What is asked of a visitor, in the form and in the API."""
 QUARTER: Final = 900
 USUAL: Final = 7_200
 """Seconds for which a visit is booked unless somebody says otherwise."""
@@ -85,40 +89,36 @@ def state_of(meeting: Meeting, now: int) -> State:
     return "expected" if meeting.end_time > now else "missed"
 
 
-def span(start: int, end: int, zone: tzinfo) -> Span:
+def span(start: int, end: int, zone: tzinfo, say: Say) -> Span:
     """A visit's time on the clock of a zone."""
     first, last = datetime.fromtimestamp(start, zone), datetime.fromtimestamp(end, zone)
     same_day = first.date() == last.date()
     return Span(
-        day=_day(first),
+        day=in_words("weekday", first, say),
         start=f"{first:%H:%M}",
-        end=f"{last:%H:%M}" if same_day else f"{last:%H:%M}, {_day(last)}",
+        end=f"{last:%H:%M}" if same_day else f"{last:%H:%M}, {in_words('weekday', last, say)}",
         machine=first.isoformat(timespec="minutes"),
         zone=f"{first:%Z}",
     )
 
 
-def clock(at: int | None, zone: tzinfo, now: int) -> str:
+def clock(at: int | None, zone: tzinfo, now: int, say: Say) -> str:
     """An instant's time of day, with its day unless that is today; empty: there is none."""
     if at is None:
         return ""
     local = datetime.fromtimestamp(at, zone)
     is_today = local.date() == datetime.fromtimestamp(now, zone).date()
-    return f"{local:%H:%M}" if is_today else f"{local:%H:%M}, {_day(local)}"
+    return f"{local:%H:%M}" if is_today else f"{local:%H:%M}, {in_words('weekday', local, say)}"
 
 
-def _day(local: datetime) -> str:
-    return f"{local:%A}, {local.day} {local:%B}"
-
-
-def row_of(meeting: Meeting, where: Where, now: int) -> Row:
+def row_of(meeting: Meeting, where: Where, now: int, say: Say) -> Row:
     zone = where.zone(meeting.access_points)
     return Row(
         meeting=meeting,
         state=state_of(meeting, now),
-        when=span(meeting.start_time, meeting.end_time, zone),
-        came=clock(meeting.checked_in_at, zone, now),
-        left=clock(meeting.checked_out_at, zone, now),
+        when=span(meeting.start_time, meeting.end_time, zone, say),
+        came=clock(meeting.checked_in_at, zone, now, say),
+        left=clock(meeting.checked_out_at, zone, now, say),
         site=where.places.site_name(where.site(meeting.access_points)),
     )
 
@@ -133,6 +133,18 @@ def midnights(now: int, zone: tzinfo) -> tuple[int, int]:
     today = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     tomorrow = (today.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=zone)
     return int(today.timestamp()), int(tomorrow.timestamp())
+
+
+def days(where: Where, now: int) -> tuple[list[int], list[int]]:
+    """When today begins, and when it ends, at each of the sites."""
+    begins, ends = zip(*(midnights(now, where.places.zone(site)) for site in where.places.sites or [None]), strict=True)
+    return list(begins), list(ends)
+
+
+def day_of(meeting: Meeting, where: Where, now: int) -> Literal["past", "today", "later"]:
+    """By the clock of the visit's own site."""
+    begins, ends = midnights(now, where.zone(meeting.access_points))
+    return "past" if meeting.end_time <= begins else "later" if meeting.start_time >= ends else "today"
 
 
 # ------------------------------------------------------------------------------------------------- codes
@@ -179,7 +191,7 @@ class Asked:
     def refused(self, errors: Sequence[FieldError], sentence: str) -> Asked:
         """The same form with what the cloud says of it."""
         named = {_field(error.field): error.detail for error in errors}
-        unplaced = named.keys() - {"name", "email", "phone", "company", "host", "from", "until", "doors"}
+        unplaced = named.keys() - {*WHO, "from", "until", "doors"}
         if not named or unplaced:
             named[""] = next((named[name] for name in unplaced), sentence)
         return Asked(self.values, self.doors, named)
@@ -198,9 +210,12 @@ def suggested(where: Where, now: int, before: Meeting | None = None) -> Asked:
     times = local_times(start, start + USUAL, where.zone(doors))
     if before is None:
         return Asked(times, doors)
-    who = before.visitor
-    known = {"name": who.name, "email": who.email, "phone": who.phone, "company": who.company, "host": who.host}
-    return Asked({**known, **times}, doors)
+    return Asked({**known(before.visitor), **times}, doors)
+
+
+def known(visitor: Visitor) -> dict[str, str]:
+    """Of a visitor, by the names of the fields."""
+    return {name: getattr(visitor, name) for name in WHO}
 
 
 def _usual_doors(where: Where) -> list[int]:

@@ -55,6 +55,10 @@ _REMEDIES: Final[dict[str, str]] = {
 """What helps against each reason, by the name of its text."""
 _OF_USER: Final = {"give", "limits", "schedule", "activate", "expiry", "way", "pin"}
 """Remedies that are found on a person's page."""
+_OF_VISIT: Final = {"visit_door", "early"}
+"""Remedies that are found where a visit is changed."""
+_OF_DOOR: Final = {"lockdown", "controller", "clock", "reader"}
+"""Remedies that are found on a door's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,20 @@ class Remedy:
     """Of its texts."""
     path: str
     """Where it is done; empty: nowhere on this website."""
+    place: str = "person"
+    """What is there: `person`, `visit` or `door`."""
 
 
-def remedy(reason: str, user: int | None, door: int | None) -> Remedy | None:
-    """What helps against a refusal; None: nothing is known to."""
+def remedy(reason: str, user: int | None, door: int | None, visit: int | None = None) -> Remedy | None:
+    """What helps against a refusal of a user, or of a visit's code; None: nothing is known to."""
     # a controller knows nobody who has none of its doors
     name = "give" if reason == Reason.UNKNOWN_CREDENTIAL and user is not None else _REMEDIES.get(reason)
     if name is None:
         return None
+    if name in _OF_DOOR:
+        return Remedy(name, f"/doors/{door}" if door is not None else "", "door")
+    if name in _OF_VISIT:
+        return Remedy(name, f"/visitors/{visit}/change" if visit is not None else "", "visit")
     if name not in _OF_USER or user is None:
         return Remedy("ask" if name in _OF_USER else name, "")
     paths = {
@@ -113,13 +123,14 @@ async def _past(look: Look, event: int) -> Response[str]:
     passage = await look.cloud.get_passage(event)
     where = await sites(look)
     user = passage.user.id if passage.user else None
+    visit = passage.visitor.meeting_id if passage.visitor else None
     reason = _to_mend(told)
     return look.show(
         "why/past.html",
         passage=passage,
         when=moment(passage.at, where, passage.site_id),
         now=await _judged(look, told.decision, user, where),
-        remedy=remedy(reason, user, passage.access_point_id) if reason else None,
+        remedy=remedy(reason, user, passage.access_point_id, visit) if reason else None,
         door=passage.access_point_id,
     )
 
@@ -161,7 +172,7 @@ async def _judged(look: Look, decision: Explained | None, user_id: int | None, w
         return None
     user = await _user(look, user_id)
     at = user.access_expires_at if user and decision.reason == Reason.ACCESS_EXPIRED else None
-    expired = clocks.written(at, where.zone(user.home_site_id)) if user and at is not None else ""
+    expired = clocks.written(at, where.zone(user.home_site_id), look.say) if user and at is not None else ""
     unknown = user is not None and decision.reason == Reason.UNKNOWN_CREDENTIAL
     return Now(decision, "unknown" if unknown else decision.subject.partition("/")[0], user, expired)
 

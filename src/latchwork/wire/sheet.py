@@ -12,8 +12,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_FORMULA: Final = re.compile(r"'*[=+@\t\r-]")
-"""What a spreadsheet program would compute, and what is already marked as text."""
+_FORMULA: Final = re.compile(r"'*[=+@\t\r\n\uff1d\uff0b\uff20\uff0d-]")
+"""What a spreadsheet program would compute, full-width signs too, and what is already marked as text."""
+UTF_8: Final = "\ufeff"
+"""Begins a file, so that spreadsheet programs read it as UTF-8."""
 
 
 def write(rows: Sequence[Sequence[object]]) -> str:

@@ -36,7 +36,7 @@ from latchwork.wire.api.people import (
     UserDraft,
     UserPatch,
 )
-from latchwork.wire.api.problems import FieldError, Forbidden, Invalid, NotFound
+from latchwork.wire.api.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 
 MOST_IN_A_CALL = 10_000
 MOST_OF_A_USER = 1_000
@@ -133,6 +133,16 @@ def check_reaches_no_further(powers: Powers | None, before: User | None, after: 
         raise Forbidden("This user's roles reach further than yours: only somebody whose roles do may change them.")
     if after is not None and not covers(powers, _powers(after)):
         raise Forbidden("You cannot give roles or sites that reach further than your own.")
+
+
+def check_stays(oneself: User, after: User | None, now: float) -> None:
+    """Of whoever asks: raises Conflict when they would shut themselves out, perhaps as the last to let others in."""
+    if (
+        after is None
+        or not (after.is_active and set(oneself.roles) <= set(after.roles))
+        or (after.access_expires_at is not None and after.access_expires_at <= now)
+    ):
+        raise Conflict("You would shut yourself out. Ask another administrator to do this for you.")
 
 
 def _powers(user: User) -> Powers:

@@ -94,6 +94,7 @@ async def change_users(
         raise Outdated
     after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
     _check_reach(work, [(before[id], after[id]) for id in ids])
+    _check_stays(work, [(before[id], after[id]) for id in ids])
     await _check_references(work, [(before[id], after[id]) for id in ids])
     changed = [(id, patch) for id, patch in patches if after[id] != before[id] or patch.pin is not UNSET]
     pins = {id: None if isinstance(patch.pin, UnsetType) else _pin(patch.pin) for id, patch in changed}
@@ -111,6 +112,7 @@ async def remove_users(work: Work, ids: Collection[int]) -> None:
     rules.check_number(ids)
     rules.check_known("user", ids)
     gone = await _lock(work, ids)
+    _check_stays(work, [(user, None) for user in gone])
     await accounts.forget_users(work, ids, ended=True)
     work.touch("person", *ids)
     work.touch("grant", *(f"{user}.{door}" for user, door in await store.doors_of(work.conn, work.scope.whole, ids)))
@@ -119,6 +121,13 @@ async def remove_users(work: Work, ids: Collection[int]) -> None:
     await store.remove_users(work.conn, work.scope, ids)
     for user in gone:
         events.record(work, "user_deleted", f"user/{user.id}", data={"name": user.name})
+
+
+def _check_stays(work: Work, changes: Sequence[tuple[User, User | None]]) -> None:
+    """Raises Conflict when somebody would shut themselves out; `None`: they would be gone."""
+    for before, after in changes:
+        if work.actor.kind == "user" and work.actor.id == str(before.id):
+            rules.check_stays(before, after, work.now)
 
 
 async def _lock(work: Work, ids: Collection[int]) -> list[User]:
@@ -161,7 +170,7 @@ async def invite(work: Work, id: int) -> tuple[str, str]:
 
 async def remove_account(work: Work, id: int) -> None:
     """The user logs in no more; what doors let them do stays as it is."""
-    await _lock(work, [id])
+    _check_stays(work, [(user, None) for user in await _lock(work, [id])])
     await sessions.remove_account(work, id)
 
 

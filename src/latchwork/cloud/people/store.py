@@ -499,8 +499,7 @@ async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
 _PERMISSION = """
     SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
         CASE WHEN d.since <= l.confirmed_revision THEN 'assigned' ELSE 'pending' END AS state,
-        CASE WHEN d.since <= l.confirmed_revision THEN NULL ELSE g.created_at END AS since,
-        u.name AS user_name
+        g.created_at AS since, u.name AS user_name
     FROM grants g JOIN users u ON u.organisation_id = g.organisation_id AND u.id = g.user_id
     JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
     LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'

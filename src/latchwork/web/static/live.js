@@ -36,11 +36,10 @@ function say(state, text) {
 
 function follow(after) {
   const source = new EventSource("/live?after=" + encodeURIComponent(after));
-  source.onopen = () => say("up", "Live");
+  source.onopen = () => say("up", lines.dataset.up);
   source.onmessage = (event) => show(event.data);
   source.onerror = () => {
-    const ended = source.readyState === EventSource.CLOSED;
-    say("down", ended ? "Not live: please reload" : "Not live: reconnecting …");
+    say("down", source.readyState === EventSource.CLOSED ? lines.dataset.over : lines.dataset.down);
   };
 }
 
@@ -48,7 +47,7 @@ function follow(after) {
 async function lookAgain() {
   if (document.hidden) return;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { "x-part": "live" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-live]")) {

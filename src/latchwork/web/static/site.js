@@ -74,18 +74,20 @@ async function renew(part) {
 
 for (const part of document.querySelectorAll("[data-again]")) again(part.id);
 
-// <form data-busy="Waiting …">: what its button says while the answer takes its time.
+// A form is sent once, however often its button is pressed. <form data-busy="Waiting …">: what the button says meanwhile.
 document.addEventListener("submit", (event) => {
-  const busy = event.target.dataset.busy;
-  if (!busy || event.defaultPrevented) return;
+  const { busy, sent } = event.target.dataset;
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+  if (sent || !busy) return;
   event.submitter.textContent = busy;
   event.submitter.disabled = true;
 });
+
+addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent));
 
 // <input data-select>: one click selects all of it, to copy.
 document.addEventListener("focusin", (event) => {
   if (event.target.matches("[data-select]")) event.target.select();
 });
-
-// On a phone the menu is wider than the screen: where one is, is seen.
-document.querySelector(".menu [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });

@@ -141,7 +141,7 @@ class Permission(msgspec.Struct, frozen=True, rename="camel"):
     state: Literal["assigned", "pending", "removing"]
     """assigned: the door's controller has confirmed it; pending: not yet; removing: taken away, not yet confirmed."""
     since: int | None
-    """Since when it is pending or removing."""
+    """When it was given; of one that is removing, since when. Null: not known."""
     user_name: str = ""
     """Empty: the user was deleted."""
 

@@ -1,0 +1,90 @@
+"""What nobody plans for, in a real browser: names without an end, two tabs, a double click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.browser.house import House
+
+LONG = "Supercalifragilistic" * 10
+"""As long as a name may be, without a space."""
+WIDTHS = (1280, 640, 360)
+"""In CSS pixels: a desk, the same at 200 %, a phone."""
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Browser, house: House) -> Iterator[BrowserContext]:
+    context = house.enter(browser)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def long(house: House) -> list[str]:
+    """The pages of a house in which everything has a long name."""
+    api = house.demo.api
+
+    def make(path: str, **fields: object) -> int:
+        answer = api.post(path, json=fields)
+        assert answer.is_success, answer.text
+        return int(answer.json()["id"])
+
+    site = make("/v1/sites", name=LONG, timezone="UTC", location=LONG)
+    door = make("/v1/access-points", siteId=site, name=LONG, zone=LONG[:50])
+    controller = make("/v1/controllers", name=LONG, accessPoints=[door])
+    term, schedule = make("/v1/terms", name=LONG), make("/v1/schedules", name=LONG, week=[[[0, 1440]]] * 7)
+    user = make("/v1/users", name=LONG, terms=[term], employeeCode=LONG[:100], email=f"{LONG[:60]}@example.org")
+    grant = {"accessPointId": door, "scheduleId": schedule}
+    assert api.patch(f"/v1/users/{user}/permissions", json={"add": [grant]}).is_success
+    who = {"key": "long", "name": LONG, "company": LONG, "host": LONG}
+    times = {"startTime": house.visit["startTime"], "endTime": house.visit["endTime"]}
+    visit = make("/v1/meetings", visitor=who, accessPoints=[door], **times)
+    return [
+        *("/", "/doors", f"/doors/{door}", f"/doors/{door}/change", "/people", "/people/new", f"/people/{user}"),
+        *(f"/people/{user}/edit", f"/people/{user}/delete", f"/people/{user}/doors/{door}", "/visitors"),
+        *(f"/visitors/{visit}", f"/visitors/{visit}/change", "/visitors/book", "/controllers"),
+        *(f"/controllers/{controller}", f"/controllers/{controller}/change", f"/controllers/{controller}/enrol"),
+        *("/reports", "/reports/attendance", f"/why?person={user}&door={door}", "/settings/schedules"),
+        *("/settings/terms", "/settings/log", "/settings/holidays"),
+    ]
+
+
+def test_no_name_makes_a_page_wider_than_its_window(inside: BrowserContext, long: list[str]) -> None:
+    page = inside.new_page()
+    wide = []
+    for path in long:
+        page.goto(path)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 740})
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                wide.append((path, width))
+    page.close()
+    assert wide == []
+
+
+def test_what_happened_is_said_in_the_tab_where_it_was_done(inside: BrowserContext) -> None:
+    now, other = inside.new_page(), inside.new_page()
+    now.goto("/")
+    other.goto("/settings/terms")
+    inside.add_cookies([{"name": "latchwork-said", "value": "It%20is%20done.", "url": other.url}])
+    with now.expect_response(lambda answer: answer.url.endswith("/")):
+        now.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    other.reload()
+    expect(other.get_by_role("status").filter(has_text="It is done.")).to_be_visible()
+    now.close()
+    other.close()
+
+
+def test_a_double_click_sends_a_form_once(inside: BrowserContext) -> None:
+    page: Page = inside.new_page()
+    page.goto("/doors/sites/new")
+    page.get_by_label("Name").fill("Annexe")
+    page.get_by_label("Time zone").fill("UTC")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.get_by_role("button", name="Save the site").dblclick()
+    expect(page.get_by_text("Annexe is there.")).to_be_visible()
+    page.close()
+    assert len(sent) == 1
