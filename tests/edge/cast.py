@@ -266,11 +266,11 @@ class Dora:
         side = phone.side(request, self.clock.read().at)
         return await converse(self.readers, Place(at, direction), side, rssi)
 
-    def commit(self) -> None:
-        """The cloud has every fact."""
+    def commit(self, revision: int = 0) -> None:
+        """The cloud has every fact, and this revision of the state holds what followed."""
         page = self.journal.page(100_000, 1 << 30)
         if page is not None:
-            self.journal.committed(page)
+            self.journal.committed(page, revision)
 
     def bodies(self) -> list[bytes]:
         page = self.journal.page(100_000, 1 << 30)

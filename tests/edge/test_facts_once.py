@@ -337,14 +337,14 @@ class History:
         message = Facts(page.journal, page.first, page.bodies)
         before = Counter(await self.log.holes())
         try:
-            next = await self._do(lambda work, held: facts.take(work, held, 0, message, [_describe], [], self.told))
+            told = await self._do(lambda work, held: facts.take(work, held, 0, message, [_describe], [], self.told))
         except Unavailable:
             self.linked = False
             return
-        assert next is not None
-        assert next >= page.next
+        assert told is not None
+        assert told.next >= page.next
         assert Counter(await self.log.holes()) == before, "what is missing was said with the hello"
-        self.told = Committed(page.journal, next)
+        self.told = told
         self.linked = is_answered
         if is_answered:
             self.journal.committed(page)

@@ -27,6 +27,7 @@ from tests.edge.cast import (
 )
 from tests.edge.site import Site
 
+from latchwork.edge.attempts import COMMIT_SECONDS
 from latchwork.edge.enrol import own_key
 from latchwork.edge.tap import Place
 from latchwork.policy.model import Ask, Direction
@@ -271,14 +272,45 @@ async def test_a_phones_mode_goes_over_the_clouds_until_the_cloud_has_taken_it_o
 
 async def test_a_mode_that_somebody_set_later_in_the_cloud_holds_when_the_fact_is_there(dora: Dora, bob: Phone) -> None:
     await dora.learn(*bobs(dora, bob, steers=(1,)))
-    await dora.hold(bob, HOLD)
+    await dora.hold(bob, LOCK)
     await dora.written()
-    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 2)))
-    assert dora.wiring(FRONT).strike_is_on
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "unlocked"), 2)))
+    assert not dora.wiring(FRONT).strike_is_on
     dora.commit()
     dora.controller.hear(ticked=True)
+    assert dora.wiring(FRONT).strike_is_on
+
+
+async def test_what_was_set_before_a_phone_asked_and_is_heard_of_later_never_holds(dora: Dora, bob: Phone) -> None:
+    """While the door was out of reach somebody let it stand open, and then Bob locked it with his phone."""
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    await dora.hold(bob, LOCK)
+    await dora.written()
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "unlocked"), 2)))
+    dora.commit(revision=3)
+    dora.controller.hear(ticked=False)
+    await dora.store.apply(delta(person(77), revision=2))
+    assert not dora.wiring(FRONT).strike_is_on, "what became of Bob's request is still under way"
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 3), revision=3))
+    assert await dora.hold(bob) == "lockdown"
+    await dora.store.apply(delta(*gone(replace_revision(mode(FRONT, "locked"), 4), revision=4), revision=4))
+    assert await dora.hold(bob) == "granted", "it is the cloud's again"
+
+
+@pytest.mark.parametrize("asked", [HOLD, NORMAL])
+async def test_a_lockdown_that_comes_after_a_phone_was_here_holds_at_once(
+    dora: Dora, bob: Phone, asked: Request
+) -> None:
+    await dora.learn(*bobs(dora, bob, steers=(1,)), mode(FRONT, "locked"))
+    await dora.hold(bob, NORMAL)
+    await dora.hold(bob, asked)
+    assert await dora.hold(bob) == "granted", "a lockdown that they knew of is over"
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 2)))
     assert not dora.wiring(FRONT).strike_is_on
     assert await dora.hold(bob) == "lockdown"
+    await dora.restart()
+    assert await dora.hold(bob) == "lockdown"
+    assert await dora.hold(bob, NORMAL) == await dora.hold(bob) == "granted", "until somebody who knows of it ends it"
 
 
 async def test_what_the_cloud_has_taken_over_ends_in_the_cloud_whatever_comes_first(dora: Dora, bob: Phone) -> None:
@@ -380,7 +412,10 @@ async def test_a_door_is_not_held_open_for_longer_than_it_may_be_offline(dora: D
 
 
 @pytest.mark.parametrize("degraded", ["refuse", "admit"])
-async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(dora: Dora, bob: Phone, degraded: str) -> None:
+async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(
+    dora: Dora, bob: Phone, degraded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latchwork.edge.attempts.MODE_SECONDS", 0.3)
     await dora.close()
     dora.start(commit_delay=0.6)
     await dora.learn(*bobs(dora, bob, steers=(1,))[1:], door(degraded=degraded))
@@ -391,6 +426,16 @@ async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(dora: Dora
     await dora.restart()
     assert [type(fact) for fact in map(codec.decode, dora.bodies())][-1] is StrikeWithheld
     assert not dora.wiring(FRONT).strike_is_on
+
+
+async def test_a_slow_disk_delays_a_mode_and_does_not_split_door_and_cloud(dora: Dora, bob: Phone) -> None:
+    """The cloud takes a mode over from the fact: what it may have heard of is not withheld."""
+    await dora.close()
+    dora.start(commit_delay=2 * COMMIT_SECONDS)
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    assert await dora.hold(bob) == "journal_unavailable"
+    assert await dora.hold(bob, HOLD) == "granted"
+    assert dora.wiring(FRONT).strike_is_on
 
 
 # Codes

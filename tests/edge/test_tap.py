@@ -345,8 +345,8 @@ async def test_what_is_gathered_of_a_phone_is_what_the_records_say(
     dora, bob = Dora(tmp_path_factory.mktemp("world")), Phone(Organisation())
     try:
         is_tap = isinstance(shown, PhoneProof)
-        kid = bytes.fromhex(bob.tap_kid if is_tap is world.purpose_fits else bob.code_kid)
-        proof = replace(shown, key=kid)
+        key = p256.public_bytes((bob.tap_key if is_tap is world.purpose_fits else bob.code_key).public_key())
+        proof = replace(shown, key=key if is_tap else p256.kid(key))
         await _learn(dora, bob, world, proof)
         attempt = Attempt(FRONT, ENTRY, proof, NOW)
         told = gather(dora.store, dora.journal, attempt, NOW)

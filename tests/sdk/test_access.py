@@ -17,11 +17,12 @@ from latchwork.policy.model import VerifiedPhoneCode
 from latchwork.policy.reasons import Reason
 from latchwork.sdk import refusals
 from latchwork.sdk.access import CODE_SECONDS, Access, Status
+from latchwork.sdk.answers import UnexpectedAnswer
 from latchwork.sdk.client import Client
-from latchwork.sdk.wallet import FileWallet, MemoryWallet, Wallet, WalletUnreadable
+from latchwork.sdk.wallet import Contents, FileWallet, MemoryWallet, Wallet, WalletUnreadable
 from latchwork.wire import p256, pass_
 from latchwork.wire.api.people import Access as Ways
-from latchwork.wire.api.people import UserDraft
+from latchwork.wire.api.people import AccessPatch, UserDraft, UserPatch
 from latchwork.wire.api.phones import PhoneLimitReached
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 from latchwork.wire.tap import TapFailure
@@ -44,10 +45,14 @@ class Line(httpx2.AsyncBaseTransport):
         self._way = way
         self.is_up = True
         self.loses = 0
+        self.refuses = False
+        """A proxy answers in the cloud's place."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if not self.is_up:
             raise httpx2.ConnectError("no network")
+        if self.refuses:
+            return httpx2.Response(401, text="Please log in to this network.")
         answer = await self._way.handle_async_request(request)
         answer.headers["date"] = formatdate(usegmt=True)  # as every server says it
         if self.loses:
@@ -153,6 +158,49 @@ async def test_a_lost_answer_does_not_end_the_session(town: Town, alice: Client,
     line.loses = 1
     await phone(town, wallet, line).refresh()  # its first call is for a token, whose answer is lost
     await phone(town, wallet, line).refresh()
+
+
+class FullWallet(MemoryWallet):
+    """Nothing more can be kept while it is full."""
+
+    is_full = False
+
+    def save(self, contents: Contents) -> None:
+        if self.is_full:
+            raise OSError("no space left on the device")
+        super().save(contents)
+
+
+async def test_a_wallet_that_was_full_for_a_while_does_not_end_the_session(town: Town, alice: Client, bob: int) -> None:
+    wallet = FullWallet()
+    access = await enrolled(town, alice, bob, wallet)
+    wallet.is_full = True
+    for _ in range(3):
+        access._session.forget()
+        with pytest.raises(OSError, match="no space"):
+            await access.refresh()
+    wallet.is_full = False
+    await phone(town, wallet).refresh()
+    await access.refresh()
+
+
+async def test_a_proxy_that_refuses_everything_ends_no_session(town: Town, alice: Client, bob: int) -> None:
+    line = Line(town.line())
+    access = await enrolled(town, alice, bob, line=line)
+    line.refuses = True
+    with pytest.raises(UnexpectedAnswer):
+        await access.refresh()
+    assert access.status is Status.READY and access.code()
+    line.refuses = False
+    await access.refresh()
+
+
+async def test_who_is_bound_to_their_phone_logs_out_of_it_all_the_same(town: Town, alice: Client, bob: int) -> None:
+    access = await enrolled(town, alice, bob)
+    await alice.change_user(bob, UserPatch(access=AccessPatch(device_lock=True)))
+    await access.log_out()
+    assert access.status is Status.LOGGED_OUT
+    assert await alice.list_app_sessions(bob) == []
 
 
 @pytest.mark.parametrize("ahead", [-86_400, 3_600])

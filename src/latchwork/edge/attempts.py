@@ -35,6 +35,9 @@ Done = TypeVar("Done")
 
 COMMIT_SECONDS: Final = 0.25
 """How long a door waits for its journal."""
+MODE_SECONDS: Final = 2.0
+"""How long when a phone asks for another mode. The cloud takes it over from the fact, and may have done so before it
+hears that the door withheld it."""
 
 
 class Attempts:
@@ -142,14 +145,14 @@ class Attempts:
         reading: Reading,
         deadline: float,
     ) -> Decision:
-        """The decision once it is durable; within `COMMIT_SECONDS` if it is not, what the door's degraded mode says.
+        """The decision once it is durable; if it is not in time, what the door's degraded mode says.
 
         What has changed meanwhile counts: a door taken away or in lockdown does not open, nor does one too late.
         """
         at, shown = tried.attempt.access_point, tried.attempt.evidence
         local = self._modes.asked(at, shown)
         entry = self._journal.submit(tried.fact(decision), reading.base, tried.use(), local)
-        durable = await is_durable(entry)
+        durable = await is_durable(entry, COMMIT_SECONDS if local is None else MODE_SECONDS)
         if self._doors.get(at) is not live:
             return self._withhold(entry, tried, Decision(Reason.UNKNOWN_DOOR))
         if live.mode is Mode.LOCKED and not leaves_it_shut(shown):
@@ -181,11 +184,11 @@ class Attempts:
         self._journal.withhold(withheld, reading.base)
 
 
-async def is_durable(entry: Future[int]) -> bool:
-    """True when the entry is committed within `COMMIT_SECONDS`; an entry still under way goes on."""
+async def is_durable(entry: Future[int], seconds: float = COMMIT_SECONDS) -> bool:
+    """True when the entry is committed in time; an entry still under way goes on."""
     waited = asyncio.wrap_future(entry)
     waited.add_done_callback(_failed)
-    await asyncio.wait({waited}, timeout=COMMIT_SECONDS)
+    await asyncio.wait({waited}, timeout=seconds)
     return waited.done() and not _failed(waited)
 
 

@@ -156,6 +156,8 @@ class Journal:
         """The present journal's; the file learns it with the first entry."""
         self._taken = _NOTHING
         """(book, number): the cloud has every entry before this one."""
+        self.settled_by = 0
+        """The revision of the state that holds what followed in the cloud from the entries that it has."""
         self._secret = self._last_entry()
         """The last entry that may hold a card's number; of those of earlier runs nobody knows."""
         self._using: dict[Future[int], Use] = {}
@@ -293,17 +295,20 @@ class Journal:
         body = facts.codec.encode(fact)
         return self._submit(lambda conn: _withhold(conn, self.id, body, base_clock, fact.number))
 
-    def committed(self, page: Page) -> None:
+    def committed(self, page: Page, revision: int = 0) -> None:
         """Lets go of every entry up to the end of this page, because the cloud has it.
+
+        `revision`: from which on the state holds what followed from them; 0: nothing did.
 
         They go with the next transaction, at the latest with the next minute's mark: a transaction of their own would
         make the next door wait for it, and wear out the disk twice as fast.
         """
         self._taken = page.book, page.next
+        self.settled_by = max(self.settled_by, revision)
 
     def offer_again(self) -> None:
         """Pages begin anew with the oldest entry held: the cloud may have been set back since it took them."""
-        self._taken = _NOTHING
+        self._taken, self.settled_by = _NOTHING, 0
 
     def remember_misses(self, card: str, misses: Misses) -> Future[int]:
         """Remembers the wrong PINs behind a card."""

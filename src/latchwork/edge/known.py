@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 from latchwork.edge.records import LARGEST, door_of, mode_of, person_of, read, schedule_of
 from latchwork.policy.model import Direction, Door, DoorMode, Grant, Mode, Person, Schedule
@@ -127,17 +127,23 @@ class Known:
         card, user, person, grant = rows[0]
         return Holder(int(user), _person(user, person), self._grant(user, door, grant), card)
 
-    def phone(self, kid: bytes, purpose: Literal["tap", "code"], door: int) -> Holder | None:
-        """Whoever the phone with this key for this purpose belongs to, and may do at this door; None: no such phone."""
-        record = self._phone(kid)
-        if record is None or record.purpose != purpose:
-            return None
-        return replace(self.user(record.user, door), phone=kid.hex())
+    def tapping(self, key: bytes, door: int) -> Holder | None:
+        """Whoever the phone with this tap key belongs to, and may do at this door; None: no such phone.
 
-    def knows_phone(self, point: bytes) -> bool:
-        """Whether exactly this key (uncompressed point) is a phone's: of a kid's 8 bytes there may be another one."""
-        record = self._phone(p256.kid(point))
-        return record is not None and record.public_key == point
+        The whole key counts: its kid is short enough that somebody may find a key of their own with the same one.
+        """
+        kid = p256.kid(key)
+        record = self._phone(kid)
+        if record is None or (record.purpose, record.public_key) != ("tap", key):
+            return None
+        return self._owner(kid, record, door)
+
+    def showing(self, kid: bytes, door: int) -> Holder | None:
+        """As `tapping`, for the kid of the code key that has signed a code."""
+        record = self._phone(kid)
+        if record is None or record.purpose != "code":
+            return None
+        return self._owner(kid, record, door)
 
     def user(self, user: int, door: int) -> Holder:
         """What a user may do at a door."""
@@ -206,6 +212,9 @@ class Known:
             return self._find_phones_key(kid)
         record = read(KeyRecord, kid.hex(), body)
         return None if record is None else PassKey(kid, record.kind, p256.load_public(record.public_key))
+
+    def _owner(self, kid: bytes, record: PhoneRecord, door: int) -> Holder:
+        return replace(self.user(record.user, door), phone=kid.hex())
 
     def _find_phones_key(self, kid: bytes) -> PassKey | None:
         record = self._phone(kid)

@@ -336,7 +336,7 @@ class Session:
             raise LinkBroken("the cloud committed something else than what was sent")
         if page.journal == self._journal.id and committed.next > self._journal.next:
             raise LinkBroken("the cloud committed what was not sent")
-        self._journal.committed(page)
+        self._journal.committed(page, committed.revision)
         self.on_heard(False)
         self._told.set()
 

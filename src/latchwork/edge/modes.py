@@ -1,9 +1,11 @@
 """What a mode that somebody set means for a door now. `policy.decide` judges a lockdown in the same way.
 
 Rules of local modes:
-1. A mode that a phone gave a door holds at once, over whatever the cloud has set, and is durable with its fact.
-2. It ends when the cloud has the fact and has since set the mode of this door, which is either what the phone asked
-   for or what somebody asked for later.
+1. A mode that a phone gave a door holds at once, over whatever the cloud has set, and is durable with its fact. But a
+   lockdown that the door hears of afterwards holds at once, too: whoever asked knew nothing of it.
+2. It ends when the cloud has the fact, the state held is one in which the cloud has settled it, and the mode of this
+   door was set since: to what the phone asked for or to what somebody asked for later. What was set before, and reached
+   the door after the phone, holds at no time.
 3. Where the cloud has set nothing it ends with the second tick after it got the fact: what it sets takes less than the
    time between two.
 """
@@ -45,13 +47,17 @@ class Modes:
     def of(self, door: int) -> DoorMode:
         """What somebody set for a door, the nearest first; raises sqlite3.Error."""
         local = self._local.get(door)
-        return self._store.mode(door) if local is None else DoorMode(local.mode)
+        return self._store.mode(door) if local is None or self._is_locked_down_since(local) else DoorMode(local.mode)
 
     def asked(self, door: int, shown: Evidence) -> LocalMode | None:
         """What a phone makes of a door's mode if it is granted, for its fact's transaction; raises sqlite3.Error."""
         if not isinstance(shown, PhoneProof) or shown.ask is Ask.OPEN:
             return None
         return LocalMode(door, _ASKED[shown.ask], self._store.mode_revision(door))
+
+    def _is_locked_down_since(self, local: LocalMode) -> bool:
+        is_lockdown = self._store.mode(local.door).mode is Mode.LOCKED
+        return is_lockdown and self._store.mode_revision(local.door) != local.revision
 
     def begin(self, local: LocalMode, number: int) -> None:
         """From now on it holds; `number`: of its fact."""
@@ -71,7 +77,8 @@ class Modes:
     def _is_over(self, local: LocalMode, ticked: bool) -> bool:
         if not self._journal.is_taken(local.entry):
             return False
-        if self._store.mode_revision(local.door) != local.revision:
+        is_settled = self._store.held.revision >= self._journal.settled_by
+        if is_settled and self._store.mode_revision(local.door) != local.revision:
             return True
         has_ticked = self._ticked.get(local.door) is local
         if ticked:

@@ -69,9 +69,9 @@ def _holder(store: Store, attempt: Attempt) -> Holder | None:
         case CardRead(number=number):
             return store.holder(number, attempt.access_point)
         case PhoneProof(key=key):
-            return store.phone(key, "tap", attempt.access_point)
+            return store.tapping(key, attempt.access_point)
         case VerifiedPhoneCode(key=key):
-            return store.phone(key, "code", attempt.access_point)
+            return store.showing(key, attempt.access_point)
         case RemoteUnlock(user=int(user)):
             return store.user(user, attempt.access_point)
         case _:

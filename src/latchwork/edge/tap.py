@@ -77,16 +77,13 @@ class Readers:
         return TapSession(identity, lambda proven, rssi: self._decide(place, power, proven, rssi), self._elapsed)
 
     async def _decide(self, place: Place, power: int, proven: Proven, rssi: int) -> Answer:
-        """What is asked of a door that is not this controller's is asked of nobody, and is not journalled.
-
-        Raises sqlite3.Error.
-        """
+        """What is asked of a door that is not this controller's is asked of nobody, and is not journalled."""
         asked = proven.request
         door = asked.access_point or place.door
         if door not in self._controller.doors:
             return Answer(False, Reason.UNKNOWN_DOOR.value)
         proof = PhoneProof(
-            key=p256.kid(proven.public_key) if self._store.knows_phone(proven.public_key) else b"",
+            key=proven.public_key,
             ask=asked.ask,
             from_afar=asked.from_afar or door != place.door,
             metres=metres(rssi, asked, power),

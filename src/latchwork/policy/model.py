@@ -151,7 +151,7 @@ class PhoneProof:
     """A phone has proved over Bluetooth that it holds a user's key and is here now, and asks for this."""
 
     key: bytes
-    """The kid of the phone's key, 8 bytes."""
+    """The phone's public key: P-256, uncompressed point, 65 bytes."""
     ask: Ask = Ask.OPEN
     from_afar: bool = False
     """A click at a distance; False: the phone is held to the reader."""

@@ -25,7 +25,7 @@ import msgspec
 from latchwork.policy.decide import TAP_METRES
 from latchwork.policy.model import Ask
 from latchwork.policy.reasons import Reason
-from latchwork.sdk.answers import CloudUnreachable
+from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer
 from latchwork.sdk.app_session import AppSession
 from latchwork.sdk.client import Client
 from latchwork.sdk.exchange import Exchange
@@ -49,7 +49,7 @@ from latchwork.wire import p256
 from latchwork.wire.api import passages
 from latchwork.wire.api.passages import Passage
 from latchwork.wire.api.phones import Keyring, KeyringDoor, Phone, PhoneDraft, ReaderKey, proof_bytes
-from latchwork.wire.api.problems import Unauthorized
+from latchwork.wire.api.problems import Problem
 from latchwork.wire.pass_ import sign_phone_code
 from latchwork.wire.tap import Answer, PhoneIdentity, PhoneSide, Request, TapFailed
 
@@ -58,7 +58,7 @@ CODE_SECONDS: Final = 30
 SCAN_SECONDS: Final = 3.0
 """How long readers are listened for at most; a tap ends as soon as one is near enough."""
 
-
+_REFUSED: Final = (SessionOver, CloudUnreachable, UnexpectedAnswer, Problem)
 _DONE: Final = {
     Ask.OPEN: Reason.GRANTED.sentence,
     Ask.HOLD_OPEN: "The door stands open for everybody.",
@@ -164,12 +164,13 @@ class Access:
         await self.refresh()
 
     async def log_out(self) -> None:
-        """Removes this phone and ends its session; without a network it is forgotten here all the same."""
+        """Removes this phone and ends its session; whatever the cloud says to that, it is forgotten here."""
         cloud, phone, session = self._cloud, self._phone(), self._session
         if cloud is not None and session is not None:
-            with suppress(Unauthorized, CloudUnreachable):
-                if phone is not None:
+            if phone is not None:
+                with suppress(*_REFUSED):
                     await cloud.remove_own_phone(phone.id)
+            with suppress(*_REFUSED):
                 await session.end()
             await self.aclose()
         self._forget()
@@ -396,9 +397,9 @@ class Access:
         assert self._cloud is not None
         try:
             yield self._cloud
-        except Unauthorized:
+        except SessionOver:
             self._forget(is_over=True)
-            raise SessionOver from None
+            raise
         except CloudUnreachable:
             raise Offline from None
 

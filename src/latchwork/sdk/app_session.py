@@ -21,8 +21,8 @@ from latchwork.sdk.answers import UnexpectedAnswer, token_problem_of
 from latchwork.sdk.calls import Call
 from latchwork.sdk.credentials import PATH, Granted
 from latchwork.sdk.exchange import Exchange
+from latchwork.sdk.refusals import SessionOver
 from latchwork.wire import p256
-from latchwork.wire.api.problems import Unauthorized
 
 REVOKE: Final = "/oauth2/revoke"
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
@@ -66,7 +66,7 @@ class AppSession:
         self._turn = asyncio.Lock()
 
     async def bearer(self) -> str:
-        """The Authorization header; raises Unauthorized when the session is over."""
+        """The Authorization header; raises SessionOver when the cloud has ended the session."""
         if self._now() >= self._good_until:
             await asyncio.shield(self._renew())
         return self._bearer
@@ -92,8 +92,8 @@ class AppSession:
             if began < self._good_until:
                 return
             granted = await self._granted()
+            self._keep(granted.refresh_token, self._offset)  # if that fails, the same token is good once more
             self._refresh_token = granted.refresh_token
-            self._keep(granted.refresh_token, self._offset)
             self._bearer = f"Bearer {granted.access_token}"
             self._good_until = began + granted.begun_with
 
@@ -108,7 +108,7 @@ class AppSession:
             if not left or _refused(response) != "invalid_dpop_proof":
                 break
         if _refused(response) == "invalid_grant":
-            raise Unauthorized("The session is over; please log in again.")
+            raise SessionOver
         raise token_problem_of(response)
 
     def _proof(self) -> str:

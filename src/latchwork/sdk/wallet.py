@@ -88,11 +88,21 @@ class FileWallet:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self._path)
+            _sync(self._path.parent)
         finally:
             draft.unlink(missing_ok=True)
 
     def clear(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    """Makes what was renamed in it durable."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def new_contents(url: str, refresh_token: str, now: int) -> Contents:

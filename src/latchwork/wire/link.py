@@ -132,6 +132,8 @@ class Facts(msgspec.Struct, frozen=True, tag="facts"):
 class Committed(msgspec.Struct, frozen=True, tag="committed"):
     journal: bytes
     next: int
+    revision: int = 0
+    """What follows from the facts for the controller's state is in it from this revision on; 0: nothing."""
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick"):

@@ -37,8 +37,12 @@ async def line(dora: Script, phone: App) -> AsyncIterator[Line]:
         yield line
 
 
+def point(key: p256.PrivateKey) -> bytes:
+    return p256.public_bytes(key.public_key())
+
+
 def kid(key: p256.PrivateKey) -> bytes:
-    return p256.kid(p256.public_bytes(key.public_key()))
+    return p256.kid(point(key))
 
 
 def used(app: App, **changes: Any) -> AccessDecided:
@@ -111,8 +115,10 @@ async def test_what_a_phone_asked_is_the_door_s_mode(
     alice: Client, line: Line, phone: App, ask: str, mode: Any
 ) -> None:
     at = time.time() - 300
-    await line.tell(1, used(phone, ask=ask, at=at))
-    assert modes(await line.take_state()) == {"1": state.ModeRecord(mode=mode)}
+    committed = await line.tell(1, used(phone, ask=ask, at=at))
+    batch = await line.take_state()
+    assert modes(batch) == {"1": state.ModeRecord(mode=mode)}
+    assert committed.revision == batch.revision, "the door knows when it has what became of its fact"
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == mode
     [event] = [e for e in await alice.events() if e["type"] == "door_mode_changed"]
     assert event["actor"] == {"kind": "user", "id": str(phone.user), "name": "Bob"}
@@ -134,6 +140,31 @@ async def test_a_later_change_of_the_website_stays(alice: Client, line: Line, ph
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "access_control"
     await line.tell(3, used(phone, ask="lock", at=time.time() + 1))
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked"
+
+
+async def test_a_door_that_was_held_open_unaware_of_a_lockdown_is_locked_down(
+    alice: Client, line: Line, phone: App
+) -> None:
+    """The door was out of reach when it was locked down, and so let somebody hold it open."""
+    await alice.post("/v1/access-points/1/mode", {"mode": "locked"})
+    await line.take_state()
+    await line.tell(1, used(phone, ask="hold_open", at=time.time() + 1))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked"
+    await line.tell(2, used(phone, ask="normal", at=time.time() + 2), used(phone, ask="hold_open", at=time.time() + 3))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "unlocked", "it was ended at the door first"
+
+
+async def test_a_door_whose_clock_is_ahead_does_not_win_over_what_is_set_later(
+    alice: Client, line: Line, phone: App
+) -> None:
+    await line.tell(1, used(phone, ask="hold_open", at=time.time() + 3600))
+    await line.take_state()
+    await alice.post("/v1/access-points/1/mode", {"mode": "access_control"})
+    await line.take_state()
+    await line.tell(2, used(phone, ask="hold_open", at=time.time() - 300))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "access_control"
+    await line.tell(3, used(phone, ask="lock"))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked", "a phone's own asking was never later"
 
 
 async def test_a_mode_that_ended_by_itself_is_nobody_s_later_change(alice: Client, line: Line, phone: App) -> None:
@@ -159,7 +190,8 @@ async def test_facts_come_in_their_order_and_only_grants_of_its_own_doors_count(
     )
     for door in (1, 3):
         assert (await alice.get(f"/v1/access-points/{door}/mode"))["mode"] == "access_control"
-    await line.tell(6, used(phone, ask="lock", at=now), used(phone, ask="hold_open", at=now + 1))
+    asked = [used(phone, ask=ask, at=now + place) for place, ask in enumerate(("lock", "normal", "hold_open"))]
+    await line.tell(6, *asked)
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "unlocked"
 
 
@@ -173,10 +205,10 @@ async def judged(alice: Client, evidence: Evidence, door: int = 1) -> str:
 
 
 async def test_the_cloud_decides_about_a_phone_as_the_door_does(alice: Client, phone: App) -> None:
-    user, tap = f"/v1/users/{phone.user}", kid(phone.tap)
+    user, tap = f"/v1/users/{phone.user}", point(phone.tap)
     assert await judged(alice, PhoneProof(tap)) == "granted"
     assert await judged(alice, PhoneProof(tap, metres=5.0)) == "too_far"
-    assert await judged(alice, PhoneProof(kid(phone.code))) == "unknown_credential"
+    assert await judged(alice, PhoneProof(point(phone.code))) == "unknown_credential"
     assert await judged(alice, PhoneProof(b"nobodys!")) == "unknown_credential"
     assert await judged(alice, PhoneProof(tap, from_afar=True)) == "way_off"
     await alice.patch(user, {"access": {"clickRange": 10, "tap": False}})

@@ -11,6 +11,7 @@ import msgspec
 from latchwork.cloud.controllers import store
 from latchwork.cloud.controllers.model import Held
 from latchwork.cloud.events import service as events
+from latchwork.cloud.events import store as event_log
 from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.cloud.sites import store as sites
 from latchwork.wire import facts, p256
@@ -48,10 +49,11 @@ async def take(
     describers: Sequence[Describe],
     witnesses: Sequence[Witness],
     told: Committed | None = None,
-) -> int | None:
+) -> Committed | None:
     """Appends what is new of these facts to the log, and lets others act on it.
 
-    Answers the next number wanted, None when the session is over. `told`: the latest that this session knows the log to
+    Answers the next number wanted, and by which revision of the state all of that is settled; None when the session is
+    over. `told`: the latest that this session knows the log to
     have. Raises Unavailable when the log was set back since: the next hello says what the controller still holds.
     """
     wanted = await store.lock_journal(work.conn, work.scope, held.controller, session, message.journal)
@@ -68,7 +70,16 @@ async def take(
             await witness(work, held, known)
         wanted += len(bodies)
         await store.commit_journal(work.conn, held.controller, message.journal, wanted)
-    return wanted
+    return Committed(message.journal, wanted, await _settled_by(work, held))
+
+
+async def _settled_by(work: Work, held: Held) -> int:
+    """The revision to which the end of this unit of work may bring the controller's state; 0: it changes none."""
+    if not work.touched:
+        return 0
+    await event_log.lock(work.conn, work.scope)
+    revision, _ = await store.present_revision(work.conn, held.controller)
+    return revision + 1
 
 
 async def miss(work: Work, held: Held, session: int, hello: Hello) -> Committed | None:

@@ -359,7 +359,7 @@ class Links:
 
     async def _take_facts(self, session: Session, message: link.Facts) -> None:
         try:
-            next = await self._database.run(
+            told = await self._database.run(
                 session.scope,
                 session.actor,
                 int(time.time()),
@@ -373,10 +373,10 @@ class Links:
                     session.told,
                 ),
             )
-            if next is None:
+            if told is None:
                 await self._end(session, link.Close.SUPERSEDED)
                 return
-            session.told = link.Committed(message.journal, next)
+            session.told = told
             await session.socket.send(link.from_cloud.encode(session.told))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable, Closed) as error:
             log.warning("facts were not taken: %s", type(error).__name__)

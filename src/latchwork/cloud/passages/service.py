@@ -79,7 +79,10 @@ async def note_standings(work: Work, held: Held, told: Sequence[facts.AnyFact]) 
 
 
 async def take_over_modes(work: Work, held: Held, told: Sequence[facts.AnyFact]) -> None:
-    """What somebody asked of a door with their phone is its mode, unless that was changed later than they asked."""
+    """What somebody asked of a door with their phone is its mode, unless that was changed later than they asked.
+
+    Whoever had a door held open did not know of a lockdown, for the door would have refused: the lockdown goes on.
+    """
     for fact in told:
         if isinstance(fact, facts.AccessDecided) and rules.is_of_mode(fact):
             await _take_over(work, held, fact)
@@ -92,10 +95,13 @@ async def _take_over(work: Work, held: Held, fact: facts.AccessDecided) -> None:
         return
     if door.controller_id != held.controller:
         return
-    if await store.mode_changed_at(work.conn, work.scope, fact.door) > fact.at:
+    at, mode = min(fact.at, work.now), rules.ASKED_MODES[fact.ask]
+    if await store.mode_changed_at(work.conn, work.scope, fact.door) > at:
         return
-    mode = rules.ASKED_MODES[fact.ask]
-    await _put_mode(work, fact.door, mode, fact.at, await _asking(work, fact.user or 0))
+    now = rules.mode_now(await store.find_mode(work.conn, work.scope, fact.door), work.now)
+    if mode.mode == "unlocked" and now.mode == "locked":
+        return
+    await _put_mode(work, fact.door, mode, at, await _asking(work, fact.user or 0))
 
 
 async def _asking(work: Work, user: int) -> Actor:

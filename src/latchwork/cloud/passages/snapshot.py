@@ -70,8 +70,8 @@ async def gather(conn: Connection, scope: Scope, attempt: Attempt, user: int | N
             # which record an unknown card had at the door, nobody can tell any more
             base = _also(base, {("card", str(card.id) if card else "*")})
             return await _with_person(conn, scope, base, card.user_id if card else None, row)
-        case PhoneProof(kid) if user is None:
-            return await _with_phone(conn, scope, base, kid, "tap", row)
+        case PhoneProof(point) if user is None:
+            return await _with_phone(conn, scope, base, p256.kid(point), "tap", row)
         case VerifiedPhoneCode() as code if user is None:
             return await _with_code(conn, scope, base, attempt, code, row)
         case RemoteUnlock(asking):
