@@ -48,6 +48,11 @@ async def test_the_access_sdk(demo: Running, tmp_path: Path) -> None:
     assert ran == ["python"] * 10
 
 
+async def test_the_python_client(demo: Running) -> None:
+    """The last: it makes another front door."""
+    assert await Reader(demo).read(DOCS / "python-client.md") == ["python"] * 11
+
+
 class Reader:
     """Somebody who types in what they read: Python and JavaScript into one session each, commands into a shell."""
 
