@@ -444,6 +444,18 @@ test("logging out without a network forgets everything here all the same", async
   assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
 });
 
+test("a phone that an administrator alone takes away is logged out of all the same", async () => {
+  const { asked, fetch } = way((each) =>
+    each.path.startsWith("/v1/account/phones/")
+      ? Response.json({ code: "phone_locked", detail: "You are bound to your phone." }, { status: 409 })
+      : answered(each),
+  );
+  const { access } = await phone({ fetch });
+  await access.logOut();
+  assert.equal(access.status, "logged_out");
+  assert.ok(asked.some(({ path }) => path === "/oauth2/revoke"));
+});
+
 test("who logs in after somebody else is never taken for them", async () => {
   let isOffline = false;
   const { asked, fetch } = way((each) => (isOffline ? null : answered(each)));
