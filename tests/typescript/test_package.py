@@ -29,7 +29,7 @@ def test_its_own_tests_pass() -> None:
     build.install()
     tests = sorted(str(path.relative_to(build.HERE)) for path in (build.HERE / "tests").glob("*.test.ts"))
     assert tests
-    build.node("--test", *tests)
+    build.node("--test", "--test-timeout=120000", *tests)
 
 
 def test_the_types_of_the_api_are_those_of_the_clouds_document() -> None:

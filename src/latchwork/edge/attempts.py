@@ -91,7 +91,7 @@ class Attempts:
         (snapshot, holder), decision = self._judge(attempt)
         if live is None and decision.granted:
             decision = Decision(Reason.READER_FAULT)
-        tried = Tried(attempt, holder, command)
+        tried = Tried(attempt, holder, command, snapshot.mode.mode is Mode.LOCKED)
         counted = self._count(tried, snapshot, decision)
         if live is None or not decision.granted:
             await self._journal_refusal(tried.fact(decision), reading, counted)

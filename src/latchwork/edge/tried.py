@@ -28,6 +28,7 @@ class Tried:
     attempt: Attempt
     holder: Holder | None = None
     command: int | None = None
+    in_lockdown: bool = False
 
     @property
     def card(self) -> str | None:
@@ -54,6 +55,7 @@ class Tried:
             phone=self.holder.phone if self.holder else None,
             manner=_manner(shown),
             ask=shown.ask.value if isinstance(shown, PhoneProof) else "open",
+            in_lockdown=self.in_lockdown,
         )
 
     def use(self) -> Use | None:

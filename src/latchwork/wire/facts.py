@@ -40,6 +40,8 @@ class AccessDecided(Fact, frozen=True, tag="access"):
     """How the phone was used."""
     ask: Literal["open", "hold_open", "lock", "normal"] = "open"
     """What of the door: all but `open` set its mode, and the cloud takes that over."""
+    in_lockdown: bool = False
+    """The door knew that it was in lockdown: whoever asked for something else meant to end it."""
 
 
 class StrikeWithheld(Fact, frozen=True, tag="withheld"):

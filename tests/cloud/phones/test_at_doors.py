@@ -124,7 +124,7 @@ async def test_what_a_phone_asked_is_the_door_s_mode(
     assert event["actor"] == {"kind": "user", "id": str(phone.user), "name": "Bob"}
     assert event["at"] == pytest.approx(at)
     assert (event["before"]["mode"], event["after"]["mode"]) == ("access_control", mode)
-    await line.tell(2, used(phone, ask="normal"))
+    await line.tell(2, used(phone, ask="normal", in_lockdown=mode == "locked"))
     assert modes(await line.take_state()) == {"1": None}
     assert await alice.rebuilt(1) == 0
 
@@ -150,7 +150,10 @@ async def test_a_door_that_was_held_open_unaware_of_a_lockdown_is_locked_down(
     await line.take_state()
     await line.tell(1, used(phone, ask="hold_open", at=time.time() + 1))
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked"
-    await line.tell(2, used(phone, ask="normal", at=time.time() + 2), used(phone, ask="hold_open", at=time.time() + 3))
+    await line.tell(2, used(phone, ask="normal", at=time.time() + 2))
+    assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "locked", "nor did whoever asked for normal know"
+    ended = used(phone, ask="normal", at=time.time() + 3, in_lockdown=True)
+    await line.tell(3, ended, used(phone, ask="hold_open", at=time.time() + 4))
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "unlocked", "it was ended at the door first"
 
 
@@ -190,7 +193,10 @@ async def test_facts_come_in_their_order_and_only_grants_of_its_own_doors_count(
     )
     for door in (1, 3):
         assert (await alice.get(f"/v1/access-points/{door}/mode"))["mode"] == "access_control"
-    asked = [used(phone, ask=ask, at=now + place) for place, ask in enumerate(("lock", "normal", "hold_open"))]
+    asked = [
+        used(phone, ask=ask, at=now + place, in_lockdown=ask == "normal")
+        for place, ask in enumerate(("lock", "normal", "hold_open"))
+    ]
     await line.tell(6, *asked)
     assert (await alice.get("/v1/access-points/1/mode"))["mode"] == "unlocked"
 

@@ -160,6 +160,18 @@ async def test_who_is_bound_to_a_phone_changes_it_with_an_administrator_only(
     await theirs.post("/v1/account/phones", other.draft())
 
 
+async def test_the_same_phone_again_removes_no_other_of_somebody_who_is_bound(
+    alice: Client, accounts: dict[str, Account], app: App, bob: int
+) -> None:
+    caller = await app.refresh()
+    await caller.post("/v1/account/phones", app.draft())
+    other = await installed(alice.cloud, accounts["alice"], bob)
+    bound_to = await (await other.refresh()).post("/v1/account/phones", other.draft())
+    await alice.patch(f"/v1/users/{bob}", {"access": {"deviceLock": True}})
+    await refused(caller, app.draft(replaces=bound_to["id"]), "phone_locked")
+    assert len(await alice.get(f"/v1/users/{bob}/phones")) == 2
+
+
 async def test_the_same_phone_logs_in_again_even_when_it_is_bound(
     alice: Client, accounts: dict[str, Account], app: App, bob: int
 ) -> None:

@@ -137,7 +137,7 @@ async def _refresh(work: Work, seal: Seal, token: Token, found: AppSession, proo
         return _OVER
     client = None if session.client is None else await store.find_secret_of(work.conn, work.scope, session.client)
     if user is None or not _may_act(session, client):
-        return Refused("This user's access, or the client's that began the session, is switched off.")
+        return Refused("This user's access, or the client's that began the session, is switched off.", "access_denied")
     work.actor = Actor("user", str(user.id), user.name)
     if token.hash not in (session.newest_hash, session.former_hash):
         await _end(work, session, "reused")

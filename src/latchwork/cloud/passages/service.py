@@ -81,7 +81,7 @@ async def note_standings(work: Work, held: Held, told: Sequence[facts.AnyFact]) 
 async def take_over_modes(work: Work, held: Held, told: Sequence[facts.AnyFact]) -> None:
     """What somebody asked of a door with their phone is its mode, unless that was changed later than they asked.
 
-    Whoever had a door held open did not know of a lockdown, for the door would have refused: the lockdown goes on.
+    A lockdown that the door did not know of then goes on.
     """
     for fact in told:
         if isinstance(fact, facts.AccessDecided) and rules.is_of_mode(fact):
@@ -99,7 +99,7 @@ async def _take_over(work: Work, held: Held, fact: facts.AccessDecided) -> None:
     if await store.mode_changed_at(work.conn, work.scope, fact.door) > at:
         return
     now = rules.mode_now(await store.find_mode(work.conn, work.scope, fact.door), work.now)
-    if mode.mode == "unlocked" and now.mode == "locked":
+    if now.mode == "locked" and mode.mode != "locked" and not fact.in_lockdown:
         return
     await _put_mode(work, fact.door, mode, at, await _asking(work, fact.user or 0))
 

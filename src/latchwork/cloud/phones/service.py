@@ -44,6 +44,8 @@ async def enrol(work: Work, user: int, session: int, draft: PhoneDraft) -> Phone
     former = _replaced(enrolled, session, draft.replaces, same)
     if same is None:
         await _check_number(work, user, len(enrolled) - len(former), bool(former))
+    elif former:
+        await _check_lock(work, user)
     for each in former:
         await _remove(work, user, each, "replaced", keep=session)
     if same is not None:
@@ -67,11 +69,16 @@ def _replaced(
 
 async def _check_number(work: Work, user: int, others: int, replaces: bool) -> None:
     """Raises PhoneLocked or PhoneLimitReached for one phone more beside these others."""
-    person = await people.get_user(work.conn, work.scope.whole, user)
-    if person.access.device_lock and (others or replaces):
-        raise PhoneLocked
+    if others or replaces:
+        await _check_lock(work, user)
     if others >= (await accounts.get_tenant(work.conn, work.scope)).organisation.phones_per_user:
         raise PhoneLimitReached
+
+
+async def _check_lock(work: Work, user: int) -> None:
+    """Raises PhoneLocked for somebody who may not change their phones themselves."""
+    if (await people.get_user(work.conn, work.scope.whole, user)).access.device_lock:
+        raise PhoneLocked
 
 
 async def _again(work: Work, user: int, session: int, phone: Enrolled, name: str) -> Phone:
