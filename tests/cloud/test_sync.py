@@ -127,6 +127,14 @@ async def test_confirmed_is_what_the_controller_says_even_if_lower(alice: Client
         await alice.until_confirmed(1)
 
 
+async def test_a_controller_that_was_cut_off_is_let_in_again_at_once(dora: Script) -> None:
+    for _ in range(20):
+        async with dora.linked() as line:
+            line.socket.transport.abort()
+            async with dora.linked() as again:
+                assert again.welcome.session == line.welcome.session + 1
+
+
 async def test_an_edge_that_was_rolled_back_to_an_unknown_mark_gets_a_snapshot(alice: Client, dora: Script) -> None:
     async with dora.linked() as line:
         await line.take_state()

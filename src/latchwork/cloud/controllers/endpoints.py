@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import litestar
@@ -165,7 +166,8 @@ class _Accepted:
         return data if isinstance(data, bytes) else b""
 
     async def close(self, code: int) -> None:
-        await self._socket.close(code)
+        with suppress(WebSocketDisconnect, RuntimeError):  # it is gone already, which is all that was wanted
+            await self._socket.close(code)
 
 
 @litestar.websocket(PATH)
