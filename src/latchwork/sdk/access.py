@@ -107,7 +107,8 @@ class Access:
         transport: httpx2.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`transport` replaces the network, `now` the phone's clock. Raises WalletUnreadable."""
+        """`url`: the cloud's public one, by which it knows itself. `transport` replaces the network, `now` the phone's
+        clock. Raises WalletUnreadable."""
         self._url = url.rstrip("/")
         self._wallet = wallet
         self._radio = radio
