@@ -32,6 +32,8 @@ def test_a_phone_taps_shows_its_code_and_is_taken_away(demo: Running, tmp_path: 
     assert tapped(demo, phone, "Front door")[0] == 2
 
     session, url = answer.json()["access_token"], demo.line["baseUrl"]
+    wrong = typed("phone", "enrol", str(phone), "--url", "http://127.0.0.1:9", "--session", session)
+    assert wrong.returncode == 2 and "no connection" in wrong.stderr
     done = typed("phone", "enrol", str(phone), "--url", url, "--session", session, "--name", "Bob's phone")
     assert (done.returncode, "Front door: tap, code" in done.stdout) == (0, True), done.stderr
     demo.until_confirmed()

@@ -122,6 +122,17 @@ async def test_a_session_is_for_one_phone(town: Town, alice: Client, bob: int) -
     assert thief.status is Status.SESSION_OVER
 
 
+async def test_a_log_in_that_did_not_get_through_is_tried_again(town: Town, alice: Client, bob: int) -> None:
+    line = Line(town.line())
+    access, session = phone(town, line=line), await alice.begin_app_session(bob)
+    line.is_up = False
+    with pytest.raises(refusals.Offline):
+        await access.log_in(session)
+    line.is_up = True
+    await access.log_in(session)
+    assert access.status is Status.NOT_ENROLLED
+
+
 async def test_a_phone_comes_back_after_a_restart(town: Town, alice: Client, bob: int, tmp_path: Path) -> None:
     path = tmp_path / "phone.json"
     before = await enrolled(town, alice, bob, FileWallet(path))

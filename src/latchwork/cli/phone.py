@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -19,13 +19,15 @@ from latchwork.wire.api.problems import Problem
 phone = typer.Typer(help="A phone in a file: the Access SDK, to try it out.", no_args_is_help=True)
 
 Done = TypeVar("Done")
+
+DEFAULT_CLOUD: Final = "http://127.0.0.1:8080"
 Kept = Annotated[Path, typer.Argument(help="The file that holds the phone: its keys, session and doors.")]
 
 
 @phone.command()
 def enrol(
     file: Kept,
-    url: Annotated[str, typer.Option(help="The cloud.")] = "http://127.0.0.1:8080",
+    url: Annotated[str | None, typer.Option(help="The cloud; default: as before, or the demo's.")] = None,
     session: Annotated[str, typer.Option(help="A session token, lwr_…, that a backend asked for.")] = "",
     name: Annotated[str, typer.Option(help="How its owner tells it from another.")] = "A phone in a file",
     replaces: Annotated[int | None, typer.Option(help="The id of a lost phone, which is removed.")] = None,
@@ -41,7 +43,7 @@ def enrol(
         )
         return f"Enrolled as phone {made.id} ({made.name}).{doors}"
 
-    out.print(_with(file, begin, url))
+    out.print(_with(file, begin, url, DEFAULT_CLOUD if session else None))
 
 
 @phone.command()
@@ -79,15 +81,22 @@ def log_out(file: Kept) -> None:
     out.print(_with(file, end))
 
 
-def _with(file: Path, use: Callable[[Access], Awaitable[Done]], url: str | None = None) -> Done:
-    """What the phone in a file answers; ends with status 2 and a sentence when it cannot."""
+def _with(
+    file: Path, use: Callable[[Access], Awaitable[Done]], url: str | None = None, default: str | None = None
+) -> Done:
+    """What the phone in a file answers; ends with status 2 and a sentence when it cannot.
+
+    `url`: the cloud that was asked for; without one it is the phone's own, or `default` for a new phone.
+    """
 
     async def run() -> Done:
         wallet = FileWallet(file)
         held = wallet.load()
-        address = url if held is None else held.url
-        if address is None:
-            raise WalletUnreadable(f"There is no phone in {file}; make one with: latchwork phone enrol {file}")
+        address = url or (default if held is None else held.url)
+        if address is None or (held is None and default is None):
+            raise WalletUnreadable(
+                f"There is no phone in {file}; make one: latchwork phone enrol {file} --session lwr_…"
+            )
         async with Access(address, wallet) as access:
             return await use(access)
 

@@ -154,14 +154,19 @@ class Access:
     async def log_in(self, session: str) -> None:
         """Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
 
-        Whoever was logged in before is logged out. Raises SessionOver when the token is used up or wrong.
+        Whoever was logged in before is logged out; the same token again is another try of the same log-in, with the
+        same key. Raises SessionOver when the token is used up or wrong.
         """
-        if self._contents is not None:
-            await self.log_out()
+        held = self._contents
+        if held is not None and held.refresh_token == session:
+            begun = msgspec.structs.replace(held, url=self._url)
+        else:
+            if held is not None:
+                await self.log_out()
+            begun = new_contents(self._url, session, int(self._now()))
         self._is_over = False
-        self._keep(new_contents(self._url, session, int(self._now())))
-        assert self._contents is not None
-        self._connect(self._contents)
+        self._keep(begun)
+        self._connect(begun)
         await self.refresh()
 
     async def log_out(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from latchwork.policy.reasons import Reason
 from latchwork.sdk.access import Access
 from latchwork.sdk.bluetooth import BumbleRadio
-from latchwork.sdk.refusals import AccessError, Lockdown, NotPermitted, TooFar
+from latchwork.sdk.refusals import AccessError, TooFar
 from latchwork.sdk.wallet import FileWallet, WalletUnreadable
 from latchwork.sim.scan import NoPhone, Told, find_door, radio
 
@@ -29,10 +29,10 @@ async def tap(doors_url: str, door: str, path: Path) -> Told:
     try:
         async with Access(contents.url, FileWallet(path), air) as access:
             opened = await access.tap(access_point)
-    except (NotPermitted, Lockdown, TooFar) as error:
-        return Told(False, error.reason or error.code, str(error), time.time())
     except AccessError as error:
-        raise NoPhone(str(error)) from None
+        if error.reason is None and not isinstance(error, TooFar):  # no door decided
+            raise NoPhone(str(error)) from None
+        return Told(False, error.reason or error.code, str(error), time.time())
     finally:
         await air.close()
     return Told(True, Reason.GRANTED.value, opened.sentence, time.time())
