@@ -119,12 +119,16 @@ export class Access {
 
   /**
    * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
-   * Whoever was logged in before is logged out. Rejects with SessionOver when the token is used up or wrong.
+   * Whoever was logged in before is logged out; the same token again is another try of the same log-in. Rejects with
+   * SessionOver when the token is used up or wrong.
    */
   async logIn(session: string): Promise<void> {
-    if (this.#contents) await this.logOut();
-    this.#isOver = false;
-    await this.#drawer.replace(await newContents(this.#url, session, this.#now()));
+    const isAgain = this.#contents?.refreshToken === session; // it did not get through, or its answer was lost
+    if (!isAgain) {
+      if (this.#contents) await this.logOut();
+      this.#isOver = false;
+      await this.#drawer.replace(await newContents(this.#url, session, this.#now()));
+    }
     globalThis.navigator?.storage?.persist?.().catch(() => false);
     await this.refresh();
   }

@@ -234,6 +234,24 @@ test("a reader that goes away in between ends the tap at once", async () => {
   assert.ok(performance.now() - began < 1000);
 });
 
+test("a log-in that did not get through is tried again with the same key, and ends nothing", async () => {
+  const asked: string[] = [];
+  const empty = new MemoryWallet();
+  const { access } = await phone({
+    wallet: empty,
+    fetch: async (to) => {
+      asked.push(String(to));
+      return offline();
+    },
+  });
+  await assert.rejects(access.logIn("lwr_new"), said(errors.Offline));
+  const key = (await empty.load())?.sessionKey;
+  await assert.rejects(access.logIn("lwr_new"), said(errors.Offline));
+  assert.ok(key);
+  assert.equal((await empty.load())?.sessionKey, key);
+  assert.ok(asked.length > 1 && asked.every((url) => url.endsWith("/oauth2/token")));
+});
+
 // The user's code
 
 test("a code is the same for thirty seconds, then another, and told to whoever shows it", async () => {
