@@ -230,7 +230,7 @@ async def test_when_the_building_ends_a_session_the_app_asks_to_log_in_again(dem
         [phone] = demo.api.get(f"/v1/users/{user['id']}/phones").json()
         assert demo.api.delete(f"/v1/users/{user['id']}/phones/{phone['id']}").is_success
         await page.wait_for_timeout(1100)
-        await noah.turn_to("Doors")
+        await page.get_by_role("navigation").get_by_role("link", name="Doors", exact=True).click()
         await page.get_by_text("Your session is over").wait_for()
         await noah.page.get_by_label("Password").wait_for()
 
