@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from latchwork.edge.drivers import bluetooth
 from latchwork.edge.enrol import own_key
 from latchwork.edge.runner import Edge
 from latchwork.policy.model import Direction
-from latchwork.sdk.bluetooth import BumbleRadio
+from latchwork.sdk.bluetooth import BumbleLink, BumbleRadio
 from latchwork.sdk.radio import LinkLost, exchange
 from latchwork.sim.building import loopback_socket
 from latchwork.sim.radio import VirtualRadio
@@ -88,6 +89,75 @@ async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path) ->
         site.peer.publish()
         await site.peer.until_applied()
         assert await tap(hci, bob) == Answer(True, "granted")
+
+
+@asynccontextmanager
+async def connected(hci: str, count: int = 1) -> AsyncIterator[list[BumbleLink]]:
+    """So many phones, one after the other, that have said nothing yet."""
+    radios = [BumbleRadio(hci) for _ in range(count)]
+    try:
+        yield [await radio.connect((await radio.scan(5, lambda heard: True))[0]) for radio in radios]
+    finally:
+        await asyncio.gather(*(radio.close() for radio in radios))
+
+
+async def until_hung_up_on(link: BumbleLink) -> float:
+    """After how many seconds."""
+    began = time.monotonic()
+    with pytest.raises(LinkLost):
+        async with asyncio.timeout(8):
+            while True:
+                await link.receive()
+    return time.monotonic() - began
+
+
+async def test_whoever_is_silent_longest_makes_place_for_the_next(dora: Dora, bob: Phone, tmp_path: Path) -> None:
+    async with (
+        air(0, dora) as hci,
+        reading(tmp_path / "site", hci, bob),
+        connected(hci, bluetooth.MOST_CONNECTIONS) as links,
+    ):
+        phone = bob.side()
+        told = phone.receive(await links[0].receive())
+        assert isinstance(told, bytes)
+        await links[0].send(told)
+        assert await links[0].receive()
+        assert await tap(hci, bob) == Answer(True, "granted")
+        assert await until_hung_up_on(links[1]) < 1
+        for link in (links[0], *links[2:]):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    while True:
+                        await link.receive()
+
+
+async def test_who_says_nothing_is_hung_up_on_whatever_pieces_they_send(
+    dora: Dora, bob: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bluetooth, "EXCHANGE_SECONDS", 1.5)
+    async with air(0, dora) as hci, reading(tmp_path / "site", hci, bob), connected(hci, 2) as (silent, drip):
+        told = bob.side().receive(await drip.receive())
+        assert isinstance(told, bytes)
+        with pytest.raises(LinkLost):
+            for piece in told[:60]:
+                await drip.send(bytes((piece,)))
+                await asyncio.sleep(0.05)
+        assert await until_hung_up_on(silent) < 0.5
+
+
+@pytest.mark.parametrize("said", [1, 2], ids=["after the proof", "after the answer"])
+async def test_who_stays_silent_later_is_hung_up_on_too(
+    dora: Dora, bob: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int
+) -> None:
+    monkeypatch.setattr(bluetooth, "ANSWER_SECONDS", 0.5)
+    async with air(0, dora) as hci, reading(tmp_path / "site", hci, bob), connected(hci) as [link]:
+        phone = bob.side()
+        for _ in range(said):
+            told = phone.receive(await link.receive())
+            assert isinstance(told, bytes)
+            await link.send(told)
+        assert await link.receive()
+        assert 0.3 < await until_hung_up_on(link) < 2
 
 
 async def test_an_adapter_that_comes_back_is_a_reader_again(
