@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.edge.cast import BOB, FRONT, OPEN, Organisation, Phone, grant, person
+from bumble.core import AdvertisingData
+from bumble.device import Advertisement, Device, DeviceConfiguration
+from bumble.hci import Address
+from bumble.transport import open_transport
+from tests.edge.cast import BOB, FRONT, OPEN, Organisation, Phone, door, grant, person
 from tests.edge.site import Site
 
 from latchwork.edge import config
@@ -25,6 +29,7 @@ from latchwork.wire import p256
 from latchwork.wire.facts import AccessDecided
 from latchwork.wire.tap import ANSWER_SECONDS, Answer, Request, TapFailed, TapFailure
 
+ADDRESS = Address("F0:F1:F2:F3:F4:F5")
 WAYS = {"ways": ("mobile", "card", "remote", "tap"), "click_range": 5, "steers": (1,)}
 
 
@@ -179,6 +184,41 @@ async def _until_heard(radio: BumbleRadio, wanted: set[tuple[int, bool]]) -> Non
     async with asyncio.timeout(10):
         while {(heard.advert.access_point, heard.advert.is_exit) for heard in await radio.scan(0.3)} != wanted:
             pass
+
+
+async def test_a_reader_lists_its_service_and_goes_by_its_doors_name(tmp_path: Path) -> None:
+    """What a browser's chooser filters by and shows."""
+    listed, whole, cut = (
+        AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+        AdvertisingData.Type.COMPLETE_LOCAL_NAME,
+        AdvertisingData.Type.SHORTENED_LOCAL_NAME,
+    )
+    async with standing(tmp_path) as scene, asyncio.timeout(20), listening(scene.hci) as heard:
+        said = await heard()
+        assert (said.get(listed, raw=True), said.get(whole)) == (b"\xf0\xff", "Front door")
+        for name, kind, shown in (("Ätelier", whole, "Ätelier"), ("Ä" * 20, cut, "Ä" * 14)):
+            scene.site.peer.put("door", FRONT, door(name=name).body)
+            scene.site.peer.publish()
+            while (await heard()).get(kind) != shown:
+                pass
+
+
+@asynccontextmanager
+async def listening(hci: str) -> AsyncIterator[Callable[[], Awaitable[AdvertisingData]]]:
+    """All that a reader says next to whoever asks for more."""
+    said: asyncio.Queue[Advertisement] = asyncio.Queue()
+    async with await open_transport(hci) as (source, sink):
+        phone = Device.from_config_with_hci(DeviceConfiguration(address=ADDRESS), source, sink)
+        await phone.power_on()
+        phone.on(Device.EVENT_ADVERTISEMENT, said.put_nowait)
+        await phone.start_scanning(active=True)
+
+        async def heard() -> AdvertisingData:
+            while not (advertised := await said.get()).is_scannable:
+                pass
+            return advertised.data
+
+        yield heard
 
 
 async def test_several_phones_open_at_the_same_time(tmp_path: Path) -> None:
