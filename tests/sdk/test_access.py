@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 import stat
 import sys
 import time
@@ -307,6 +308,40 @@ async def test_whoever_logs_out_does_so_for_every_program_and_for_no_later_sessi
     await others[2].log_out()
     await first.refresh()
     assert phone(town, FileWallet(path)).status is Status.NOT_ENROLLED
+
+
+DIES = """
+import pathlib, resource, signal, sys
+from latchwork.sdk.wallet import FileWallet
+
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+wallet = FileWallet(pathlib.Path(sys.argv[1]))
+wallet.save(wallet.load())
+"""
+
+
+async def test_a_program_that_dies_while_it_writes_loses_nothing_and_leaves_no_key_behind(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "there" / "phone.json"
+    path.parent.mkdir()
+    access = await enrolled(town, alice, bob, FileWallet(path))
+    before = path.read_bytes()
+
+    async def die() -> set[str]:
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", DIES, str(path))
+        assert await child.wait() == -signal.SIGXFSZ
+        return {each.name for each in path.parent.iterdir()}
+
+    lock = ".phone.json.lock"
+    assert await die() > {"phone.json", lock}
+    assert path.read_bytes() == before
+    await access.refresh()
+    assert {each.name for each in path.parent.iterdir()} == {"phone.json", lock}
+    await die()
+    await access.log_out()
+    assert {each.name for each in path.parent.iterdir()} == {lock}
 
 
 HOLDER = """

@@ -180,7 +180,6 @@ class Access:
                     await cloud.remove_own_phone(phone.id)
             with suppress(*_REFUSED):
                 await session.end()
-            await self.aclose()
         await self._forget()
 
     # ------------------------------------------------------------------------------------------------ this phone
@@ -409,10 +408,13 @@ class Access:
 
     async def _forget(self, is_over: bool = False) -> None:
         """Here, and in the wallet, unless that holds another session by now."""
+        await self.aclose()
         held = self._contents
         self._contents = self._cloud = self._session = self._code = None
         self._is_over = is_over
         self._tell()
+        if held is None:
+            return
         async with self._wallet.alone():
             if _is_same(self._wallet.load(), held):
                 self._wallet.clear()
@@ -439,9 +441,9 @@ class Access:
             raise Offline from None
 
 
-def _is_same(one: Contents | None, other: Contents | None) -> bool:
+def _is_same(kept: Contents | None, held: Contents) -> bool:
     """Whether both are of one session."""
-    return one is not None and other is not None and one.session_key == other.session_key
+    return kept is not None and kept.session_key == held.session_key
 
 
 def _public(key: ReaderKey | None) -> p256.PublicKey | None:

@@ -57,7 +57,7 @@ class Wallet(Protocol):
         ...
 
     def save(self, contents: Contents) -> None:
-        """Durable when it returns: a refresh token is good once."""
+        """Durable when it returns: a refresh token is good once. Only who is alone saves or clears."""
         ...
 
     def clear(self) -> None: ...
@@ -88,6 +88,8 @@ class FileWallet:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._draft = path.with_name(f".{path.name}.draft")
+        """One name for all: what a program that died has left is replaced by the next, and goes with the file."""
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -108,21 +110,23 @@ class FileWallet:
             raise WalletUnreadable(f"{self._path} holds no phone that can be read.") from error
 
     def save(self, contents: Contents) -> None:
-        draft = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}")
         with self._writing():
+            self._draft.unlink(missing_ok=True)
             try:
-                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                with os.fdopen(os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(msgspec.json.encode(contents))
                     file.flush()
                     os.fsync(file.fileno())
-                draft.replace(self._path)
+                self._draft.replace(self._path)
                 _sync(self._path.parent)
             finally:
-                draft.unlink(missing_ok=True)
+                self._draft.unlink(missing_ok=True)
 
     def clear(self) -> None:
         with self._writing():
-            self._path.unlink(missing_ok=True)
+            for path in (self._path, self._draft):
+                path.unlink(missing_ok=True)
+            _sync(self._path.parent)
 
     async def _until_locked(self, lock: int) -> None:
         try:
