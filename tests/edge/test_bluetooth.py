@@ -9,6 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from bumble.hci import (
+    HCI_ErrorCode,
+    HCI_LE_Set_Extended_Advertising_Enable_Command,
+    HCI_StatusReturnParameters,
+)
 from tests.edge.cast import BOB, FRONT, Dora, Organisation, Phone, grant, person
 from tests.edge.site import Site
 
@@ -21,17 +26,17 @@ from latchwork.policy.model import Direction
 from latchwork.sdk.bluetooth import BumbleLink, BumbleRadio
 from latchwork.sdk.radio import LinkLost, exchange
 from latchwork.sim.building import loopback_socket
-from latchwork.sim.radio import VirtualRadio
+from latchwork.sim.radio import Adapter, VirtualRadio
 from latchwork.wire import p256
 from latchwork.wire.advert import Advert
 from latchwork.wire.tap import Answer
 
 
 @asynccontextmanager
-async def air(port: int, nobody: Dora) -> AsyncIterator[str]:
+async def air(port: int, nobody: Dora, kind: type[VirtualRadio] = VirtualRadio) -> AsyncIterator[str]:
     """A radio without readers of its own; whoever joins over TCP has an adapter, be it a phone or a reader."""
     with loopback_socket("127.0.0.1", port) as listening:
-        radio = VirtualRadio(nobody.readers)
+        radio = kind(nobody.readers)
         try:
             yield await radio.open(listening)
         finally:
@@ -129,6 +134,39 @@ async def test_whoever_is_silent_longest_makes_place_for_the_next(dora: Dora, bo
                 async with asyncio.timeout(0.02):
                     while True:
                         await link.receive()
+
+
+class FewConnections(VirtualRadio):
+    """With adapters that advertise only while they have less than three connections, and never at first."""
+
+    def adapter(self) -> Adapter:
+        return FewConnections.Own(self._link, lambda: self.rssi)
+
+    class Own(Adapter):
+        refuses = 1
+
+        def on_hci_le_set_extended_advertising_enable_command(
+            self, command: HCI_LE_Set_Extended_Advertising_Enable_Command
+        ) -> HCI_StatusReturnParameters:
+            if command.enable and (self.refuses or len(self.le_connections) > 2):
+                self.refuses -= self.refuses > 0
+                return HCI_StatusReturnParameters(HCI_ErrorCode.CONNECTION_LIMIT_EXCEEDED_ERROR)
+            return super().on_hci_le_set_extended_advertising_enable_command(command)
+
+
+async def test_a_small_adapter_is_not_kept_busy_by_silent_phones_and_gets_on_the_air_again(
+    dora: Dora, bob: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bluetooth, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(bluetooth, "ANSWER_SECONDS", 0.5)
+    async with (
+        air(0, dora, FewConnections) as hci,
+        reading(tmp_path / "site", hci, bob),
+        connected(hci, 3) as links,
+    ):
+        async with asyncio.timeout(5):
+            assert await tap(hci, bob) == Answer(True, "granted")
+        assert await until_hung_up_on(links[0]) < 0.5
 
 
 async def test_who_says_nothing_is_hung_up_on_whatever_pieces_they_send(

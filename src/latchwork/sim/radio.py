@@ -98,7 +98,7 @@ class VirtualRadio:
             for place in wanted - self._peripherals.keys():
                 await self._add(place)
             for reader in self._peripherals.values():
-                await reader.rename()
+                await reader.refresh()
 
     async def _add(self, place: Place) -> None:
         adapter = self._adapters[place] = self.adapter()

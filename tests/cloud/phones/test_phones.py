@@ -315,9 +315,11 @@ async def test_a_controller_that_stays_linked_gets_new_certificates_long_before_
     database = alice.cloud.state["database"]
     async with dora.linked(reader_key=reader_key) as line:
         first = await _certificates(line)
-        made_at = await db.value("SELECT certified_at FROM controllers WHERE id = 1")
-        due = made_at + CERTIFIED_ANEW
         assert CERTIFIED_FOR - CERTIFIED_ANEW > 180 * 86_400
+        due = int(time.time()) + 60
+        await db.fetch("UPDATE controllers SET certified_at = $1 WHERE id = 1", due - CERTIFIED_ANEW)
+        await alice.rebuilt(1)
+        await _certificates(line)
         await renew(database, due - 1)
         assert (await alice.controller(1))["revision"] == dora.revision
         await asyncio.gather(renew(database, due), renew(database, due))
@@ -329,12 +331,13 @@ async def test_a_controller_that_stays_linked_gets_new_certificates_long_before_
     assert await alice.rebuilt(1) == 0
 
 
-async def test_the_cloud_renews_certificates_by_itself(dora: Script, db: Conn, reader_key: bytes) -> None:
+@pytest.mark.parametrize("seconds", [-CERTIFIED_ANEW, CERTIFIED_FOR], ids=["long ago", "by a clock that was ahead"])
+async def test_the_cloud_renews_certificates_by_itself(dora: Script, db: Conn, reader_key: bytes, seconds: int) -> None:
     async with dora.linked(reader_key=reader_key) as line:
         first = await _certificates(line)
-        await db.fetch("UPDATE controllers SET certified_at = certified_at - $1 WHERE id = 1", CERTIFIED_ANEW + 5)
+        await db.fetch("UPDATE controllers SET certified_at = certified_at + $1 WHERE id = 1", seconds)
         assert (await _certificates(line)).keys() == first.keys()
-    assert time.time() - await db.value("SELECT certified_at FROM controllers WHERE id = 1") < 60
+    assert abs(time.time() - await db.value("SELECT certified_at FROM controllers WHERE id = 1")) < 60
 
 
 async def test_a_controller_without_a_key_is_certified_for_nothing(alice: Client, dora: Script) -> None:

@@ -16,7 +16,7 @@ from latchwork.cloud.controllers.model import Computed, Desired, ReaderKeyRow
 from latchwork.cloud.events import store as event_log
 from latchwork.cloud.kernel.seal import Seal
 from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Touched, Work
-from latchwork.wire import certificate, p256, state
+from latchwork.wire import certificate, p256, state, tap
 
 CERTIFIED_FOR: Final = 366 * 86_400
 CERTIFIED_ANEW: Final = 180 * 86_400
@@ -35,17 +35,22 @@ async def note_key(work: Work, seal: Seal, controller: int, key: bytes) -> None:
 
 
 async def renew(database: Database, now: int) -> None:
-    """Certifies the keys anew that were certified long ago."""
+    """Certifies the keys anew that were certified long ago, or in what is the future: a clock was wrong then."""
     async with database.connection() as conn:
-        due = await store.certified_before(conn, now - CERTIFIED_ANEW)
+        due = await store.certified_outside(conn, *_current(now))
     for organisation in due:
         await database.run(Scope(organisation), SYSTEM, now, _renew)
 
 
 async def _renew(work: Work) -> None:
     await event_log.lock(work.conn, work.scope)
-    for controller in await store.renew_certified(work.conn, work.scope, work.now - CERTIFIED_ANEW, work.now):
+    for controller in await store.renew_certified(work.conn, work.scope, *_current(work.now), work.now):
         await _certify_anew(work, controller)
+
+
+def _current(now: int) -> tuple[int, int]:
+    """From when to when a key was certified whose certificates phones take, now and for long."""
+    return now - CERTIFIED_ANEW + 1, now + tap.LEEWAY
 
 
 async def _certify_anew(work: Work, controller: int) -> None:

@@ -708,23 +708,29 @@ async def put_reader_key(conn: Connection, scope: Scope, controller: int, key: b
     )
 
 
-async def certified_before(conn: Connection, at: int) -> list[int]:
-    """The organisations of keys that were certified at this instant or earlier."""
+async def certified_outside(conn: Connection, first: int, last: int) -> list[int]:
+    """The organisations of keys that were certified before the first or after the last of these instants."""
     rows = await conn.fetch(
-        "SELECT DISTINCT organisation_id FROM controllers WHERE reader_key <> '' AND certified_at <= $1 ORDER BY 1", at
+        """
+        SELECT DISTINCT organisation_id FROM controllers
+        WHERE reader_key <> '' AND certified_at NOT BETWEEN $1 AND $2 ORDER BY 1
+        """,
+        first,
+        last,
     )
     return [row["organisation_id"] for row in rows]
 
 
-async def renew_certified(conn: Connection, scope: Scope, before: int, certified_at: int) -> list[int]:
-    """Certifies anew what was certified at this instant or before; answers whose keys these are."""
+async def renew_certified(conn: Connection, scope: Scope, first: int, last: int, certified_at: int) -> list[int]:
+    """Certifies anew what was certified before the first or after the last instant; answers whose keys these are."""
     rows = await conn.fetch(
         """
-        UPDATE controllers SET certified_at = $3
-        WHERE organisation_id = $1 AND reader_key <> '' AND certified_at <= $2 RETURNING id
+        UPDATE controllers SET certified_at = $4
+        WHERE organisation_id = $1 AND reader_key <> '' AND certified_at NOT BETWEEN $2 AND $3 RETURNING id
         """,
         scope.organisation,
-        before,
+        first,
+        last,
         certified_at,
     )
     return [row["id"] for row in rows]

@@ -100,6 +100,8 @@ class Peripheral:
         self._exchanges: dict[Connection, _Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_on_air = False
+        self._is_heard = False
+        """It advertises: phones can find it."""
         self._turn = asyncio.Lock()
         self._notify: Characteristic[bytes] = Characteristic(
             UUID(advert.NOTIFY),
@@ -116,13 +118,13 @@ class Peripheral:
         await self._advertise()
 
     async def check(self) -> None:
-        """Goes by a new name if it has one; raises what an adapter raises that does not answer any more."""
+        """Keeps up to date; raises what an adapter raises that does not answer any more."""
         await asyncio.wait_for(self._device.send_sync_command(HCI_Read_BD_ADDR_Command()), _HANG_UP_SECONDS)
-        await self.rename()
+        await self.refresh()
 
-    async def rename(self) -> None:
-        """Goes by a new name if it has one."""
-        if self._called() != self._named:
+    async def refresh(self) -> None:
+        """Advertises anew if that has failed, or if the reader goes by a new name."""
+        if not self._is_heard or self._called() != self._named:
             await self._advertise()
 
     async def stop(self) -> None:
@@ -163,8 +165,10 @@ class Peripheral:
                     advertising_interval_min=ADVERTISED_MS,
                     advertising_interval_max=ADVERTISED_MS,
                 )
+                self._is_heard = True
             except _FAILURES as error:
                 log.warning("a reader cannot be on the air now: %s", error)
+                self._carry_out(self._make_way())
 
     def _called(self) -> str:
         try:
@@ -177,7 +181,8 @@ class Peripheral:
 
     def _on_connection(self, connection: Connection) -> None:
         connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
-        session = self._begun() if self._make_room() else None
+        self._is_heard = False
+        session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS or self._dismiss() else None
         if session is None:
             log.info("a reader hung up on a phone: it has no certificate, or too many phones at once")
             self._carry_out(_hang_up(connection))
@@ -186,10 +191,8 @@ class Peripheral:
         self._exchanges[connection] = exchange
         self._carry_out(self._accompany(exchange))
 
-    def _make_room(self) -> bool:
-        """Whether there is a place for one more; whoever has been silent longest leaves theirs."""
-        if len(self._exchanges) < MOST_CONNECTIONS:
-            return True
+    def _dismiss(self) -> bool:
+        """Takes the place of whoever has been silent longest; False: nobody is."""
         waiting = (exchange for exchange in self._exchanges.values() if not exchange.is_decided_on)
         silent = min(waiting, key=lambda exchange: exchange.silent_since, default=None)
         if silent is not None:
@@ -248,6 +251,12 @@ class Peripheral:
             exchange.rssi = (await self._device.send_sync_command(asked)).rssi
         if not await exchange.is_over(ROOM_SECONDS):
             await self._advertise()
+
+    async def _make_way(self) -> None:
+        """Some adapters advertise only while they have room for one connection more."""
+        await asyncio.sleep(ANSWER_SECONDS)
+        if not self._is_heard and len(self._exchanges) > 1:
+            self._dismiss()
 
     async def _notified(self, exchange: _Exchange) -> None:
         size = exchange.connection.att_mtu - 3
