@@ -27,6 +27,7 @@ from latchwork.sim import building, scan
 from latchwork.sim.service import DoorSeen, Network, RadioSeen
 from latchwork.wire import p256
 from latchwork.wire.facts import AccessDecided
+from latchwork.wire.link import Record
 from latchwork.wire.tap import ANSWER_SECONDS, Answer, Request, TapFailed, TapFailure
 
 ADDRESS = Address("F0:F1:F2:F3:F4:F5")
@@ -350,6 +351,60 @@ async def test_what_is_altered_on_its_way_opens_nothing(scene: Scene, number: in
         await link.close()
         assert await scene.strike() == "off"
         assert _access(scene) == []
+
+
+@pytest.mark.parametrize("turn", [0, 1], ids=["opening", "proof"])
+@pytest.mark.parametrize("place", [0, 1, 12, 60, -1])
+async def test_a_reader_whose_words_were_altered_learns_nobodys_name(scene: Scene, turn: int, place: int) -> None:
+    async with carrying(scene) as radio:
+        link, phone = await radio.connect(await hear(radio)), scene.bob.side()
+        said = bytearray(await link.receive())
+        if turn:
+            await link.send(_bytes(phone.receive(bytes(said))))
+            said = bytearray(await link.receive())
+        said[place] ^= 0x01
+        try:
+            told = phone.receive(bytes(said))
+        except TapFailed:
+            told = None
+        if told is not None:  # an altered transient key, which its proof will not fit
+            assert turn == 0
+            await link.send(_bytes(told))
+            with pytest.raises((TapFailed, LinkLost)):
+                phone.receive(await link.receive())
+        await link.close()
+        assert _access(scene) == []
+
+
+@pytest.mark.parametrize(
+    ("certified", "failure"),
+    [
+        (lambda alice, key: Organisation().certify(key), TapFailure.NOT_TRUSTED),
+        (lambda alice, key: alice.certify(p256.new_key().public_key()), TapFailure.FORGED),
+        (lambda alice, key: alice.certify(key, lives=-3600), TapFailure.NOT_TRUSTED),
+        (lambda alice, key: alice.certify(key, site=2), TapFailure.NOT_TRUSTED),
+        (lambda alice, key: alice.certify(key, organisation=2), TapFailure.NOT_TRUSTED),
+    ],
+    ids=["by somebody else", "for another key", "until yesterday", "of another site", "of another organisation"],
+)
+async def test_a_reader_that_cannot_prove_itself_learns_nobodys_name(
+    scene: Scene, certified: Callable[[Organisation, p256.PublicKey], Record], failure: TapFailure
+) -> None:
+    reader, peer = own_key(scene.site.folder / "reader.key").public_key(), scene.site.peer
+    peer.put("reader", f"{FRONT}.entry", certified(scene.alice, reader).body)
+    peer.publish()
+    await peer.until_applied()
+    async with carrying(scene) as radio:
+        phone, link = scene.bob.side(), await radio.connect(await hear(radio))
+        await link.send(_bytes(phone.receive(await link.receive())))
+        with pytest.raises(TapFailed) as failed:
+            phone.receive(await link.receive())
+        await link.close()
+    assert failed.value.failure is failure
+    assert _access(scene) == []
+    peer.put("reader", f"{FRONT}.entry", scene.alice.certify(reader).body)
+    peer.publish()
+    await peer.until_applied()
 
 
 @pytest.fixture(scope="module")
