@@ -17,7 +17,8 @@ from tests.sdk.town import opened_town
 from tests.web.stage import served
 
 from harbour_desk.__main__ import opened
-from harbour_desk.seed import NewMember, NewRoom, Seed, sow
+from harbour_desk.membership import NewMember
+from harbour_desk.seed import NewRoom, Seed, sow
 from harbour_desk.settings import Settings
 from harbour_desk.web import Desk, create_app
 from latchwork.sdk.client import Client

@@ -11,7 +11,8 @@ import httpx2
 from tests.example.desk import PASSWORDS, URL, House, draft
 
 from harbour_desk.members import MOST_MISSES
-from harbour_desk.seed import NewMember, Seed, sow
+from harbour_desk.membership import NewMember
+from harbour_desk.seed import Seed, sow
 from latchwork.sdk.client import Client
 
 MIA, NOAH = PASSWORDS

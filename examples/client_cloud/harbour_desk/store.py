@@ -6,6 +6,7 @@ import json
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from harbour_desk.model import Member, Room, Visit
 
@@ -14,6 +15,7 @@ create table if not exists members (
     id integer primary key, name text not null, email text not null unique collate nocase,
     password_hash text not null, user_id integer not null
 ) strict;
+create table if not exists joining (email text primary key collate nocase, key text not null) strict;
 create table if not exists sessions (
     token_hash blob primary key, member_id integer not null references members on delete cascade,
     ends_at integer not null
@@ -48,11 +50,26 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
+    def joining_key(self, email: str) -> str:
+        """The same until there is a member with this e-mail."""
+        self._db.execute("insert into joining values (?, ?) on conflict do nothing", (email, str(uuid4())))
+        return str(self._one("select key from joining where email = ?", email)["key"])
+
     def add_member(self, name: str, email: str, password_hash: str, user_id: int) -> None:
-        self._db.execute(
-            "insert into members (name, email, password_hash, user_id) values (?, ?, ?, ?)",
-            (name, email, password_hash, user_id),
-        )
+        with self._db:
+            self._db.execute("begin immediate")
+            self._db.execute(
+                "insert into members (name, email, password_hash, user_id) values (?, ?, ?, ?)",
+                (name, email, password_hash, user_id),
+            )
+            self._db.execute("delete from joining where email = ?", (email,))
+
+    def members(self) -> list[Member]:
+        return [_member(row) for row in self._db.execute("select * from members order by name, id")]
+
+    def remove_member(self, id: int) -> None:
+        """With their sessions and visits."""
+        self._db.execute("delete from members where id = ?", (id,))
 
     def find_member(self, email: str) -> tuple[Member, str] | None:
         """A member and the hash of their password."""
