@@ -66,7 +66,7 @@ CONTESTS = {
         "/doors/1/change",
         {"name": "Gate"},
         lambda alice: alice.change_access_point(1, AccessPointPatch(strike_seconds=8)),
-        ("strike seconds", "5", "8"),
+        ("unlocked for (seconds)", "5", "8"),
         _door,
         ("Gate", 8),
     ),
@@ -74,7 +74,7 @@ CONTESTS = {
         "/doors/sites/1",
         {"name": "Annexe"},
         lambda alice: alice.change_site(1, SitePatch(timezone="Asia/Tokyo")),
-        ("timezone", "UTC", "Asia/Tokyo"),
+        ("time zone", "UTC", "Asia/Tokyo"),
         _site,
         ("Annexe", "Asia/Tokyo"),
     ),
@@ -82,7 +82,7 @@ CONTESTS = {
         "/settings",
         {"offlineLimit": "3", "offlineUnit": "hours"},
         lambda alice: alice.change_organisation(OrganisationPatch(meeting_max_days=5)),
-        ("meeting max days", "", "5"),
+        ("longest visit (days)", "", "5"),
         _organisation,
         (10_800, 5),
     ),
@@ -90,7 +90,7 @@ CONTESTS = {
         "/settings/schedules/1",
         {"name": "Work"},
         lambda alice: alice.change_schedule(1, SchedulePatch(week=[*WEEK[:5], [Interval(600, 720)], []])),
-        ("week", "", "10:00"),
+        ("hours", "", "10:00"),
         _schedule,
         ("Work", [Interval(600, 720)]),
     ),
@@ -98,7 +98,7 @@ CONTESTS = {
         "/people/1/edit",
         {"phone": "+49 30 1"},
         lambda alice: alice.change_user(1, UserPatch(email="bob@example.org")),
-        ("email", "", "bob@example.org"),
+        ("e-mail", "", "bob@example.org"),
         _person,
         ("+49 30 1", "bob@example.org"),
     ),
@@ -155,7 +155,7 @@ async def test_who_was_slower_sees_what_changed_and_saves_theirs_on_top(town: To
         assert (late.status_code, await contest.kept(alice)) == (412, before)
         assert QUICKER in late.text
         field, was, now = contest.said
-        assert re.search(rf"<dt>{field}</dt><dd><del>[^<]*{was}.*<ins>[^<]*{re.escape(now)}", late.text)
+        assert re.search(rf"<dt>{re.escape(field)}</dt><dd><del>[^<]*{was}.*<ins>[^<]*{re.escape(now)}", late.text)
         again = filled(late, contest.form)
         assert {name: again[name] for name in contest.typed} == contest.typed
         assert (await ada.post(contest.form, data=again)).status_code == 303

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
-from latchwork.web.catalogue import Say
+from latchwork.web.catalogue import DEFAULT, LANGUAGES, Say
 from latchwork.web.hours import write
 from latchwork.web.lines import moment
 from latchwork.web.places import Places
 from latchwork.web.standing import week
-from latchwork.wire.api.people import Interval, Schedule
+from latchwork.wire.api.people import Interval, RoleName, Schedule
 
 Record: TypeAlias = Mapping[str, Any]
 """As the API answers it: fields by their names."""
@@ -22,6 +22,7 @@ _UNTOLD: Final = frozenset(
 """What says nothing to people, or changes with everything else."""
 _SECRET: Final = re.compile(r"(secret|password|token|pin|hash|qrdata)$", re.IGNORECASE)
 _INSTANT: Final = re.compile(r"(At|Time)$")
+_FIELDS: Final = {name.removeprefix("audit.field_") for name in LANGUAGES[DEFAULT] if name.startswith("audit.field_")}
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LONGEST: Final = 300
 NOTHING: Final = "–"
@@ -43,10 +44,10 @@ def differences(
     before, after = _flat(was), _flat(became)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name) and not _is_untold(name)]
     told = {name: value for name, value in _flat(data).items() if not _is_untold(name)}
-    facts = [_fact(name, "", _shown(name, value, where, say)) for name, value in told.items()]
+    facts = [Difference(_named(name, say), "", _shown(name, value, where, say)) for name, value in told.items()]
     changed = [
-        _fact(
-            name,
+        Difference(
+            _named(name, say),
             "" if was is None else _shown(name, before.get(name), where, say),
             "" if became is None else _shown(name, after.get(name), where, say),
         )
@@ -58,8 +59,12 @@ def differences(
     ]
 
 
-def _fact(name: str, before: str, after: str) -> Difference:
-    return Difference(_HUMP.sub(" ", name).replace(".", " · ").removesuffix("Id").strip().lower(), before, after)
+def _named(name: str, say: Say) -> str:
+    """What a field is called; one that the catalogue does not know, after its name."""
+    known = next((each for each in (name, name.rpartition(".")[2]) if each in _FIELDS), None)
+    if known is not None:
+        return say(f"audit.field_{known}")
+    return _HUMP.sub(" ", name).replace(".", " · ").removesuffix("Id").strip().lower()
 
 
 def _is_untold(name: str) -> bool:
@@ -83,6 +88,8 @@ def _shown(name: str, value: Any, where: Places, say: Say) -> str:
         return say("audit.hidden")
     if name == "why" and value in _ENDS:
         return say(f"audit.ended_{value}")
+    if name == "degraded" and value in _DEGRADED:
+        return say(f"doors.degraded_{value}")
     if isinstance(value, int) and _INSTANT.search(name) and value > 86_400:
         return moment(value, where, None).full(say)
     text = _listed(name, value, where, say) if isinstance(value, list) else _called(name, value, where)
@@ -93,6 +100,8 @@ def _listed(name: str, value: list[Any], where: Places, say: Say) -> str:
     if name == "week":
         days = [[Interval(int(start), int(end)) for start, end in day] for day in value]
         return "; ".join(f"{each.days} {each.hours}" for each in week(Schedule(0, "", days, []), say)[:-1])
+    if name == "roles":
+        return ", ".join(say(f"account.role_{role}") if role in _ROLES else str(role) for role in value)
     return _hours(value) if name == "holiday" else ", ".join(_called(name, each, where) for each in value)
 
 
@@ -104,6 +113,8 @@ def _called(name: str, value: Any, where: Places) -> str:
     return known[value].name if isinstance(value, int) and value in known else str(value)
 
 
+_DEGRADED: Final = ("refuse", "admit")
+_ROLES: Final = get_args(RoleName)
 _ENDS: Final = ("revoked", "reused", "replaced", "phone_removed")
 """Why an app's session ended."""
 _NAMED: Final[dict[str, Callable[[Places], Mapping[int, Any]]]] = {
