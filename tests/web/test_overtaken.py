@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from tests.web.cast import browser
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.people import Interval, ScheduleDraft, SchedulePatch, UserDraft, UserPatch
 from latchwork.wire.api.sites import AccessPointDraft, AccessPointPatch, SiteDraft, SitePatch
+from latchwork.wire.api.visitors import MeetingDraft, MeetingPatch, MeetingVisitor, VisitorPatch
 
 QUICKER = "Somebody else was quicker."
 WEEK = [[Interval(480, 1080)]] * 5 + [[], []]
@@ -196,3 +198,18 @@ async def test_a_form_that_names_no_version_changes_what_is_there(town: Town) ->
         for known in ("", "{", "[]", '{"id": 7}'):
             assert (await ada.post(form, data={**shown, "known": known, "name": "Gate"})).status_code == 303
     assert (await alice.get_access_point(1)).name == "Gate"
+
+
+async def test_of_a_visit_only_what_was_typed_is_changed(town: Town) -> None:
+    alice = await _built(town)
+    begins = int(time.time()) - 60
+    draft = MeetingDraft(MeetingVisitor("v-1", name="Vic", phone="+49 30 1"), begins, begins + 3600, [1])
+    visit = await alice.add_meeting(draft)
+    form = f"/visitors/{visit.id}/change"
+    async with browser(town) as ada:
+        shown = filled(await ada.get(form), form)
+        await alice.change_meeting(visit.id, MeetingPatch(end_time=begins + 7200))
+        await alice.change_visitor(visit.visitor.id, VisitorPatch(phone="+49 30 2"))
+        assert (await ada.post(form, data={**shown, "email": "vic@example.org"})).status_code == 303
+    now = await alice.get_meeting(visit.id)
+    assert (now.end_time, now.visitor.phone, now.visitor.email) == (begins + 7200, "+49 30 2", "vic@example.org")
