@@ -33,8 +33,13 @@ class Composed:
         self._web = Website(self._cloud, secure=secure, proxy_trusted=settings.proxy_trusted, ending=self.ending)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        is_web = scope["type"] == "http" and self._web.owns(scope["path"])
+        is_web = scope["type"] == "http" and (self._web.owns(scope["path"]) or self._is_astray(scope))
         await (self._web if is_web else self._cloud)(scope, receive, send)
+
+    def _is_astray(self, scope: Any) -> bool:
+        """Whether somebody with a browser asks for what there is not: a page tells them so."""
+        accepted = dict(scope["headers"]).get(b"accept", b"")
+        return b"text/html" in accepted and not self._cloud.owns(scope["path"])
 
 
 class Server(uvicorn.Server):

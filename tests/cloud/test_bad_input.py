@@ -353,20 +353,52 @@ async def test_a_name_in_any_script_stays_as_it_is(alice: Client, name: str) -> 
     assert (await alice.get(f"/v1/users/{made['id']}"))["name"] == name
 
 
-async def test_of_two_who_change_the_same_version_one_is_told(alice: Client) -> None:
-    user = f"/v1/users/{(await bob_at_work(alice))['user']}"
-    seen = (await alice.call("GET", user)).headers["etag"]
-    changes = ({"phone": "+49 30 1"}, {"email": "bob@example.org"}, {"gender": "m"})
+VERSIONED = {
+    "/v1/users/{user}": ({"phone": "+49 30 1"}, {"email": "bob@example.org"}, {"gender": "m"}),
+    "/v1/sites/1": ({"name": "Annexe"}, {"location": "Pier 5"}, {"timezone": "Asia/Tokyo"}),
+    "/v1/access-points/1": ({"name": "Gate"}, {"zone": "Yard"}, {"needsPin": True}),
+    "/v1/organisation": ({"name": "Alice & Co"}, {"meetingMaxDays": 3}, {"singleUse": True}),
+    "/v1/schedules/{schedule}": ({"name": "Days"}, {"holiday": [[0, 60]]}, {"week": [[]] * 6 + [[[0, 60]]]}),
+}
+"""What two may change at the same time, and what they change."""
+
+
+@pytest.mark.parametrize("path", VERSIONED)
+async def test_of_two_who_change_the_same_version_one_is_told(alice: Client, path: str) -> None:
+    await alice.invite(1)
+    changes, path = VERSIONED[path], path.format(**await bob_at_work(alice))
+    seen = (await alice.call("GET", path)).headers["etag"]
     answers = await asyncio.gather(
-        *(alice.call("PATCH", user, json=body, headers={"if-match": seen}) for body in changes)
+        *(alice.call("PATCH", path, json=body, headers={"if-match": seen}) for body in changes)
     )
     assert sorted(answer.status_code for answer in answers) == [200, 412, 412]
     won = next(n for n, answer in enumerate(answers) if answer.status_code == 200)
-    now = await alice.call("GET", user)
+    now = await alice.call("GET", path)
     assert now.headers["etag"] == answers[won].headers["etag"] != seen
     assert now.json() == answers[won].json()
     for other in (answers[n] for n in range(3) if n != won):
         assert problem(other)["code"] == "outdated"
+
+
+@pytest.mark.parametrize("path", VERSIONED)
+async def test_who_names_no_version_changes_what_is_there_now(alice: Client, path: str) -> None:
+    await alice.invite(1)
+    changes, path = VERSIONED[path], path.format(**await bob_at_work(alice))
+    first = (await alice.get(path))["version"]
+    for body in (*changes, changes[-1]):
+        now = await alice.patch(path, body)
+    assert now["version"] == first + len(changes), "a change that changes nothing makes no version"
+
+
+async def test_a_door_that_went_to_another_controller_is_another_version(alice: Client) -> None:
+    await alice.invite(1)
+    seen = await alice.call("GET", "/v1/access-points/1")
+    other = {"name": "Other", "accessPoints": [1]}
+    await alice.post("/v1/controllers", other)
+    late = await alice.call(
+        "PATCH", "/v1/access-points/1", json={"name": "Gate"}, headers={"if-match": seen.headers["etag"]}
+    )
+    assert problem(late)["code"] == "outdated"
 
 
 @pytest.mark.parametrize("etag", ["", "x", '"x"', '"-1"', "W/x", '"8", "9"', "9" * 30, "\u00e9"])

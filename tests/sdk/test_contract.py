@@ -131,7 +131,10 @@ async def test_every_method_makes_its_call_and_reads_its_whole_answer(either: To
     operations = await either.operations()
     call = Tour(either, operations)
     await call("whoami")
-    await call("change_organisation", OrganisationPatch(meeting_max_days=30))
+    version = (await call("get_organisation")).version
+    await call("change_organisation", OrganisationPatch(meeting_max_days=30), version=version)
+    with pytest.raises(Outdated):
+        await call("change_organisation", OrganisationPatch(meeting_max_days=31), version=version)
     assert (await call("get_organisation")).meeting_max_days == 30
     await _tour_accounts(call)
     await _tour_doors(call, either.dsn)
@@ -205,9 +208,11 @@ async def _tour_phones(call: Tour) -> None:
 
 async def _tour_doors(call: Tour, dsn: str) -> None:
     site = await call("add_site", SiteDraft("Harbour House"))
-    assert (await call("change_site", site.id, SitePatch(timezone="Europe/Berlin"))).timezone == "Europe/Berlin"
+    berlin = SitePatch(timezone="Europe/Berlin")
+    assert (await call("change_site", site.id, berlin, version=site.version)).timezone == "Europe/Berlin"
     door = await call("add_access_point", AccessPointDraft(site.id, "Front door"))
-    assert (await call("change_access_point", door.id, AccessPointPatch(zone="Lobby"))).zone == "Lobby"
+    lobby = AccessPointPatch(zone="Lobby")
+    assert (await call("change_access_point", door.id, lobby, version=door.version)).zone == "Lobby"
     controller = await call("add_controller", ControllerDraft("Dora"))
     assert (await call("change_controller", controller.id, ControllerPatch(access_points=[door.id]))).revision > 0
     await _tour_enrolment(call, controller.id)
@@ -315,7 +320,8 @@ async def _tour_permissions(call: Tour) -> None:
     bob = await call("add_user", UserDraft("Bob"))
     draft = ScheduleDraft("Mornings", [[Interval(480, 720)]] * 7)
     mornings = await call("add_schedule", draft)
-    assert (await call("change_schedule", mornings.id, SchedulePatch(name="Early"))).name == "Early"
+    early = SchedulePatch(name="Early")
+    assert (await call("change_schedule", mornings.id, early, version=mornings.version)).name == "Early"
     assert [await call("get_schedule", mornings.id)] == (await call("page_schedules")).items
     patch = PermissionsPatch(add=[GrantDraft(door.id, schedule_id=mornings.id)])
     changed = await call("change_permissions", bob.id, patch, wait="applied", timeout=1)

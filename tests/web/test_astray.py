@@ -7,6 +7,7 @@ from tests.sdk.town import Town
 from tests.web.cast import ORIGIN, browser, employ, log_in, send, stranger
 from tests.web.test_page import opened_house
 
+from latchwork import serve
 from latchwork.web.app import MAX_FORM, Website
 from latchwork.wire.api.people import UserDraft
 from latchwork.wire.api.sites import SiteDraft
@@ -65,6 +66,18 @@ async def test_a_refusal_keeps_the_menu_and_leads_back(town: Town) -> None:
         assert (await http.get("/doors?site=4711")).status_code == 404
         big = await http.post("/people/import", data={"csv": "x" * MAX_FORM})
         assert (big.status_code, "This is too large: a form or file may have 2 MB." in big.text) == (413, True)
+
+
+async def test_an_address_of_nothing_is_answered_with_a_page_to_a_browser_and_with_a_problem_to_a_program(
+    town: Town,
+) -> None:
+    async with stranger(serve.Composed(town.settings, town.dsn)) as http:
+        for path in ("/nowhere", "/nowhere/at/all"):
+            page = await http.get(path, headers={"accept": "text/html,*/*"})
+            assert (page.status_code, "There is nothing here" in page.text) == (404, True), path
+        for accept in ("application/json", "text/html"):
+            api = await http.get("/v1/nowhere", headers={"accept": accept})
+            assert (api.status_code, api.headers["content-type"]) == (404, "application/problem+json")
 
 
 async def test_what_is_offered_to_a_sites_administrator_is_theirs_to_do(town: Town) -> None:

@@ -132,6 +132,7 @@ async def test_a_real_door_is_unlocked_held_locked_and_set_back(town: Town, tmp_
         assert "The door has confirmed it." in page
         page = await do("lock")
         assert "Front door: Locked for everybody. The door has confirmed it." in page
+        assert ("Set it back to normal first." in page, "Unlock once" in page) == (True, False)
         page = await do("unlock")
         assert "Front door stayed shut." in page
         page = await do("normal")

@@ -172,7 +172,7 @@ async def test_who_changed_what_is_told_by_name(town: Town) -> None:
         "added Bob {x}", "gave Bob {x} a permission for Lab", "gave Bob {x} the card that ends in 711",
         "took the card that ends in 711 from Bob {x}", "gave Bob {x} a permission for Front door",
         "changed the permission of Bob {x} for Front door", "took the permission for Front door from Bob {x}",
-        "changed Bob {x}", "deactivated Bob {x}", "deleted Bob {x}", "set the door to lockdown",
+        "changed Bob {x}", "deactivated Bob {x}", "deleted Bob {x}", "set the door to locked",
     ):  # fmt: skip
         assert f"{who}{deed}</p>" in page
 

@@ -99,20 +99,18 @@ async def test_somebody_is_made_to_report_to_somebody(town: Town) -> None:
         assert await sent("") == (303, None)
 
 
-async def test_an_edit_changes_what_differs_and_only_what_was_seen(town: Town) -> None:
+async def test_an_edit_changes_what_differs(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = await bob_of(house, roles=["super_admin"], phone="+49 30 123", access_expires_at=1_896_109_201)
         before = await house.alice.get_user(bob)
         form = {
             "name": "Robert", "phone": "+49 30 123", "roles": "super_admin", "homeSiteId": str(before.home_site_id),
-            "card": "yes", "mobile": "yes", "accessExpiresAt": "2030-01-31T18:00:01", "version": str(before.version),
+            "card": "yes", "mobile": "yes", "accessExpiresAt": "2030-01-31T18:00:01",
         }  # fmt: skip
         assert (await send(http, f"/people/{bob}/edit", **form)).status_code == 303
         after = await house.alice.get_user(bob)
         assert (after.name, after.phone, after.roles) == ("Robert", "+49 30 123", ["super_admin"])
         assert (after.access, after.access_expires_at) == (before.access, before.access_expires_at)
-        stale = await send(http, f"/people/{bob}/edit", **{**form, "name": "Rob"})
-        assert (stale.status_code, "Somebody else has changed this" in stale.text) == (412, True)
 
 
 # ------------------------------------------------------------------------------------------------- spreadsheets

@@ -26,7 +26,7 @@ async def test_a_persons_phones_are_shown_and_taken_away(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = await house.alice.add_user(UserDraft("Bob", access_points=[house.front, house.lab]))
         path = f"/people/{bob.id}"
-        assert "No phone yet. Your organisation's own app" in text_of((await http.get(path)).text)
+        assert "No phone yet. They can make a browser" in text_of((await http.get(path)).text)
         phone, _ = await phone_of(house.alice, bob.id, "Bob's Pixel")
         html = (await http.get(path)).text
         for shown in ("Bob's Pixel", "since", "last used", "pending: 2", "Logged in with", "Alice & Co's backend"):

@@ -249,7 +249,7 @@ async def test_the_log_says_who_changed_what_from_what_to_what(town: Town) -> No
         page = (await http.get("/settings/log")).text
         only = (await http.get("/settings/log?deed=settings&actor=client")).text
     assert "changed the settings of" in page
-    assert "<dt>pass seconds</dt><dd><del>60</del>" in page
+    assert "<dt>a code lives for (seconds)</dt><dd><del>60</del>" in page
     assert "<ins>120</ins>" in page
     assert "<dd>Mon–Sun 06:00–12:00</dd>" in page
     assert "Bob &lt;b&gt;" in page

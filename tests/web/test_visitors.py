@@ -228,8 +228,10 @@ async def test_the_visitors_page_shows_who_where_when_and_a_code_without_a_log_i
         assert answer.status_code == 200
         for shown in ("Alice &amp; Co", "Vic", "Visits", "Bob", "Harbour House", "Pier 4", "Front door", "<svg"):
             assert shown in answer.text
-        for renewed in ('data-renew="45" data-left="60"', '<meta http-equiv="refresh" content="45">'):
+        at_desk = await desk.get("/visitors/1")
+        for renewed in ('data-renew="45" data-left="60"', '<meta http-equiv="refresh" content="45">', ">1:00</span>"):
             assert renewed in answer.text
+            assert renewed in at_desk.text
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert "noindex" in answer.headers["x-robots-tag"]

@@ -280,6 +280,11 @@ class Cloud:
 
     def __init__(self, app: Litestar) -> None:
         self.litestar = app
+        self._owned = frozenset(route.path.split("/", 2)[1] for route in app.routes if "{" not in route.path[:2])
+
+    def owns(self, path: str) -> bool:
+        """Whether something of the API begins with a path's first segment."""
+        return path.split("/", 2)[1] in self._owned
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:

@@ -205,9 +205,13 @@ class Client:
         """The organisation's settings."""
         return await self._get("/v1/organisation", Organisation)
 
-    async def change_organisation(self, patch: OrganisationPatch) -> Organisation:
-        """Changes settings; the doors follow at once."""
-        return await self._patch("/v1/organisation", patch, Organisation)
+    async def change_organisation(self, patch: OrganisationPatch, *, version: int | None = None) -> Organisation:
+        """Changes settings; the doors follow at once.
+
+        With `version`, here and wherever there is one, only what you know is changed: Outdated when somebody else was
+        quicker. Then it is not repeated by itself, for a repeat could not tell its own first try from somebody else.
+        """
+        return await self._patch("/v1/organisation", patch, Organisation, version=version)
 
     def page_clients(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[ApiClient]:
         """The organisation's API clients."""
@@ -384,9 +388,9 @@ class Client:
         """One site."""
         return await self._get(f"/v1/sites/{site_id}", Site)
 
-    async def change_site(self, site_id: int, patch: SitePatch) -> Site:
-        """Changes a site."""
-        return await self._patch(f"/v1/sites/{site_id}", patch, Site)
+    async def change_site(self, site_id: int, patch: SitePatch, *, version: int | None = None) -> Site:
+        """Changes a site; with `version` only the one that you know (Outdated)."""
+        return await self._patch(f"/v1/sites/{site_id}", patch, Site, version=version)
 
     async def remove_site(self, site_id: int) -> None:
         """Deletes a site that has no doors, is nobody's home and that nobody administers."""
@@ -406,9 +410,11 @@ class Client:
         """One door."""
         return await self._get(f"/v1/access-points/{access_point_id}", AccessPoint)
 
-    async def change_access_point(self, access_point_id: int, patch: AccessPointPatch) -> AccessPoint:
-        """Changes a door, or moves it to another controller."""
-        return await self._patch(f"/v1/access-points/{access_point_id}", patch, AccessPoint)
+    async def change_access_point(
+        self, access_point_id: int, patch: AccessPointPatch, *, version: int | None = None
+    ) -> AccessPoint:
+        """Changes a door, or moves it to another controller; with `version` only the one that you know (Outdated)."""
+        return await self._patch(f"/v1/access-points/{access_point_id}", patch, AccessPoint, version=version)
 
     async def remove_access_point(self, access_point_id: int) -> None:
         """Deletes a door: its controller forgets it, and every meeting loses it."""
@@ -626,13 +632,8 @@ class Client:
         return await self._get(f"/v1/users/{user_id}", User)
 
     async def change_user(self, user_id: int, patch: UserPatch, *, version: int | None = None) -> User:
-        """Changes, deactivates or activates a user.
-
-        With `version` only the user that you know: Outdated when somebody else was quicker. Then it is not repeated by
-        itself, for a repeat could not tell its own first try from somebody else.
-        """
-        headers = None if version is None else {"if-match": f'"{version}"'}
-        return await self._patch(f"/v1/users/{user_id}", patch, User, headers=headers, is_safe=version is None)
+        """Changes, deactivates or activates a user; with `version` only the one that you know (Outdated)."""
+        return await self._patch(f"/v1/users/{user_id}", patch, User, version=version)
 
     async def remove_user(self, user_id: int) -> None:
         """Deletes a user for good, with permissions and cards."""
@@ -773,9 +774,9 @@ class Client:
         """One schedule."""
         return await self._get(f"/v1/schedules/{schedule_id}", Schedule)
 
-    async def change_schedule(self, schedule_id: int, patch: SchedulePatch) -> Schedule:
-        """Changes a schedule, and with it every permission that uses it."""
-        return await self._patch(f"/v1/schedules/{schedule_id}", patch, Schedule)
+    async def change_schedule(self, schedule_id: int, patch: SchedulePatch, *, version: int | None = None) -> Schedule:
+        """Changes a schedule, and every permission that uses it; with `version` only what you know (Outdated)."""
+        return await self._patch(f"/v1/schedules/{schedule_id}", patch, Schedule, version=version)
 
     async def remove_schedule(self, schedule_id: int) -> None:
         """Deletes a schedule; Conflict while a permission uses it."""
@@ -931,11 +932,11 @@ class Client:
         record: type[T],
         query: Mapping[str, str | float] | None = None,
         *,
-        headers: Mapping[str, str] | None = None,
-        is_safe: bool = True,
+        version: int | None = None,
         patience: float = 0,
     ) -> T:
-        call = with_body("PATCH", path, patch, is_safe, query=query, headers=headers, patience=patience)
+        headers = None if version is None else {"if-match": f'"{version}"'}
+        call = with_body("PATCH", path, patch, version is None, query=query, headers=headers, patience=patience)
         return record_of(await self._answer(call), record)
 
     async def _give_and_take(

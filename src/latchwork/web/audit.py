@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, get_args
@@ -13,38 +13,18 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from latchwork.web.catalogue import Say
-from latchwork.web.hours import write
+from latchwork.web.differences import Difference, differences
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, page
 from latchwork.web.places import Places, places
-from latchwork.web.standing import week
 from latchwork.wire.api.events import DEEDS, ActorKind, Event
-from latchwork.wire.api.people import Interval, Schedule
 from latchwork.wire.api.problems import Problem
 
 ROWS: Final = 50
 ACTORS: Final = tuple(kind for kind in get_args(ActorKind) if kind != "controller")
 _KNOWN: Final = frozenset(fact for facts in DEEDS.values() for fact in facts)
-_UNTOLD: Final = frozenset(
-    {"id", "userId", "cardId", "phoneId", "appSessionId", "userName", "updatedAt", "createdAt", "version"}
-)
-"""What says nothing to people, or changes with everything else."""
-_SECRET: Final = re.compile(r"(secret|password|token|pin|hash|qrdata)$", re.IGNORECASE)
-_INSTANT: Final = re.compile(r"(At|Time)$")
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_LONGEST: Final = 300
-NOTHING: Final = "–"
 FEW: Final = 3
 """Fields of something new or gone that are shown without being asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A field, as it was and as it is; empty: it was not there."""
-
-    field: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +134,7 @@ def entry_of(event: Event, where: Places, names: Mapping[str, str], say: Say) ->
         about=_about(event, where, names, say),
         subject=event.subject,
         when=moment(event.recorded_at, where, None),
-        differences=differences(event, where, say),
+        differences=differences(event.before, event.after, where, say, event.data),
     )
 
 
@@ -183,85 +163,6 @@ _KINDS: Final = frozenset(
         *("user", "visitor", "meeting"),
     }
 )
-
-
-def differences(event: Event, where: Places, say: Say) -> list[Difference]:
-    """Field by field; secrets are never said, and of what has come or gone only what it held."""
-    before, after, data = _flat(event.before), _flat(event.after), _flat(event.data)
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name) and not _is_untold(name)]
-    facts = [_fact(name, "", _shown(name, value, where, say)) for name, value in data.items() if not _is_untold(name)]
-    changed = [
-        _fact(
-            name,
-            "" if event.before is None else _shown(name, before.get(name), where, say),
-            "" if event.after is None else _shown(name, after.get(name), where, say),
-        )
-        for name in names
-    ]
-    both = event.before is not None and event.after is not None
-    return [
-        each for each in (*facts, *changed) if (both and each in changed) or NOTHING not in (each.before, each.after)
-    ]
-
-
-def _fact(name: str, before: str, after: str) -> Difference:
-    return Difference(_HUMP.sub(" ", name).replace(".", " · ").removesuffix("Id").strip().lower(), before, after)
-
-
-def _is_untold(name: str) -> bool:
-    return name.rpartition(".")[2] in _UNTOLD
-
-
-def _flat(record: Mapping[str, Any] | None, under: str = "") -> dict[str, Any]:
-    """Fields of fields by names such as `access.card`."""
-    found: dict[str, Any] = {}
-    for name, value in (record or {}).items():
-        found |= _flat(value, f"{under}{name}.") if isinstance(value, dict) else {f"{under}{name}": value}
-    return found
-
-
-def _shown(name: str, value: Any, where: Places, say: Say) -> str:
-    if value is None or value in ("", []):
-        return NOTHING
-    if isinstance(value, bool):
-        return say("audit.yes" if value else "audit.no")
-    if _SECRET.search(name):
-        return say("audit.hidden")
-    if name == "why" and value in _ENDS:
-        return say(f"audit.ended_{value}")
-    if isinstance(value, int) and _INSTANT.search(name) and value > 86_400:
-        return moment(value, where, None).full(say)
-    text = _listed(name, value, where, say) if isinstance(value, list) else _called(name, value, where)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
-
-
-def _listed(name: str, value: list[Any], where: Places, say: Say) -> str:
-    if name == "week":
-        days = [[Interval(int(start), int(end)) for start, end in day] for day in value]
-        return "; ".join(f"{each.days} {each.hours}" for each in week(Schedule(0, "", days, []), say)[:-1])
-    return _hours(value) if name == "holiday" else ", ".join(_called(name, each, where) for each in value)
-
-
-def _called(name: str, value: Any, where: Places) -> str:
-    """An id by the name of what it stands for, where that is known."""
-    known: Mapping[int, Any] = next((of(where) for end, of in _NAMED.items() if name.endswith(end)), {})
-    return known[value].name if isinstance(value, int) and value in known else str(value)
-
-
-_ENDS: Final = ("revoked", "reused", "replaced", "phone_removed")
-"""Why an app's session ended."""
-_NAMED: Final[dict[str, Callable[[Places], Mapping[int, Any]]]] = {
-    "iteId": lambda where: where.sites,
-    "Sites": lambda where: where.sites,
-    "ccessPointId": lambda where: where.doors,
-    "ccessPoints": lambda where: where.doors,
-    "ontrollerId": lambda where: where.controllers,
-    "ontrollers": lambda where: where.controllers,
-}
-
-
-def _hours(day: list[Any]) -> str:
-    return write([Interval(int(start), int(end)) for start, end in day])
 
 
 endpoints = [show]

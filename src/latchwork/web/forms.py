@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
+from latchwork.web.differences import Difference
 from latchwork.wire.api.problems import FieldError, Invalid, Problem
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What somebody else changed while a form was filled in."""
+
+    changes: Sequence[Difference]
+    """Empty: nothing that is shown."""
+    form: str
+    """Where it stands as they left it."""
+    log: str
+    """Where it says who they are; empty: not for this reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +31,7 @@ class Wrong:
     sentence: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+    theirs: Theirs | None = None
 
 
 NOTHING_WRONG: Final = Wrong()
@@ -26,6 +42,15 @@ def wrong_of(problem: Problem) -> Wrong:
     fields = {error.field: error.detail for error in problem.errors if error.field}
     general = " ".join(error.detail for error in problem.errors if not error.field)
     return Wrong("" if fields else general or problem.detail, fields, problem.status)
+
+
+def kept(typed: Mapping[str, T], was: Mapping[str, T], now: Mapping[str, T], *together: Set[str]) -> dict[str, T]:
+    """The fields that somebody changed as they typed them, the others as they are now; `together`: all or none."""
+    names = {**now, **was, **typed}
+    mine = {name for name in names if typed.get(name) != was.get(name)}
+    mine.update(*(group for group in together if group & mine))
+    chosen = {name: typed if name in mine else now for name in names}
+    return {name: fields[name] for name, fields in chosen.items() if name in fields}
 
 
 def whole(text: str, field: str, sentence: str) -> int:

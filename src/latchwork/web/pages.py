@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+import msgspec
 
 from latchwork.web.catalogue import reason
 from latchwork.web.packing import packed
@@ -60,6 +61,7 @@ _templates: Final = jinja2.Environment(
 _templates.globals["static"] = {name: file.url for name, file in STATIC.items()}
 _templates.globals["menu"] = MENU
 _templates.globals["reason"] = reason
+_templates.filters["json"] = lambda record: msgspec.json.encode(record).decode()
 
 
 def render(template: str, **values: Any) -> str:

@@ -13,8 +13,10 @@ from litestar import Response
 
 from latchwork.web import clocks, person_form, phones
 from latchwork.web.catalogue import Say
+from latchwork.web.forms import NOTHING_WRONG, Wrong, wrong_of
 from latchwork.web.lines import Moment, moment
 from latchwork.web.look import Look, form, page
+from latchwork.web.overtaken import known_in, overtaken
 from latchwork.web.people import chief as chief_of
 from latchwork.web.people import choices, row, sites
 from latchwork.web.places import Places, everything
@@ -273,43 +275,47 @@ async def _done(look: Look, user_id: int, act: Awaitable[Any], said: str, **valu
 @page("/people/{user_id:int}/edit", needs="users:write")
 async def edit(look: Look, user_id: int) -> Response[str]:
     user = await look.cloud.get_user(user_id)
-    zone = (await sites(look)).zone(user.home_site_id)
-    chief = await _name(look, user.reporting_to)
-    return await _edit(look, user, person_form.form_of(user, zone, chief[1] if chief else ""))
+    return await _edit(look, user, await _shown(look, user))
 
 
 @form("/people/{user_id:int}/edit", needs="users:write")
 async def change(look: Look, user_id: int) -> Response[Any]:
     """Only what differs, and only if nobody changed the person since the form was shown."""
     fields = await look.fields()
-    user = await look.cloud.get_user(user_id)
+    known = known_in(dict(fields), await look.cloud.get_user(user_id))
     offered = {role.name for role in await look.cloud.list_roles() if role.may_give}
-    filled = person_form.read(fields, keep=[role for role in user.roles if role not in offered])
-    version = person_form.number(dict(fields).get("version"))
+    filled = person_form.read(fields, keep=[role for role in known.roles if role not in offered])
     is_asked = any(name == "reportingTo" for name, _ in fields)
     try:
-        filled = replace(filled, chief_id=await chief_of(look, filled.chief) if is_asked else user.reporting_to)
-        patch = filled.patch((await sites(look)).zone(user.home_site_id), look.say, user)
-        await look.cloud.change_user(user_id, patch, version=version)
+        filled = replace(filled, chief_id=await chief_of(look, filled.chief) if is_asked else known.reporting_to)
+        patch = filled.patch((await sites(look)).zone(known.home_site_id), look.say, known)
+        await look.cloud.change_user(user_id, patch, version=known.version)
+    except Outdated:
+        now = await look.cloud.get_user(user_id)
+        filled = filled.kept(await _shown(look, known), await _shown(look, now))
+        return await _edit(look, now, filled, await overtaken(look, known, now, f"user/{user_id}"))
     except Problem as refused:
-        return await _edit(look, user, filled, refused)
+        return await _edit(look, known, filled, wrong_of(refused))
     return look.go(f"/people/{user_id}", said=look.say("person.changed"))
 
 
-async def _edit(
-    look: Look, user: User, filled: person_form.PersonForm, refused: Problem | None = None
-) -> Response[str]:
+async def _shown(look: Look, user: User) -> person_form.PersonForm:
+    """A user as their form shows them."""
+    chief = await _name(look, user.reporting_to)
+    return person_form.form_of(user, (await sites(look)).zone(user.home_site_id), chief[1] if chief else "")
+
+
+async def _edit(look: Look, user: User, filled: person_form.PersonForm, wrong: Wrong = NOTHING_WRONG) -> Response[str]:
     chosen = await choices(look)
     offered = {role.name for role in chosen.roles}
     return look.show(
         "people/edit.html",
-        refused.status if refused else 200,
+        wrong.status,
         user=user,
         form=filled,
         choices=chosen,
         kept=[role for role in user.roles if role not in offered],
-        errors=person_form.by_field(refused.errors) if refused else {},
-        wrong=refused.detail if refused and not refused.errors else "",
+        wrong=wrong,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from latchwork.web import clocks
 from latchwork.web.catalogue import Say
+from latchwork.web.forms import kept
 from latchwork.wire.api.people import Access, AccessPatch, User, UserDraft, UserPatch
 from latchwork.wire.api.problems import FieldError, Invalid
 
@@ -47,6 +48,11 @@ class PersonForm:
         if self.ways != was.ways:
             changed["access"] = AccessPatch(**self._ways())
         return UserPatch(**changed)
+
+    def kept(self, was: PersonForm, now: PersonForm) -> PersonForm:
+        """What somebody changed of what was shown, the rest as it is now."""
+        mine, before, after = ({name: getattr(form, name) for name in self.__slots__} for form in (self, was, now))
+        return PersonForm(**{**kept(mine, before, after), "texts": kept(self.texts, was.texts, now.texts)})
 
     def _fields(self, zone: tzinfo, say: Say) -> dict[str, Any]:
         try:

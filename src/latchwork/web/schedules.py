@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from litestar import Response
 
-from latchwork.web.forms import NOTHING_WRONG, Wrong, wrong_of
+from latchwork.web.forms import NOTHING_WRONG, Wrong, kept, wrong_of
 from latchwork.web.hours import Bar, NoHours, drawn, read, write
 from latchwork.web.look import Look, form, page
+from latchwork.web.overtaken import known_in, overtaken
 from latchwork.wire.api.people import Interval, Schedule, ScheduleDraft, SchedulePatch
-from latchwork.wire.api.problems import Conflict, FieldError, Invalid
+from latchwork.wire.api.problems import Conflict, FieldError, Invalid, Outdated
 
 READ: Final = "permissions:read"
 WRITE: Final = "organisation:write"
@@ -70,15 +71,20 @@ async def edit(look: Look, schedule_id: int) -> Response[str]:
 @form("/settings/schedules/{schedule_id:int}", needs=WRITE)
 async def change(look: Look, schedule_id: int) -> Response[Any]:
     fields = await look.form()
-    schedule = await look.cloud.get_schedule(schedule_id)
+    now = await look.cloud.get_schedule(schedule_id)
+    known = known_in(fields, now)
     try:
         week, holiday = _read(look, fields)
         if "preview" in fields:
-            return _editor(look, schedule, fields)
+            return _editor(look, known, fields)
         patch = SchedulePatch(fields.get("name", "").strip(), week, holiday)
-        changed = await look.cloud.change_schedule(schedule_id, patch)
+        changed = await look.cloud.change_schedule(schedule_id, patch, version=known.version)
     except Invalid as refused:
-        return _editor(look, schedule, fields, wrong_of(refused))
+        return _editor(look, known, fields, wrong_of(refused))
+    except Outdated:
+        now = await look.cloud.get_schedule(schedule_id)
+        fields = kept(fields, _shown(known), _shown(now))
+        return _editor(look, now, fields, await overtaken(look, known, now, f"schedule/{schedule_id}"))
     return look.go("/settings/schedules", said=look.say("schedules.changed", name=changed.name))
 
 
@@ -96,15 +102,19 @@ def _editor(
     look: Look, schedule: Schedule | None, fields: Mapping[str, str] | None = None, wrong: Wrong = NOTHING_WRONG
 ) -> Response[str]:
     """With the week as it is written in the fields, as far as it can be read; without fields as it is stored."""
-    if fields is None and schedule is not None:
-        days = zip(DAYS, [*schedule.week, schedule.holiday], strict=True)
-        fields = {"name": schedule.name, **{name: write(intervals) for name, intervals in days}}
-    fields = fields or {}
+    if fields is None:
+        fields = _shown(schedule) if schedule else {}
     read_days = [_readable(fields.get(name, "")) for name in DAYS]
     rows = rows_of(read_days[:7], read_days[7])
     return look.show(
         "settings/schedule.html", wrong.status, schedule=schedule, fields=fields, wrong=wrong, rows=rows, days=DAYS
     )
+
+
+def _shown(schedule: Schedule) -> dict[str, str]:
+    """A schedule as its form's fields have it."""
+    days = zip(DAYS, [*schedule.week, schedule.holiday], strict=True)
+    return {"name": schedule.name, **{name: write(intervals) for name, intervals in days}}
 
 
 def _readable(text: str) -> list[Interval]:

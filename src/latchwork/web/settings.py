@@ -12,13 +12,14 @@ from litestar import Response
 
 from latchwork.web.catalogue import Say
 from latchwork.web.clocks import in_words
-from latchwork.web.forms import NOTHING_WRONG, Wrong, whole, wrong_of
+from latchwork.web.forms import NOTHING_WRONG, Wrong, kept, whole, wrong_of
 from latchwork.web.lines import moment
 from latchwork.web.look import Look, form, page
+from latchwork.web.overtaken import known_in, overtaken
 from latchwork.web.places import everything, places
 from latchwork.wire.api.accounts import Organisation, OrganisationPatch, PassKeyActivation
 from latchwork.wire.api.people import Holidays, TermDraft
-from latchwork.wire.api.problems import Conflict, FieldError, Invalid, NotFound
+from latchwork.wire.api.problems import Conflict, FieldError, Invalid, NotFound, Outdated
 from latchwork.wire.api.sessions import IdentityProvider, IdentityProviderDraft
 from latchwork.wire.api.sites import Site
 
@@ -26,6 +27,8 @@ READ: Final = "organisation:read"
 WRITE: Final = "organisation:write"
 UNITS: Final = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 """In seconds, the longest first."""
+TOGETHER: Final = (frozenset({"codes", "passSeconds"}), frozenset({"offlineLimit", "offlineUnit"}))
+"""Fields that mean nothing without each other."""
 
 
 # ------------------------------------------------------------------------------------------------- the organisation
@@ -37,21 +40,35 @@ async def show(look: Look) -> Response[Any]:
     if not look.may(READ):
         return look.go("/settings/holidays")
     organisation = await look.cloud.get_organisation()
-    return _organisation(look, _fields_of(organisation))
+    return _organisation(look, organisation, _fields_of(organisation))
 
 
 @form("/settings", needs=WRITE)
 async def change(look: Look) -> Response[Any]:
-    fields = await look.form()
+    fields, now = await look.form(), await look.cloud.get_organisation()
+    known = known_in(fields, now)
     try:
-        await look.cloud.change_organisation(_patched(look, fields))
+        await look.cloud.change_organisation(_patched(look, fields), version=known.version)
     except Invalid as refused:
-        return _organisation(look, fields, wrong_of(refused))
+        return _organisation(look, known, fields, wrong_of(refused))
+    except Outdated:
+        now = await look.cloud.get_organisation()
+        fields = kept(fields, _fields_of(known), _fields_of(now), *TOGETHER)
+        return _organisation(look, now, fields, await overtaken(look, known, now, f"organisation/{now.id}"))
     return look.go("/settings", said=look.say("settings.changed"))
 
 
-def _organisation(look: Look, fields: Mapping[str, str], wrong: Wrong = NOTHING_WRONG) -> Response[str]:
-    return look.show("settings/organisation.html", wrong.status, fields=fields, wrong=wrong, units=list(UNITS))
+def _organisation(
+    look: Look, organisation: Organisation, fields: Mapping[str, str], wrong: Wrong = NOTHING_WRONG
+) -> Response[str]:
+    return look.show(
+        "settings/organisation.html",
+        wrong.status,
+        organisation=organisation,
+        fields=fields,
+        wrong=wrong,
+        units=list(UNITS),
+    )
 
 
 def _fields_of(organisation: Organisation) -> dict[str, str]:

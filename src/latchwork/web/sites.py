@@ -11,12 +11,13 @@ from zoneinfo import available_timezones
 
 from litestar import Response
 
-from latchwork.web.forms import NOTHING_WRONG, Wrong, decimal, id_of, wrong_of
+from latchwork.web.forms import NOTHING_WRONG, Wrong, decimal, id_of, kept, wrong_of
 from latchwork.web.look import Look, form, page
+from latchwork.web.overtaken import known_in, overtaken
 from latchwork.web.places import Places, places
 from latchwork.web.standing import Tag, alarm_tags, link_tag, mode_tags
 from latchwork.wire.api.passages import DoorState
-from latchwork.wire.api.problems import Conflict, Invalid, NotFound
+from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Outdated
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
 
 DOORS: Final = 100
@@ -112,17 +113,21 @@ async def add_site(look: Look) -> Response[Any]:
 @page("/doors/sites/{site_id:int}", needs=WHOLE)
 async def site(look: Look, site_id: int) -> Response[str]:
     found = await look.cloud.get_site(site_id)
-    fields = {"name": found.name, "location": found.location, "timezone": found.timezone}
-    return _site_form(look, found, fields)
+    return _site_form(look, found, _site_shown(found))
 
 
 @form("/doors/sites/{site_id:int}", needs=WHOLE)
 async def change_site(look: Look, site_id: int) -> Response[Any]:
-    fields = await look.form()
+    fields, now = await look.form(), await look.cloud.get_site(site_id)
+    known = known_in(fields, now)
     try:
-        site = await look.cloud.change_site(site_id, SitePatch(**_site_fields(fields)))
+        site = await look.cloud.change_site(site_id, SitePatch(**_site_fields(fields)), version=known.version)
     except Invalid as refused:
-        return _site_form(look, await look.cloud.get_site(site_id), fields, wrong_of(refused))
+        return _site_form(look, known, fields, wrong_of(refused))
+    except Outdated:
+        now = await look.cloud.get_site(site_id)
+        fields = kept(fields, _site_shown(known), _site_shown(now))
+        return _site_form(look, now, fields, await overtaken(look, known, now, f"site/{site_id}"))
     return look.go("/doors", said=look.say("doors.site_changed", name=site.name))
 
 
@@ -132,9 +137,13 @@ async def remove_site(look: Look, site_id: int) -> Response[Any]:
     try:
         await look.cloud.remove_site(site_id)
     except Conflict as refused:
-        fields = {"name": found.name, "location": found.location, "timezone": found.timezone}
-        return _site_form(look, found, fields, wrong_of(refused))
+        return _site_form(look, found, _site_shown(found), wrong_of(refused))
     return look.go("/doors", said=look.say("doors.site_deleted", name=found.name))
+
+
+def _site_shown(site: Site) -> dict[str, str]:
+    """A site as its form's fields have it."""
+    return {"name": site.name, "location": site.location, "timezone": site.timezone}
 
 
 def _site_fields(fields: Mapping[str, str]) -> dict[str, str]:
@@ -174,11 +183,17 @@ async def door(look: Look, door_id: int) -> Response[str]:
 
 @form("/doors/{door_id:int}/change", needs="sites:write")
 async def change_door(look: Look, door_id: int) -> Response[Any]:
-    fields = await look.form()
+    fields, now = await look.form(), await look.cloud.get_access_point(door_id)
+    known = known_in(fields, now)
     try:
-        changed = await look.cloud.change_access_point(door_id, AccessPointPatch(**_door_fields(look, fields)))
+        patch = AccessPointPatch(**_door_fields(look, fields))
+        changed = await look.cloud.change_access_point(door_id, patch, version=known.version)
     except Invalid as refused:
-        return await _door_form(look, await look.cloud.get_access_point(door_id), fields, wrong_of(refused))
+        return await _door_form(look, known, fields, wrong_of(refused))
+    except Outdated:
+        now = await look.cloud.get_access_point(door_id)
+        fields = kept(fields, _shown(known), _shown(now))
+        return await _door_form(look, now, fields, await overtaken(look, known, now, f"access_point/{door_id}"))
     return look.go(f"/doors/{door_id}", said=look.say("doors.changed", name=changed.name))
 
 

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from litestar import Response
 from markupsafe import Markup
+from msgspec import UNSET
 
 from latchwork.web.lines import moment
 from latchwork.web.look import Look, form, page
+from latchwork.web.overtaken import known_in
 from latchwork.web.places import Places, everything
 from latchwork.web.visits import (
     TONE,
@@ -245,9 +247,13 @@ async def change_page(look: Look, meeting_id: int) -> Response[str]:
 
 @form("/visitors/{meeting_id:int}/change", needs=WRITE)
 async def change(look: Look, meeting_id: int) -> Response[Any]:
-    """Who comes, when, and to which doors; only what differs is changed, for another time or door stops the codes."""
+    """Who comes, when, and to which doors: only what somebody typed is changed.
+
+    What others changed meanwhile stays, and so do the codes unless time or doors are others.
+    """
     draft, where = asked(await look.fields()), await _where(look)
-    meeting = await look.cloud.get_meeting(meeting_id)
+    now = await look.cloud.get_meeting(meeting_id)
+    meeting = known_in(draft.values, now)
     before = known(meeting.visitor)
     draft = replace(draft, values={**before, **draft.values})
     draft = _checked(look, draft, where, needs_name=bool(meeting.visitor.name))
@@ -260,7 +266,7 @@ async def change(look: Look, meeting_id: int) -> Response[Any]:
         changed = await look.cloud.change_meeting(meeting_id, _patched(draft, where, meeting))
     except (Invalid, NotFound, Conflict) as refused:
         return _change(look, meeting, where, draft.refused(refused.errors or [], refused.detail), refused.status)
-    said = look.say("visitors.changed" if changed.version != meeting.version else "visitors.saved")
+    said = look.say("visitors.changed" if changed.version != now.version else "visitors.saved")
     return look.go(f"/visitors/{meeting_id}", said=said)
 
 
@@ -269,14 +275,15 @@ def _change(look: Look, meeting: Meeting, where: Where, draft: Asked, status: in
 
 
 def _patched(draft: Asked, where: Where, meeting: Meeting) -> MeetingPatch:
-    """A time that shows as it did before stays as it was, to the second."""
+    """What differs from the visit as it was shown."""
     zone = where.zone(draft.doors)
     shown = local_times(meeting.start_time, meeting.end_time, zone)
     start, end = (
-        before if draft.value(name) == shown[name] else instant(draft.value(name), zone) or 0
-        for name, before in (("from", meeting.start_time), ("until", meeting.end_time))
+        UNSET if draft.value(name) == shown[name] else instant(draft.value(name), zone) or 0
+        for name in ("from", "until")
     )
-    return MeetingPatch(start_time=start, end_time=end, access_points=list(draft.doors))
+    doors = UNSET if set(draft.doors) == set(meeting.access_points) else list(draft.doors)
+    return MeetingPatch(start_time=start, end_time=end, access_points=doors)
 
 
 @form("/visitors/{meeting_id:int}/check-in", needs=WRITE)

@@ -161,6 +161,11 @@ class Code:
     renew: int
     """Seconds after which the page fetches the next."""
 
+    @property
+    def clock(self) -> str:
+        """What is left, such as 1:05; empty: not counted."""
+        return f"{self.left // 60}:{self.left % 60:02}" if self.left else ""
+
 
 def code_of(issued: Pass, now: int) -> Code:
     """A code that ends before the visit begins is not shown; the next one comes well before one ends."""

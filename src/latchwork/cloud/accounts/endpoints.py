@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from litestar import Response
+
 from latchwork.cloud.accounts import service, store
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged
+from latchwork.cloud.kernel.versions import IfMatch, known_in, tagged
 from latchwork.wire.api.accounts import (
     Client,
     ClientDraft,
@@ -39,17 +42,18 @@ async def whoami(by: Annotated[Caller, may(None, within=True)]) -> WhoAmI:
 
 
 @get("/v1/organisation")
-async def get_organisation(by: Annotated[Caller, may("organisation:read")]) -> Organisation:
-    """Answers the organisation's settings."""
-    return (await by.read(store.get_tenant)).organisation
+async def get_organisation(by: Annotated[Caller, may("organisation:read")]) -> Response[Organisation]:
+    """Answers the organisation's settings, with an ETag."""
+    return tagged((await by.read(store.get_tenant)).organisation)
 
 
 @patch("/v1/organisation")
 async def change_organisation(
-    draft: OrganisationPatch, by: Annotated[Caller, may("organisation:write")]
-) -> Organisation:
-    """Changes settings; the doors follow at once."""
-    return await by.change(lambda work: service.change_organisation(work, draft))
+    draft: OrganisationPatch, by: Annotated[Caller, may("organisation:write")], if_match: IfMatch = None
+) -> Response[Organisation]:
+    """Changes settings; the doors follow at once. With If-Match only the version that you know (412 otherwise)."""
+    known = known_in(if_match)
+    return tagged(await by.change(lambda work: service.change_organisation(work, draft, known)))
 
 
 @get("/v1/clients")

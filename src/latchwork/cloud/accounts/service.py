@@ -17,6 +17,7 @@ from latchwork.cloud.kernel.bodies import given
 from latchwork.cloud.kernel.hints import Hints
 from latchwork.cloud.kernel.ids import is_id
 from latchwork.cloud.kernel.texts import is_text
+from latchwork.cloud.kernel.versions import Versions, check_known
 from latchwork.cloud.kernel.work import Connection, Database, Scope, Work
 from latchwork.wire.api.accounts import Client, ClientDraft, ClientPatch, Organisation, OrganisationPatch
 from latchwork.wire.api.problems import Conflict, Forbidden, Unauthorized
@@ -39,14 +40,16 @@ async def found(conn: Connection, name: str, now: int) -> int:
     return organisation
 
 
-async def change_organisation(work: Work, patch: OrganisationPatch) -> Organisation:
-    """Changes settings; what doors must know of them is touched."""
+async def change_organisation(work: Work, patch: OrganisationPatch, known: Versions = None) -> Organisation:
+    """Changes settings; what doors must know of them is touched. Raises Outdated for none of the known versions."""
     rules.check_organisation(patch)
     tenant = await store.lock_tenant(work.conn, work.scope)
     before = tenant.organisation
+    check_known(known, before)
     after = msgspec.structs.replace(before, **given(patch))
     if after == before:
         return before
+    after = msgspec.structs.replace(after, version=before.version + 1)
     shortened = rules.passes_get_shorter(before.pass_seconds, after.pass_seconds)
     await store.change_organisation(
         work.conn, work.scope, Tenant(after, work.now if shortened else tenant.passes_shortened_at)

@@ -42,7 +42,7 @@ async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) ->
         """
         UPDATE organisations SET name = $2, visitor_module = $3, pass_seconds = $4, single_use = $5,
             meeting_max_days = $6, offline_limit = $7, passes_shortened_at = $8, attendance_module = $9,
-            phones_per_user = $10
+            phones_per_user = $10, version = $11
         WHERE id = $1
         """,
         scope.organisation,
@@ -55,6 +55,7 @@ async def change_organisation(conn: Connection, scope: Scope, tenant: Tenant) ->
         tenant.passes_shortened_at,
         o.attendance_module,
         o.phones_per_user,
+        o.version,
     )
 
 
@@ -71,6 +72,7 @@ def _tenant(row: asyncpg.Record | None) -> Tenant:
         meeting_max_days=row["meeting_max_days"],
         offline_limit=row["offline_limit"],
         phones_per_user=row["phones_per_user"],
+        version=row["version"],
     )
     return Tenant(organisation, row["passes_shortened_at"])
 

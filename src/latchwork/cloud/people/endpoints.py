@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Collection
 from typing import Annotated
 
 from litestar import Response
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.ids import MOST
 from latchwork.cloud.kernel.paging import Cursor, Limit, paged, paged_by
+from latchwork.cloud.kernel.versions import IfMatch, known_in, tagged
 from latchwork.cloud.kernel.work import Scope, Work
 from latchwork.cloud.people import arrival, rules, service, spreadsheet, store
 from latchwork.cloud.people.model import Pair
@@ -44,11 +44,8 @@ from latchwork.wire.api.people import (
 from latchwork.wire.api.problems import Invalid
 from latchwork.wire.api.sessions import Account, Invitation
 
-IfMatch = Annotated[str | None, HeaderParameter(name="if-match", description="The ETag of the version you know.")]
 Search = Annotated[str | None, QueryParameter(description="The beginning of any word of the name.")]
 Wait = Annotated[str | None, QueryParameter(description="`applied`: answer when every online door has confirmed.")]
-_ETAG = re.compile(r'(W/)?"[^"]*"')
-_OURS = re.compile(r'"[0-9]{1,9}"')
 AT_ONCE = 500
 """People of an export that are read together."""
 Timeout = Annotated[float, QueryParameter(ge=0, le=30, description="Seconds to wait at most.")]
@@ -131,7 +128,7 @@ async def _exported(by: Caller, doors_in: Scope | None, after: int, most: int | 
 @get("/v1/users/{user_id:int}")
 async def get_user(user_id: int, by: Annotated[Caller, may("users:read", within=True)]) -> Response[User]:
     """Answers one user, with an ETag."""
-    return _tagged(await by.read(lambda conn, scope: store.get_user(conn, scope, user_id)))
+    return tagged(await by.read(lambda conn, scope: store.get_user(conn, scope, user_id)))
 
 
 @patch("/v1/users/{user_id:int}")
@@ -139,8 +136,8 @@ async def change_user(
     user_id: int, draft: UserPatch, by: Annotated[Caller, may("users:write", within=True)], if_match: IfMatch = None
 ) -> Response[User]:
     """Changes, deactivates or activates a user; with If-Match only the version that you know (412 otherwise)."""
-    versions = _versions(if_match)
-    return _tagged(await by.change(lambda work: service.change_user(work, user_id, draft, versions)))
+    known = known_in(if_match)
+    return tagged(await by.change(lambda work: service.change_user(work, user_id, draft, known)))
 
 
 @delete("/v1/users/{user_id:int}")
@@ -329,17 +326,23 @@ async def add_schedule(draft: ScheduleDraft, by: Annotated[Caller, may("permissi
 
 
 @get("/v1/schedules/{schedule_id:int}")
-async def get_schedule(schedule_id: int, by: Annotated[Caller, may("permissions:read", within=True)]) -> Schedule:
-    """Answers one schedule."""
-    return await by.read(lambda conn, scope: store.get_schedule(conn, scope, schedule_id))
+async def get_schedule(
+    schedule_id: int, by: Annotated[Caller, may("permissions:read", within=True)]
+) -> Response[Schedule]:
+    """Answers one schedule, with an ETag."""
+    return tagged(await by.read(lambda conn, scope: store.get_schedule(conn, scope, schedule_id)))
 
 
 @patch("/v1/schedules/{schedule_id:int}")
 async def change_schedule(
-    schedule_id: int, draft: SchedulePatch, by: Annotated[Caller, may("permissions:write")]
-) -> Schedule:
-    """Changes a schedule, and with it every permission that uses it."""
-    return await by.change(lambda work: service.change_schedule(work, schedule_id, draft))
+    schedule_id: int,
+    draft: SchedulePatch,
+    by: Annotated[Caller, may("permissions:write")],
+    if_match: IfMatch = None,
+) -> Response[Schedule]:
+    """Changes a schedule, and with it every permission that uses it; with If-Match only the version that you know."""
+    known = known_in(if_match)
+    return tagged(await by.change(lambda work: service.change_schedule(work, schedule_id, draft, known)))
 
 
 @delete("/v1/schedules/{schedule_id:int}")
@@ -362,28 +365,11 @@ async def set_holidays(
     return await by.change(lambda work: service.set_holidays(work, site_id, draft))
 
 
-def _tagged(user: User) -> Response[User]:
-    return Response(user, status_code=200, headers={"etag": f'"{user.version}"'})
-
-
 def _waits(wait: str | None) -> bool:
     """Raises Invalid for what one cannot wait for."""
     if wait not in (None, "applied"):
         raise Invalid("wait can only be `applied`.")
     return wait is not None
-
-
-def _versions(if_match: str | None) -> set[int] | None:
-    """The versions in an If-Match header (RFC 9110 §13.1.1), None: any; raises Invalid for what holds no ETag.
-
-    A weak ETag, or one that is not ours, matches no version.
-    """
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tags = [tag.strip() for tag in if_match.split(",")]
-    if not all(map(_ETAG.fullmatch, tags)):
-        raise Invalid("If-Match takes the ETag of a user.")
-    return {int(tag.strip('"')) for tag in tags if _OURS.fullmatch(tag)}
 
 
 endpoints = [

@@ -13,6 +13,7 @@ from latchwork.cloud.accounts.roles import ROLES, has_module
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.bodies import given
 from latchwork.cloud.kernel.ids import is_id
+from latchwork.cloud.kernel.versions import Versions, check_known
 from latchwork.cloud.kernel.work import Connection, Scope, Work
 from latchwork.cloud.people import rules, spreadsheet, store
 from latchwork.cloud.people.model import NO_PIN, GrantChange, NewUser, Pair
@@ -42,7 +43,7 @@ from latchwork.wire.api.people import (
     UsersImport,
     UsersImported,
 )
-from latchwork.wire.api.problems import MOST_ERRORS, Conflict, FieldError, Invalid, Outdated
+from latchwork.wire.api.problems import MOST_ERRORS, Conflict, FieldError, Invalid
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -75,14 +76,12 @@ async def add_users(work: Work, drafts: Sequence[UserDraft]) -> list[User]:
     return [user for user, _ in added]
 
 
-async def change_user(work: Work, id: int, patch: UserPatch, versions: Collection[int] | None = None) -> User:
-    """Raises Outdated when the user's version is none of those the caller knows (None: any)."""
-    return (await change_users(work, [(id, patch)], versions))[0]
+async def change_user(work: Work, id: int, patch: UserPatch, known: Versions = None) -> User:
+    """Raises Outdated when the user's version is none of those that are known."""
+    return (await change_users(work, [(id, patch)], known))[0]
 
 
-async def change_users(
-    work: Work, patches: Sequence[tuple[int, UserPatch]], versions: Collection[int] | None = None
-) -> list[User]:
+async def change_users(work: Work, patches: Sequence[tuple[int, UserPatch]], known: Versions = None) -> list[User]:
     """All or nothing."""
     ids = [id for id, _ in patches]
     rules.check_number(ids)
@@ -90,8 +89,7 @@ async def change_users(
     rules.check_known("user", ids)
     rules.raise_any([e for n, (_, patch) in enumerate(patches) for e in rules.user_errors(patch, _where(n, patches))])
     before = {user.id: user for user in await store.lock_users(work.conn, work.scope, ids)}
-    if versions is not None and any(user.version not in versions for user in before.values()):
-        raise Outdated
+    check_known(known, *before.values())
     after = {id: _patched(before[id], patch, work.now) for id, patch in patches}
     _check_reach(work, [(before[id], after[id]) for id in ids])
     _check_stays(work, [(before[id], after[id]) for id in ids])
@@ -536,12 +534,14 @@ async def add_schedule(work: Work, draft: ScheduleDraft) -> Schedule:
     return schedule
 
 
-async def change_schedule(work: Work, id: int, patch: SchedulePatch) -> Schedule:
+async def change_schedule(work: Work, id: int, patch: SchedulePatch, known: Versions = None) -> Schedule:
     before = await store.lock_schedule(work.conn, work.scope, id)
+    check_known(known, before)
     after = msgspec.structs.replace(before, **given(patch))
     rules.check_schedule(ScheduleDraft(after.name, after.week, after.holiday))
     if after == before:
         return before
+    after = msgspec.structs.replace(after, version=before.version + 1)
     await store.change_schedule(work.conn, work.scope, after)
     work.touch("schedule", id)
     events.record(work, "schedule_changed", f"schedule/{id}", before=before, after=after)

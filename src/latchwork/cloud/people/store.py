@@ -859,13 +859,15 @@ async def page_schedules(conn: Connection, scope: Scope, after: int, limit: int)
 async def change_schedule(conn: Connection, scope: Scope, schedule: Schedule) -> None:
     await conn.execute(
         """
-        UPDATE schedules SET name = $3, week = $4::jsonb, holiday = $5::jsonb WHERE organisation_id = $1 AND id = $2
+        UPDATE schedules SET name = $3, week = $4::jsonb, holiday = $5::jsonb, version = $6
+        WHERE organisation_id = $1 AND id = $2
         """,
         scope.organisation,
         schedule.id,
         schedule.name,
         msgspec.json.encode(schedule.week).decode(),
         msgspec.json.encode(schedule.holiday).decode(),
+        schedule.version,
     )
 
 
@@ -882,7 +884,8 @@ def _schedule(row: asyncpg.Record | None) -> Schedule:
     if row is None:
         raise NotFound
     week = msgspec.json.decode(row["week"], type=list[list[Interval]])
-    return Schedule(row["id"], row["name"], week, msgspec.json.decode(row["holiday"], type=list[Interval]))
+    holiday = msgspec.json.decode(row["holiday"], type=list[Interval])
+    return Schedule(row["id"], row["name"], week, holiday, row["version"])
 
 
 async def get_holidays(conn: Connection, scope: Scope, site: int) -> list[date]:

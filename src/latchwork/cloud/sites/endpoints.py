@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from litestar import Response
+
 from latchwork.cloud.kernel.http import Caller, delete, get, may, patch, post
 from latchwork.cloud.kernel.paging import Cursor, Filter, Limit, paged
+from latchwork.cloud.kernel.versions import IfMatch, known_in, tagged
 from latchwork.cloud.sites import service, store
 from latchwork.wire.api.pages import DEFAULT_LIMIT, Page
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
@@ -28,15 +31,18 @@ async def add_site(draft: SiteDraft, by: Annotated[Caller, may("sites:write")]) 
 
 
 @get("/v1/sites/{site_id:int}")
-async def get_site(site_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> Site:
-    """Answers one site."""
-    return await by.read(lambda conn, scope: store.get_site(conn, scope, site_id))
+async def get_site(site_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> Response[Site]:
+    """Answers one site, with an ETag."""
+    return tagged(await by.read(lambda conn, scope: store.get_site(conn, scope, site_id)))
 
 
 @patch("/v1/sites/{site_id:int}")
-async def change_site(site_id: int, draft: SitePatch, by: Annotated[Caller, may("sites:write")]) -> Site:
-    """Changes a site."""
-    return await by.change(lambda work: service.change_site(work, site_id, draft))
+async def change_site(
+    site_id: int, draft: SitePatch, by: Annotated[Caller, may("sites:write")], if_match: IfMatch = None
+) -> Response[Site]:
+    """Changes a site; with If-Match only the version that you know (412 otherwise)."""
+    known = known_in(if_match)
+    return tagged(await by.change(lambda work: service.change_site(work, site_id, draft, known)))
 
 
 @delete("/v1/sites/{site_id:int}")
@@ -65,17 +71,23 @@ async def add_access_point(draft: AccessPointDraft, by: Annotated[Caller, may("s
 
 
 @get("/v1/access-points/{access_point_id:int}")
-async def get_access_point(access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> AccessPoint:
-    """Answers one door."""
-    return await by.read(lambda conn, scope: store.get_door(conn, scope, access_point_id))
+async def get_access_point(
+    access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]
+) -> Response[AccessPoint]:
+    """Answers one door, with an ETag."""
+    return tagged(await by.read(lambda conn, scope: store.get_door(conn, scope, access_point_id)))
 
 
 @patch("/v1/access-points/{access_point_id:int}")
 async def change_access_point(
-    access_point_id: int, draft: AccessPointPatch, by: Annotated[Caller, may("sites:write", within=True)]
-) -> AccessPoint:
-    """Changes a door, or moves it to another controller."""
-    return await by.change(lambda work: service.change_door(work, access_point_id, draft))
+    access_point_id: int,
+    draft: AccessPointPatch,
+    by: Annotated[Caller, may("sites:write", within=True)],
+    if_match: IfMatch = None,
+) -> Response[AccessPoint]:
+    """Changes a door, or moves it to another controller; with If-Match only the version that you know."""
+    known = known_in(if_match)
+    return tagged(await by.change(lambda work: service.change_door(work, access_point_id, draft, known)))
 
 
 @delete("/v1/access-points/{access_point_id:int}")

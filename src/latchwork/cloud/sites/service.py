@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.bodies import given
+from latchwork.cloud.kernel.versions import Versions, check_known
 from latchwork.cloud.kernel.work import Work
 from latchwork.cloud.sites import rules, store
 from latchwork.wire.api.problems import Conflict
@@ -27,13 +28,15 @@ async def add_site(work: Work, draft: SiteDraft) -> Site:
     return site
 
 
-async def change_site(work: Work, id: int, patch: SitePatch) -> Site:
+async def change_site(work: Work, id: int, patch: SitePatch, known: Versions = None) -> Site:
+    """Raises Outdated when the site's version is none of those that are known."""
     rules.check_site(patch)
     before = await store.lock_site(work.conn, work.scope, id)
+    check_known(known, before)
     after = msgspec.structs.replace(before, **given(patch))
     if after == before:
         return before
-    after = msgspec.structs.replace(after, updated_at=work.now)
+    after = msgspec.structs.replace(after, version=before.version + 1, updated_at=work.now)
     await store.change_site(work.conn, work.scope, after)
     if after.timezone != before.timezone:
         work.touch("door", *[door.id for door in await store.page_doors(work.conn, work.scope, id, 0, 2**31 - 1)])
@@ -58,16 +61,18 @@ async def add_door(work: Work, draft: AccessPointDraft) -> AccessPoint:
     return door
 
 
-async def change_door(work: Work, id: int, patch: AccessPointPatch) -> AccessPoint:
+async def change_door(work: Work, id: int, patch: AccessPointPatch, known: Versions = None) -> AccessPoint:
+    """Raises Outdated when the door's version is none of those that are known."""
     rules.check_door(patch)
     rules.check_ids(controller=patch.controller_id)
     if patch.controller_id is not UNSET:
         rules.check_may_rewire(work.scope)
     before = await store.lock_door(work.conn, work.scope, id)
+    check_known(known, before)
     after = msgspec.structs.replace(before, **given(patch))
     if after == before:
         return before
-    after = msgspec.structs.replace(after, updated_at=work.now)
+    after = msgspec.structs.replace(after, version=before.version + 1, updated_at=work.now)
     await store.change_door(work.conn, work.scope, after)
     if after.controller_id == before.controller_id:
         work.touch("door", id)

@@ -100,7 +100,7 @@ async def search_sites(
 async def change_site(conn: Connection, scope: Scope, site: Site) -> None:
     await conn.execute(
         """
-        UPDATE sites SET name = $3, location = $4, timezone = $5, updated_at = $6
+        UPDATE sites SET name = $3, location = $4, timezone = $5, updated_at = $6, version = $7
         WHERE organisation_id = $1 AND id = $2
         """,
         scope.organisation,
@@ -109,6 +109,7 @@ async def change_site(conn: Connection, scope: Scope, site: Site) -> None:
         site.location,
         site.timezone,
         site.updated_at,
+        site.version,
     )
 
 
@@ -152,6 +153,7 @@ def _site(row: asyncpg.Record | None) -> Site:
         timezone=row["timezone"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        version=row["version"],
     )
 
 
@@ -280,7 +282,7 @@ async def change_door(conn: Connection, scope: Scope, door: AccessPoint) -> None
             """
             UPDATE access_points SET name = $3, zone = $4, entry_reader = $5, exit_reader = $6, strike_seconds = $7,
                 held_seconds = $8, needs_pin = $9, is_default = $10, degraded = $11, controller_id = $12,
-                updated_at = $13
+                updated_at = $13, version = $14
             WHERE organisation_id = $1 AND id = $2
             """,
             scope.organisation,
@@ -296,6 +298,7 @@ async def change_door(conn: Connection, scope: Scope, door: AccessPoint) -> None
             door.degraded,
             door.controller_id,
             door.updated_at,
+            door.version,
         )
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound(f"There is no {_missing(error)} with this id.") from None
@@ -314,7 +317,7 @@ async def assign_doors(conn: Connection, scope: Scope, controller: int, doors: S
     """These doors, and no others, are run by the controller from now on."""
     await conn.execute(
         """
-        UPDATE access_points SET updated_at = $4,
+        UPDATE access_points SET updated_at = $4, version = version + 1,
             controller_id = CASE WHEN id = ANY($3) THEN $2 ELSE NULL END
         WHERE organisation_id = $1
             AND ((id = ANY($3) AND controller_id IS DISTINCT FROM $2) OR (NOT id = ANY($3) AND controller_id = $2))

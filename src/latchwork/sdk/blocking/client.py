@@ -204,9 +204,13 @@ class Client:
         """The organisation's settings."""
         return self._get("/v1/organisation", Organisation)
 
-    def change_organisation(self, patch: OrganisationPatch) -> Organisation:
-        """Changes settings; the doors follow at once."""
-        return self._patch("/v1/organisation", patch, Organisation)
+    def change_organisation(self, patch: OrganisationPatch, *, version: int | None = None) -> Organisation:
+        """Changes settings; the doors follow at once.
+
+        With `version`, here and wherever there is one, only what you know is changed: Outdated when somebody else was
+        quicker. Then it is not repeated by itself, for a repeat could not tell its own first try from somebody else.
+        """
+        return self._patch("/v1/organisation", patch, Organisation, version=version)
 
     def page_clients(self, *, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Listing[ApiClient]:
         """The organisation's API clients."""
@@ -382,9 +386,9 @@ class Client:
         """One site."""
         return self._get(f"/v1/sites/{site_id}", Site)
 
-    def change_site(self, site_id: int, patch: SitePatch) -> Site:
-        """Changes a site."""
-        return self._patch(f"/v1/sites/{site_id}", patch, Site)
+    def change_site(self, site_id: int, patch: SitePatch, *, version: int | None = None) -> Site:
+        """Changes a site; with `version` only the one that you know (Outdated)."""
+        return self._patch(f"/v1/sites/{site_id}", patch, Site, version=version)
 
     def remove_site(self, site_id: int) -> None:
         """Deletes a site that has no doors, is nobody's home and that nobody administers."""
@@ -404,9 +408,11 @@ class Client:
         """One door."""
         return self._get(f"/v1/access-points/{access_point_id}", AccessPoint)
 
-    def change_access_point(self, access_point_id: int, patch: AccessPointPatch) -> AccessPoint:
-        """Changes a door, or moves it to another controller."""
-        return self._patch(f"/v1/access-points/{access_point_id}", patch, AccessPoint)
+    def change_access_point(
+        self, access_point_id: int, patch: AccessPointPatch, *, version: int | None = None
+    ) -> AccessPoint:
+        """Changes a door, or moves it to another controller; with `version` only the one that you know (Outdated)."""
+        return self._patch(f"/v1/access-points/{access_point_id}", patch, AccessPoint, version=version)
 
     def remove_access_point(self, access_point_id: int) -> None:
         """Deletes a door: its controller forgets it, and every meeting loses it."""
@@ -624,13 +630,8 @@ class Client:
         return self._get(f"/v1/users/{user_id}", User)
 
     def change_user(self, user_id: int, patch: UserPatch, *, version: int | None = None) -> User:
-        """Changes, deactivates or activates a user.
-
-        With `version` only the user that you know: Outdated when somebody else was quicker. Then it is not repeated by
-        itself, for a repeat could not tell its own first try from somebody else.
-        """
-        headers = None if version is None else {"if-match": f'"{version}"'}
-        return self._patch(f"/v1/users/{user_id}", patch, User, headers=headers, is_safe=version is None)
+        """Changes, deactivates or activates a user; with `version` only the one that you know (Outdated)."""
+        return self._patch(f"/v1/users/{user_id}", patch, User, version=version)
 
     def remove_user(self, user_id: int) -> None:
         """Deletes a user for good, with permissions and cards."""
@@ -771,9 +772,9 @@ class Client:
         """One schedule."""
         return self._get(f"/v1/schedules/{schedule_id}", Schedule)
 
-    def change_schedule(self, schedule_id: int, patch: SchedulePatch) -> Schedule:
-        """Changes a schedule, and with it every permission that uses it."""
-        return self._patch(f"/v1/schedules/{schedule_id}", patch, Schedule)
+    def change_schedule(self, schedule_id: int, patch: SchedulePatch, *, version: int | None = None) -> Schedule:
+        """Changes a schedule, and every permission that uses it; with `version` only what you know (Outdated)."""
+        return self._patch(f"/v1/schedules/{schedule_id}", patch, Schedule, version=version)
 
     def remove_schedule(self, schedule_id: int) -> None:
         """Deletes a schedule; Conflict while a permission uses it."""
@@ -929,11 +930,11 @@ class Client:
         record: type[T],
         query: Mapping[str, str | float] | None = None,
         *,
-        headers: Mapping[str, str] | None = None,
-        is_safe: bool = True,
+        version: int | None = None,
         patience: float = 0,
     ) -> T:
-        call = with_body("PATCH", path, patch, is_safe, query=query, headers=headers, patience=patience)
+        headers = None if version is None else {"if-match": f'"{version}"'}
+        call = with_body("PATCH", path, patch, version is None, query=query, headers=headers, patience=patience)
         return record_of(self._answer(call), record)
 
     def _give_and_take(self, path: str, patch: msgspec.Struct, wait: str | None, timeout: float) -> PermissionsChanged:

@@ -62,6 +62,8 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
     """Seconds a door goes on deciding, or stays unlocked, without its cloud; null: for ever."""
     phones_per_user: int = 2
     """How many phones a user may enrol; one whose phones are bound to them (`deviceLock`) has one."""
+    version: int = 1
+    """Rises with each change: the ETag."""
 
 
 class OrganisationPatch(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

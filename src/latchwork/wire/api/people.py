@@ -289,6 +289,8 @@ class Schedule(msgspec.Struct, frozen=True, rename="camel"):
     """Seven days, Monday first."""
     holiday: list[Interval]
     """What holds instead on a holiday."""
+    version: int = 1
+    """Rises with each change: the ETag."""
 
 
 class ScheduleDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

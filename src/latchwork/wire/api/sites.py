@@ -16,6 +16,8 @@ class Site(msgspec.Struct, frozen=True, rename="camel"):
     """An IANA name such as `Europe/Berlin`."""
     created_at: int
     updated_at: int
+    version: int = 1
+    """Rises with each change: the ETag."""
 
 
 class SiteDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -53,6 +55,8 @@ class AccessPoint(msgspec.Struct, frozen=True, rename="camel"):
     controller_id: int | None
     created_at: int
     updated_at: int
+    version: int = 1
+    """Rises with each change: the ETag."""
 
 
 class AccessPointDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
