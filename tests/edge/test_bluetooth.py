@@ -77,7 +77,7 @@ def bob(alice: Organisation) -> Phone:
     return Phone(alice)
 
 
-async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path) -> None:
+async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with air(0, dora) as hci, reading(tmp_path / "site", hci, bob) as (site, _):
         assert await tap(hci, bob) == Answer(True, "granted")
         assert site.wiring(FRONT).strike_is_on
@@ -90,6 +90,7 @@ async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path) ->
         for _ in range(2):
             with pytest.raises(LinkLost):
                 await tap(hci, bob)
+        assert "door 1 has no entry reader that the organisation has certified" in caplog.text
         site.peer.put("reader", f"{FRONT}.entry", bob.owner.certify(reader).body)
         site.peer.publish()
         await site.peer.until_applied()
