@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -53,7 +54,14 @@ def create() -> Composed:
     settings = read_settings(os.environ)
     if settings.database_url is None:
         raise RuntimeError("DATABASE_URL is needed")
-    return Composed(settings, settings.database_url)
+    return _for_good(Composed(settings, settings.database_url))
+
+
+def _for_good(app: Composed) -> Composed:
+    """The application of this process until its end: what never becomes garbage is not looked at any more."""
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 @contextmanager
@@ -89,7 +97,7 @@ def run(
     """Serves until SIGTERM or SIGINT."""
     tls = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)} if certificate and key else {}
     if workers == 1:
-        Server(Composed(settings, dsn), host=host, port=port, **tls).run()
+        Server(_for_good(Composed(settings, dsn)), host=host, port=port, **tls).run()
         return
     os.environ.update(_for_workers(settings, dsn))
     uvicorn.run("latchwork.serve:create", factory=True, **options(host=host, port=port, workers=workers, **tls))

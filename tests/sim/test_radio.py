@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.edge.cast import BOB, FRONT, OPEN, Organisation, Phone, grant, person
+from bumble.core import AdvertisingData
+from bumble.device import Advertisement, Device, DeviceConfiguration
+from bumble.hci import Address
+from bumble.transport import open_transport
+from tests.edge.cast import BOB, FRONT, OPEN, Organisation, Phone, door, grant, person
 from tests.edge.site import Site
 
 from latchwork.edge import config
@@ -23,8 +27,10 @@ from latchwork.sim import building, scan
 from latchwork.sim.service import DoorSeen, Network, RadioSeen
 from latchwork.wire import p256
 from latchwork.wire.facts import AccessDecided
+from latchwork.wire.link import Record
 from latchwork.wire.tap import ANSWER_SECONDS, Answer, Request, TapFailed, TapFailure
 
+ADDRESS = Address("F0:F1:F2:F3:F4:F5")
 WAYS = {"ways": ("mobile", "card", "remote", "tap"), "click_range": 5, "steers": (1,)}
 
 
@@ -181,6 +187,41 @@ async def _until_heard(radio: BumbleRadio, wanted: set[tuple[int, bool]]) -> Non
             pass
 
 
+async def test_a_reader_lists_its_service_and_goes_by_its_doors_name(tmp_path: Path) -> None:
+    """What a browser's chooser filters by and shows."""
+    listed, whole, cut = (
+        AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
+        AdvertisingData.Type.COMPLETE_LOCAL_NAME,
+        AdvertisingData.Type.SHORTENED_LOCAL_NAME,
+    )
+    async with standing(tmp_path) as scene, asyncio.timeout(20), listening(scene.hci) as heard:
+        said = await heard()
+        assert (said.get(listed, raw=True), said.get(whole)) == (b"\xf0\xff", "Front door")
+        for name, kind, shown in (("Ätelier", whole, "Ätelier"), ("Ä" * 20, cut, "Ä" * 14)):
+            scene.site.peer.put("door", FRONT, door(name=name).body)
+            scene.site.peer.publish()
+            while (await heard()).get(kind) != shown:
+                pass
+
+
+@asynccontextmanager
+async def listening(hci: str) -> AsyncIterator[Callable[[], Awaitable[AdvertisingData]]]:
+    """All that a reader says next to whoever asks for more."""
+    said: asyncio.Queue[Advertisement] = asyncio.Queue()
+    async with await open_transport(hci) as (source, sink):
+        phone = Device.from_config_with_hci(DeviceConfiguration(address=ADDRESS), source, sink)
+        await phone.power_on()
+        phone.on(Device.EVENT_ADVERTISEMENT, said.put_nowait)
+        await phone.start_scanning(active=True)
+
+        async def heard() -> AdvertisingData:
+            while not (advertised := await said.get()).is_scannable:
+                pass
+            return advertised.data
+
+        yield heard
+
+
 async def test_several_phones_open_at_the_same_time(tmp_path: Path) -> None:
     async with standing(tmp_path) as scene:
 
@@ -310,6 +351,60 @@ async def test_what_is_altered_on_its_way_opens_nothing(scene: Scene, number: in
         await link.close()
         assert await scene.strike() == "off"
         assert _access(scene) == []
+
+
+@pytest.mark.parametrize("turn", [0, 1], ids=["opening", "proof"])
+@pytest.mark.parametrize("place", [0, 1, 12, 60, -1])
+async def test_a_reader_whose_words_were_altered_learns_nobodys_name(scene: Scene, turn: int, place: int) -> None:
+    async with carrying(scene) as radio:
+        link, phone = await radio.connect(await hear(radio)), scene.bob.side()
+        said = bytearray(await link.receive())
+        if turn:
+            await link.send(_bytes(phone.receive(bytes(said))))
+            said = bytearray(await link.receive())
+        said[place] ^= 0x01
+        try:
+            told = phone.receive(bytes(said))
+        except TapFailed:
+            told = None
+        if told is not None:  # an altered transient key, which its proof will not fit
+            assert turn == 0
+            await link.send(_bytes(told))
+            with pytest.raises((TapFailed, LinkLost)):
+                phone.receive(await link.receive())
+        await link.close()
+        assert _access(scene) == []
+
+
+@pytest.mark.parametrize(
+    ("certified", "failure"),
+    [
+        (lambda alice, key: Organisation().certify(key), TapFailure.NOT_TRUSTED),
+        (lambda alice, key: alice.certify(p256.new_key().public_key()), TapFailure.FORGED),
+        (lambda alice, key: alice.certify(key, lives=-3600), TapFailure.NOT_TRUSTED),
+        (lambda alice, key: alice.certify(key, site=2), TapFailure.NOT_TRUSTED),
+        (lambda alice, key: alice.certify(key, organisation=2), TapFailure.NOT_TRUSTED),
+    ],
+    ids=["by somebody else", "for another key", "until yesterday", "of another site", "of another organisation"],
+)
+async def test_a_reader_that_cannot_prove_itself_learns_nobodys_name(
+    scene: Scene, certified: Callable[[Organisation, p256.PublicKey], Record], failure: TapFailure
+) -> None:
+    reader, peer = own_key(scene.site.folder / "reader.key").public_key(), scene.site.peer
+    peer.put("reader", f"{FRONT}.entry", certified(scene.alice, reader).body)
+    peer.publish()
+    await peer.until_applied()
+    async with carrying(scene) as radio:
+        phone, link = scene.bob.side(), await radio.connect(await hear(radio))
+        await link.send(_bytes(phone.receive(await link.receive())))
+        with pytest.raises(TapFailed) as failed:
+            phone.receive(await link.receive())
+        await link.close()
+    assert failed.value.failure is failure
+    assert _access(scene) == []
+    peer.put("reader", f"{FRONT}.entry", scene.alice.certify(reader).body)
+    peer.publish()
+    await peer.until_applied()
 
 
 @pytest.fixture(scope="module")

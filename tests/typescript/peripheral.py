@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
 
+from bumble.core import AdvertisingData
 from playwright.async_api import Browser, CDPSession, Page
 
+from latchwork.edge.drivers.bluetooth import advertising, scan_response
 from latchwork.wire import advert
+from latchwork.wire.advert import Advert
 from latchwork.wire.tap import Answer, Proven, ReaderIdentity, ReaderSide, TapFailed
 
 SWITCHES = ("--enable-features=WebBluetooth", "--enable-experimental-web-platform-features")
 ADDRESS = "0A:0A:0A:0A:0A:0A"
-SERVICE = f"0000{advert.SERVICE:04x}-0000-1000-8000-00805f9b34fb"
+_UUID = "0000{:04x}-0000-1000-8000-00805f9b34fb"
+SERVICE = _UUID.format(advert.SERVICE)
+NAME = "Front door"
+
+
+def _seen() -> dict[str, Any]:
+    """What a browser knows of a reader before it connects: what stands in what the reader says on the air."""
+    said = AdvertisingData.from_bytes(advertising(Advert(1, 1, False)) + scan_response(NAME))
+    services: Any = said.get(AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS, raw=True) or b""
+    name: Any = said.get(AdvertisingData.Type.COMPLETE_LOCAL_NAME, raw=True)
+    listed = [_UUID.format(each) for (each,) in struct.iter_unpack("<H", services)]
+    return {"name": name.decode(), "manufacturerData": [], "knownServiceUuids": listed}
 
 
 class Peripheral:
@@ -47,8 +62,7 @@ class Peripheral:
         reader = cls(air, chooser, identity)
         await air.send("BluetoothEmulation.enable", {"state": "powered-on", "leSupported": True})
         await chooser.send("DeviceAccess.enable")
-        known = {"address": ADDRESS, "name": "Front door", "manufacturerData": [], "knownServiceUuids": [SERVICE]}
-        await air.send("BluetoothEmulation.simulatePreconnectedPeripheral", known)
+        await air.send("BluetoothEmulation.simulatePreconnectedPeripheral", {"address": ADDRESS} | _seen())
         service = await air.send("BluetoothEmulation.addService", {"address": ADDRESS, "serviceUuid": SERVICE})
         for characteristic, properties in ((advert.WRITE, {"write": True}), (advert.NOTIFY, {"read": True})):
             added = {"serviceId": service["serviceId"], "characteristicUuid": characteristic, "properties": properties}

@@ -67,6 +67,7 @@ def demo(
 def _where_to_click(running: demos.Demo) -> str:
     seeded = running.seeded
     doors = "\n".join(f"    {id}  {name}" for id, name in seeded.access_points)
+    elsewhere = "" if running.doors_url == DEFAULT_DOORS else f" \\\n        --doors-url {running.doors_url}"
     members = "\n".join(f"    {member.email:<22}{member.password}" for member in running.members)
     return (
         f"Website                   {running.base_url}/\n"
@@ -81,7 +82,7 @@ def _where_to_click(running: demos.Demo) -> str:
         f"organisation  {seeded.founded.organisation}\n"
         f"doors\n{doors}\n\n"
         "Book a visit with curl: see README.md. Show its QR at a door:\n"
-        f"    latchwork scan visit.png --door '{seeded.access_points[0][1]}' --doors-url {running.doors_url}\n\n"
+        f"    latchwork scan visit.png --door '{seeded.access_points[0][1]}'{elsewhere}\n\n"
         "Ctrl-C ends everything."
     )
 

@@ -63,6 +63,13 @@ class Readers:
         """How a reader makes itself known; `power`: dBm at which a phone one metre away hears it."""
         return Advert(self._organisation, place.door, place.direction is Direction.EXIT, power)
 
+    def name(self, place: Place) -> str:
+        """What people call the reader: its door's name; empty before the door is known. Raises sqlite3.Error."""
+        door = self._store.doors().get(place.door)
+        if door is None:
+            return ""
+        return f"{door.name} (exit)" if place.direction is Direction.EXIT else door.name
+
     def begin(self, place: Place, power: int = POWER) -> TapSession | None:
         """A phone has connected to this reader; None: the reader has nothing to prove itself with.
 

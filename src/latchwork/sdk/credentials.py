@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote_plus, urlencode
@@ -59,9 +59,11 @@ def exchanged_for(user: int) -> dict[str, str]:
     }
 
 
-def offered_to(user: int) -> dict[str, str]:
+def offered_to(user: int, scopes: Collection[str]) -> dict[str, str]:
     """What asks for a one-time token for a user's app (RFC 8693 §2.1)."""
-    return {**exchanged_for(user), "requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}
+    kind = "urn:ietf:params:oauth:token-type:refresh_token"
+    wanted = {"scope": " ".join(scopes)} if scopes else {}
+    return {**exchanged_for(user), "requested_token_type": kind, **wanted}
 
 
 def asking(form: Mapping[str, str]) -> Call:

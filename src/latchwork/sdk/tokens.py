@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from latchwork.sdk.credentials import CLIENT_CREDENTIALS, Credentials, asking, exchanged_for, granted, offered_to
@@ -52,9 +52,10 @@ class Tokens:
         """A user's, by the same client on the same way."""
         return Tokens(self._exchange, self._credentials, self._clock, exchanged_for(user))
 
-    async def offered_to(self, user: int) -> str:
+    async def offered_to(self, user: int, scopes: Collection[str]) -> str:
         """A one-time token for a user's app; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
-        return granted(await self._exchange.answer(asking(offered_to(user)), self._credentials.basic)).access_token
+        call = asking(offered_to(user, scopes))
+        return granted(await self._exchange.answer(call, self._credentials.basic)).access_token
 
     async def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""

@@ -31,6 +31,7 @@ from latchwork.edge.tap import Place, Readers
 
 NEAR: Final = -50
 """dBm, about a third of a metre."""
+_SCAN_RESPONSE: Final = HCI_LE_Extended_Advertising_Report_Event.EventType.SCAN_RESPONSE
 _PACKET_BYTES: Final = 251
 """Of one packet on the air, as today's adapters have it (Core 5.4, vol 6 part B §4.5.10)."""
 
@@ -96,11 +97,17 @@ class VirtualRadio:
                 await self._remove(place)
             for place in wanted - self._peripherals.keys():
                 await self._add(place)
+            for reader in self._peripherals.values():
+                await reader.refresh()
 
     async def _add(self, place: Place) -> None:
         adapter = self._adapters[place] = self.adapter()
         peripheral = self._peripherals[place] = Peripheral(
-            adapter, AsyncPipeSink(adapter), self._readers.advert(place), lambda: self._readers.begin(place)
+            adapter,
+            AsyncPipeSink(adapter),
+            self._readers.advert(place),
+            lambda: self._readers.name(place),
+            lambda: self._readers.begin(place),
         )
         await peripheral.start()
 
@@ -150,10 +157,18 @@ class Adapter(Controller):
         elif isinstance(packet, HCI_Command):
             self.on_hci_command_packet(packet)
 
+    def _answer_of(self, address: Address) -> bytes:
+        """What somebody who advertises says to those who ask for more; inherited, it would be the same once more."""
+        advertiser = self.link.find_le_controller(address)
+        sets = advertiser.advertising_sets.values() if advertiser else ()
+        return b"".join(bytes(each.scan_response_data) for each in sets if each.address == address)
+
     def send_hci_packet(self, packet: HCI_Packet) -> None:
         if isinstance(packet, HCI_LE_Extended_Advertising_Report_Event):
             for report in packet.reports:
                 report.rssi = self._rssi()
+                if report.event_type & _SCAN_RESPONSE:
+                    report.data = self._answer_of(report.address)
         if self.host is not None:
             asyncio.get_running_loop().call_soon(self.host.on_packet, bytes(packet))
 

@@ -57,11 +57,13 @@ async def test_a_session_is_no_wider_than_its_client_asked(
     alice: Client, accounts: dict[str, Account], bob: int
 ) -> None:
     await alice.patch(f"/v1/users/{bob}", {"roles": ["super_admin"]})
-    wide = (await (await installed(alice.cloud, accounts["alice"], bob)).ask()).json()
-    assert "clients:write" in wide["scope"].split()
-    narrow = await installed(alice.cloud, accounts["alice"], bob, scope="events:read users:read")
-    assert set((await narrow.ask()).json()["scope"].split()) == {"events:read", "users:read"}
-    assert (await narrow.ask(scope="events:read clients:write")).json()["scope"] == "events:read"
+    plain = (await (await installed(alice.cloud, accounts["alice"], bob)).ask(scope="events:read")).json()
+    assert plain["scope"] == "", "not even an administrator's app, unless it was asked for"
+    app = Client(alice.cloud, alice.organisation, plain["access_token"])
+    assert (await app.call("GET", "/v1/users")).status_code == 403
+    wide = await installed(alice.cloud, accounts["alice"], bob, scope="events:read users:read")
+    assert set((await wide.ask()).json()["scope"].split()) == {"events:read", "users:read"}
+    assert (await wide.ask(scope="events:read clients:write")).json()["scope"] == "events:read"
 
 
 async def test_every_token_is_good_once_and_the_newest_goes_on(app: App) -> None:

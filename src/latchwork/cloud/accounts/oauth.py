@@ -109,7 +109,8 @@ async def token(request: Request[Any, Any, Any]) -> Response[Answer]:
 
     For a user: `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`, `subject_token` their id,
     `subject_token_type=urn:latchwork:params:oauth:token-type:user`, optionally `scope`. The same with
-    `requested_token_type=urn:ietf:params:oauth:token-type:refresh_token` is a one-time token for the user's app.
+    `requested_token_type=urn:ietf:params:oauth:token-type:refresh_token` is a one-time token for the user's app:
+    without `scope` the app reaches what is the user's own, and nothing of what their roles allow.
 
     The app: `grant_type=refresh_token`, `refresh_token`, optionally `scope`, and a `DPoP` header; no client.
     """
@@ -184,12 +185,12 @@ async def _users(
 async def _offered(
     request: Request[Any, Any, Any], found: ClientSecret, user: UserAccount, wanted: Collection[str] | None, now: int
 ) -> OfferAnswer:
-    """A one-time token, to be handed to the user's app."""
+    """A one-time token, to be handed to the user's app: it reaches what is the user's own, and these scopes if any."""
     offered = await request.app.state.database.run(
         Scope(found.organisation),
         Actor("client", found.client.client_id, found.client.name),
         now,
-        lambda work: app_sessions.offer(work, found.client.id, user.id, wanted),
+        lambda work: app_sessions.offer(work, found.client.id, user.id, wanted or ()),
     )
     return OfferAnswer(offered.text, REFRESH_TOKEN, "N_A", app_sessions.BEGIN_WITHIN)
 

@@ -14,6 +14,7 @@ import msgspec
 from latchwork.cloud.controllers.model import Computed, Desired
 from latchwork.cloud.kernel.work import Connection, Scope, Touched
 from latchwork.cloud.people import store
+from latchwork.cloud.people.model import Pair
 from latchwork.policy.model import Schedule, Way
 from latchwork.wire import state
 from latchwork.wire.api.people import Access
@@ -29,10 +30,8 @@ async def people(conn: Connection, scope: Scope, touched: Touched) -> tuple[Comp
     only = touched.controllers or None
     if not (users or cards or only or touched.doors or touched.subjects.keys() & {"schedule", "holidays"}):
         return ()
-    everybody = None if only else users
     return (
-        *await _persons(conn, scope, everybody, only, cards),
-        await _grants(conn, scope, pairs, touched, only),
+        *await _persons(conn, scope, None if only else users, only, cards, pairs),
         await _schedules(conn, scope, touched, only),
         await _holidays(conn, scope, touched, only),
     )
@@ -43,58 +42,32 @@ async def _persons(
     scope: Scope,
     users: Collection[int] | None,
     only: Collection[int] | None,
-    touched: Collection[str],
-) -> tuple[Computed, Computed]:
-    """Persons and cards; `touched` are cards that may be gone."""
-    rows = await store.person_records(conn, scope, users, only) if users is None or users else []
+    cards: Collection[str],
+    pairs: Collection[Pair],
+) -> tuple[Computed, Computed, Computed]:
+    """Persons, their cards and their grants; `cards` and `pairs` may be gone."""
+    rows = await store.person_records(conn, scope, users, pairs, only) if users is None or users else []
     here = [row for row in rows if row["controller_id"] is not None]
     persons = tuple(
         Desired(row["controller_id"], "person", str(row["id"]), state.codec.encode(person_of(row))) for row in here
     )
-    cards = tuple(
+    held = tuple(
         Desired(row["controller_id"], "card", str(id), state.codec.encode(state.CardRecord(number, row["id"])))
         for row in here
         for id, number in row["cards"]
     )
-    known_cards = frozenset(touched) | {str(id) for row in rows for id, _ in row["cards"]}
+    grants = tuple(
+        Desired(row["controller_id"], "grant", f"{row['id']}.{door}", state.codec.encode(state.GrantRecord(*limits)))
+        for row in here
+        for door, *limits in row["grants"] or ()
+    )
+    known_cards = frozenset(cards) | {str(id) for row in rows for id, _ in row["cards"]}
+    known_grants = frozenset(f"{user}.{door}" for user, door in pairs) | {r.key for r in grants}
     return (
         Computed("person", frozenset(map(str, users or ())) | {r.key for r in persons}, persons),
-        Computed("card", known_cards, cards),
+        Computed("card", known_cards, held),
+        Computed("grant", known_grants, grants),
     )
-
-
-async def _grants(
-    conn: Connection,
-    scope: Scope,
-    pairs: Collection[tuple[int, int]],
-    touched: Touched,
-    only: Collection[int] | None,
-) -> Computed:
-    rows = await _grant_rows(conn, scope, pairs, touched.doors, only)
-    records = tuple(
-        Desired(
-            row["controller_id"],
-            "grant",
-            f"{row['user_id']}.{row['access_point_id']}",
-            state.codec.encode(
-                state.GrantRecord(starts_at=row["starts_at"], ends_at=row["ends_at"], schedule=row["schedule_id"])
-            ),
-        )
-        for row in rows
-    )
-    return Computed("grant", frozenset(f"{user}.{door}" for user, door in pairs) | {r.key for r in records}, records)
-
-
-async def _grant_rows(
-    conn: Connection,
-    scope: Scope,
-    pairs: Collection[tuple[int, int]],
-    doors: Collection[int],
-    only: Collection[int] | None,
-) -> list[asyncpg.Record]:
-    if only:
-        return await store.grant_records_at(conn, scope, only)
-    return await store.grant_records(conn, scope, sorted(pairs), doors) if pairs or doors else []
 
 
 async def _schedules(conn: Connection, scope: Scope, touched: Touched, only: Collection[int] | None) -> Computed:
@@ -160,6 +133,6 @@ def weekly(row: asyncpg.Record) -> Schedule:
     return Schedule(week, msgspec.json.decode(row["holiday"], type=tuple[tuple[int, int], ...]))
 
 
-def _pair(key: str) -> tuple[int, int]:
+def _pair(key: str) -> Pair:
     user, _, door = key.partition(".")
     return int(user), int(door)

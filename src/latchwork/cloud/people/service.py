@@ -413,18 +413,27 @@ async def _give_and_take(
     withdraw: Collection[Pair],
 ) -> list[GrantChange]:
     """What is there becomes as wanted, what is not there is not taken; the users are held by name, the doors exist."""
-    held = await store.grants(work.conn, work.scope, [*add, *remove, *withdraw])
     pending = await _pending(work, withdraw) if withdraw else set()
-    gone = sorted(held.keys() & {*remove, *pending})
-    given_ = [GrantChange(pair, held.get(pair), wish) for pair, wish in add.items() if held.get(pair) != wish]
-    if given_:
-        await store.put_grants(work.conn, work.scope, given_, work.now)
-    if gone:
-        await store.remove_grants(work.conn, work.scope, gone)
-    changes = [*given_, *(GrantChange(pair, held[pair], None) for pair in gone)]
+    changes = [*await _give(work, add), *await _take(work, {*remove, *pending})]
     for change in changes:
         _note(work, change, names[change.pair[0]])
     return changes
+
+
+async def _take(work: Work, pairs: Collection[Pair]) -> list[GrantChange]:
+    taken = await store.take_grants(work.conn, work.scope, pairs) if pairs else {}
+    return [GrantChange(pair, taken[pair], None) for pair in sorted(taken)]
+
+
+async def _give(work: Work, wishes: Mapping[Pair, Limits]) -> list[GrantChange]:
+    """Mostly nothing is given yet, and it is done at once."""
+    new = await store.add_grants(work.conn, work.scope, wishes, work.now) if wishes else set()
+    there = wishes.keys() - new
+    held = await store.grants(work.conn, work.scope, there) if there else {}
+    changed = {pair: wishes[pair] for pair in sorted(there) if held[pair] != wishes[pair]}
+    if changed:
+        await store.limit_grants(work.conn, work.scope, changed, work.now)
+    return [GrantChange(pair, held.get(pair), wish) for pair, wish in wishes.items() if pair in new or pair in changed]
 
 
 def _note(work: Work, change: GrantChange, name: str) -> None:

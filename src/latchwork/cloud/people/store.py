@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from latchwork.cloud.kernel.work import Connection, Scope
-from latchwork.cloud.people.model import GrantChange, NewUser, Pair, UserFilter
+from latchwork.cloud.people.model import NewUser, Pair, UserFilter
 from latchwork.wire.api.people import (
     Access,
     Card,
@@ -653,23 +653,40 @@ async def grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> dic
         scope.organisation,
         *_columns(pairs),
     )
-    return {(row[0], row[1]): Limits(row[2], row[3], row[4]) for row in rows}
+    return _limits(rows)
 
 
-async def put_grants(conn: Connection, scope: Scope, changes: Sequence[GrantChange], now: int) -> None:
-    """Gives or changes grants; raises NotFound for a user, door or schedule that is not there."""
-    limits = [change.after or Limits() for change in changes]
+async def add_grants(conn: Connection, scope: Scope, wishes: Mapping[Pair, Limits], now: int) -> set[Pair]:
+    """Gives what is not given yet, and answers which that was; raises NotFound for what is not there."""
+    rows = await _give(conn, scope, wishes, "ON CONFLICT DO NOTHING", now)
+    return {(row[0], row[1]) for row in rows}
+
+
+async def limit_grants(conn: Connection, scope: Scope, wishes: Mapping[Pair, Limits], now: int) -> None:
+    """Changes what is given; raises NotFound for a schedule that is not there."""
+    await _give(conn, scope, wishes, _LIMIT, now)
+
+
+_LIMIT = """
+    ON CONFLICT (organisation_id, user_id, access_point_id) DO UPDATE
+        SET starts_at = EXCLUDED.starts_at, ends_at = EXCLUDED.ends_at, schedule_id = EXCLUDED.schedule_id
+"""
+
+
+async def _give(
+    conn: Connection, scope: Scope, wishes: Mapping[Pair, Limits], otherwise: str, now: int
+) -> list[asyncpg.Record]:
+    limits = wishes.values()
     try:
-        await conn.execute(
-            """
+        rows: list[asyncpg.Record] = await conn.fetch(
+            f"""
             INSERT INTO grants
                 (organisation_id, user_id, access_point_id, starts_at, ends_at, schedule_id, created_at)
             SELECT $1, g.*, $7 FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) AS g
-            ON CONFLICT (organisation_id, user_id, access_point_id) DO UPDATE
-                SET starts_at = EXCLUDED.starts_at, ends_at = EXCLUDED.ends_at, schedule_id = EXCLUDED.schedule_id
-            """,
+            {otherwise} RETURNING user_id, access_point_id
+            """,  # noqa: S608 - our own
             scope.organisation,
-            *_columns([change.pair for change in changes]),
+            *_columns(wishes),
             [limit.starts_at for limit in limits],
             [limit.ends_at for limit in limits],
             [limit.schedule_id for limit in limits],
@@ -677,18 +694,25 @@ async def put_grants(conn: Connection, scope: Scope, changes: Sequence[GrantChan
         )
     except asyncpg.ForeignKeyViolationError as error:
         raise NotFound(_missing(error)) from None
+    return rows
 
 
-async def remove_grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> None:
-    """Takes (user, door) pairs away; one that is not there is nothing."""
-    await conn.execute(
+async def take_grants(conn: Connection, scope: Scope, pairs: Collection[Pair]) -> dict[Pair, Limits]:
+    """Takes (user, door) pairs away, and answers what was given of them."""
+    rows = await conn.fetch(
         """
         DELETE FROM grants g USING unnest($2::bigint[], $3::integer[]) AS p (user_id, door)
         WHERE g.organisation_id = $1 AND g.user_id = p.user_id AND g.access_point_id = p.door
+        RETURNING g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id
         """,
         scope.organisation,
         *_columns(pairs),
     )
+    return _limits(rows)
+
+
+def _limits(rows: Sequence[asyncpg.Record]) -> dict[Pair, Limits]:
+    return {(row[0], row[1]): Limits(row[2], row[3], row[4]) for row in rows}
 
 
 def _columns(pairs: Collection[Pair]) -> tuple[list[int], list[int]]:
@@ -877,65 +901,40 @@ async def set_holidays(conn: Connection, scope: Scope, site: int, days: Sequence
 
 
 async def person_records(
-    conn: Connection, scope: Scope, users: Collection[int] | None, controllers: Collection[int] | None
+    conn: Connection,
+    scope: Scope,
+    users: Collection[int] | None,
+    pairs: Collection[Pair],
+    controllers: Collection[int] | None,
 ) -> list[asyncpg.Record]:
     """Each user with their cards at each controller where they have a grant; at None who has none anywhere.
 
-    None: all users, or at all controllers; who is at none of the given ones is left out.
+    With those of the grants there, (door, start, end, schedule) each, that are among the (user, door) pairs.
+    Users None: all users with all grants; controllers None: at all. Who is at none of the given ones is left out.
     """
     rows: list[asyncpg.Record] = await conn.fetch(
         """
         SELECT h.controller_id, u.id, u.deactivated_at IS NULL AS is_active, u.access, u.access_expires_at, u.pin_salt,
             u.pin_hash, u.roles, u.admin_of_sites, ARRAY(SELECT (c.id, c.number) FROM cards c
-                              WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards
+                              WHERE c.organisation_id = u.organisation_id AND c.user_id = u.id) AS cards, h.grants
         FROM users u LEFT JOIN (
-            SELECT DISTINCT g.user_id, a.controller_id FROM grants g
+            SELECT g.user_id, a.controller_id, array_agg((g.access_point_id, g.starts_at, g.ends_at, g.schedule_id))
+                FILTER (WHERE $2::bigint[] IS NULL OR p.door IS NOT NULL) AS grants
+            FROM grants g
             JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
+            LEFT JOIN unnest($3::bigint[], $4::integer[]) AS p (user_id, door)
+                ON p.user_id = g.user_id AND p.door = g.access_point_id
             WHERE g.organisation_id = $1 AND ($2::bigint[] IS NULL OR g.user_id = ANY($2))
-                AND a.controller_id IS NOT NULL AND ($3::bigint[] IS NULL OR a.controller_id = ANY($3))
+                AND a.controller_id IS NOT NULL AND ($5::bigint[] IS NULL OR a.controller_id = ANY($5))
+            GROUP BY g.user_id, a.controller_id
         ) AS h ON h.user_id = u.id
         WHERE u.organisation_id = $1 AND ($2::bigint[] IS NULL OR u.id = ANY($2))
-            AND ($3::bigint[] IS NULL OR h.controller_id IS NOT NULL)
+            AND ($5::bigint[] IS NULL OR h.controller_id IS NOT NULL)
         """,
         scope.organisation,
         None if users is None else list(users),
-        None if controllers is None else list(controllers),
-    )
-    return rows
-
-
-async def grant_records(
-    conn: Connection, scope: Scope, pairs: Collection[Pair], doors: Collection[int]
-) -> list[asyncpg.Record]:
-    """The grants of these (user, door) pairs and of these doors, where the door has a controller."""
-    rows: list[asyncpg.Record] = await conn.fetch(
-        """
-        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
-        FROM (
-            SELECT o.* FROM unnest($2::bigint[], $3::integer[]) AS p (user_id, door) JOIN grants o
-                ON o.organisation_id = $1 AND o.user_id = p.user_id AND o.access_point_id = p.door
-            UNION SELECT o.* FROM grants o WHERE o.organisation_id = $1 AND o.access_point_id = ANY($4::integer[])
-        ) AS g
-        JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
-        WHERE a.controller_id IS NOT NULL
-        """,
-        scope.organisation,
         *_columns(pairs),
-        list(doors),
-    )
-    return rows
-
-
-async def grant_records_at(conn: Connection, scope: Scope, controllers: Collection[int]) -> list[asyncpg.Record]:
-    """All grants at the doors of these controllers."""
-    rows: list[asyncpg.Record] = await conn.fetch(
-        """
-        SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id, a.controller_id
-        FROM access_points a JOIN grants g ON g.organisation_id = a.organisation_id AND g.access_point_id = a.id
-        WHERE a.organisation_id = $1 AND a.controller_id = ANY($2)
-        """,
-        scope.organisation,
-        list(controllers),
+        None if controllers is None else list(controllers),
     )
     return rows
 

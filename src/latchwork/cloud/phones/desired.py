@@ -15,8 +15,6 @@ async def phones(conn: Connection, scope: Scope, touched: Touched) -> tuple[Comp
     users |= {int(key.partition(".")[0]) for key in touched.subjects.get("grant", ())}
     if touched.doors:
         users.update(await store.owners_at(conn, scope, touched.doors))
-    if users:
-        kids.update(await store.orphans(conn, scope, users))
     only = touched.controllers or None
     if not (kids or users or only):
         return ()

@@ -254,7 +254,8 @@ async def phone_records(
 ) -> list[asyncpg.Record]:
     """Each key, of these users or these themselves, at each controller where its user has a permission.
 
-    At None whose user has none anywhere. Users None: all of these controllers.
+    At None whose user has none anywhere; when one of the users is gone, also what controllers hold of keys that are
+    nobody's any more. Users None: all of these controllers.
     """
     rows: list[asyncpg.Record] = await conn.fetch(
         """
@@ -270,6 +271,11 @@ async def phone_records(
                 SELECT o.id FROM phones o WHERE o.organisation_id = $1 AND o.user_id = ANY($2)
                 UNION SELECT o.phone_id FROM phone_keys o WHERE o.organisation_id = $1 AND o.kid = ANY($3)))
             AND ($4::bigint[] IS NULL OR h.controller_id IS NOT NULL)
+        UNION ALL SELECT DISTINCT d.key, NULL, NULL::bytea, NULL::bigint, NULL::bigint FROM desired_records d
+        WHERE d.organisation_id = $1 AND d.kind = 'phone' AND d.body IS NOT NULL
+            AND NOT EXISTS (SELECT FROM phone_keys k WHERE k.organisation_id = $1 AND k.kid = d.key)
+            AND EXISTS (SELECT FROM unnest($2) AS gone (id)
+                        WHERE NOT EXISTS (SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = gone.id))
         """,
         scope.organisation,
         None if users is None else list(users),
@@ -277,19 +283,3 @@ async def phone_records(
         None if controllers is None else list(controllers),
     )
     return rows
-
-
-async def orphans(conn: Connection, scope: Scope, users: Collection[int]) -> list[str]:
-    """When one of these users is gone: the kids that controllers hold and that are nobody's any more."""
-    rows = await conn.fetch(
-        """
-        SELECT DISTINCT d.key FROM desired_records d
-        WHERE d.organisation_id = $1 AND d.kind = 'phone' AND d.body IS NOT NULL
-            AND NOT EXISTS (SELECT FROM phone_keys k WHERE k.organisation_id = $1 AND k.kid = d.key)
-            AND EXISTS (SELECT FROM unnest($2::bigint[]) AS gone (id)
-                        WHERE NOT EXISTS (SELECT FROM users u WHERE u.organisation_id = $1 AND u.id = gone.id))
-        """,
-        scope.organisation,
-        list(users),
-    )
-    return [row["key"] for row in rows]

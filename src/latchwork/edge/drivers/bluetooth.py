@@ -42,6 +42,7 @@ LOOK_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 10.0
 """Until an adapter that does not work is tried again."""
 
+_NAME_BYTES: Final = 29
 _HANG_UP_SECONDS: Final = 1.0
 """That an adapter has for what takes no time."""
 _FAILURES: Final = (BaseBumbleError, OSError, TimeoutError)
@@ -69,7 +70,11 @@ async def keep_on_air(wanted: config.BluetoothReader, readers: Readers) -> None:
 async def _serve(wanted: config.BluetoothReader, place: Place, readers: Readers) -> None:
     async with await open_transport(wanted.transport) as (source, sink):
         reader = Peripheral(
-            source, sink, readers.advert(place, wanted.power), lambda: readers.begin(place, wanted.power)
+            source,
+            sink,
+            readers.advert(place, wanted.power),
+            lambda: readers.name(place),
+            lambda: readers.begin(place, wanted.power),
         )
         try:
             await reader.start()
@@ -83,10 +88,15 @@ async def _serve(wanted: config.BluetoothReader, place: Place, readers: Readers)
 class Peripheral:
     """One reader on the air. Event loop's thread only."""
 
-    def __init__(self, source: TransportSource, sink: TransportSink, said: Advert, begin: Begin) -> None:
-        """`begin`: a phone has connected; None: this reader talks to nobody now."""
+    def __init__(
+        self, source: TransportSource, sink: TransportSink, said: Advert, name: Callable[[], str], begin: Begin
+    ) -> None:
+        """`name`: what people call the reader now; `begin`: a phone has connected; None: it talks to nobody now."""
         self._begin = begin
-        self._advertised = _advertising(said)
+        self._name = name
+        self._named = ""
+        """As it is on the air."""
+        self._advertised = advertising(said)
         self._exchanges: dict[Connection, _Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_on_air = False
@@ -108,9 +118,13 @@ class Peripheral:
         await self._advertise()
 
     async def check(self) -> None:
-        """Advertises again should that have failed; raises what an adapter raises that does not answer any more."""
+        """Keeps up to date; raises what an adapter raises that does not answer any more."""
         await asyncio.wait_for(self._device.send_sync_command(HCI_Read_BD_ADDR_Command()), _HANG_UP_SECONDS)
-        if not self._is_heard:
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Advertises anew if that has failed, or if the reader goes by a new name."""
+        if not self._is_heard or self._called() != self._named:
             await self._advertise()
 
     async def stop(self) -> None:
@@ -146,10 +160,11 @@ class Peripheral:
         async with self._turn:
             if not self._is_on_air:
                 return
+            self._named = self._called()
             try:
                 await self._device.start_advertising(
                     advertising_data=self._advertised,
-                    scan_response_data=b"",
+                    scan_response_data=scan_response(self._named),
                     advertising_interval_min=ADVERTISED_MS,
                     advertising_interval_max=ADVERTISED_MS,
                 )
@@ -157,6 +172,13 @@ class Peripheral:
             except _FAILURES as error:
                 log.warning("a reader cannot be on the air now: %s", error)
                 self._carry_out(self._make_way())
+
+    def _called(self) -> str:
+        try:
+            return self._name()
+        except sqlite3.Error as error:
+            log.error("a reader's name cannot be read: %s", error)
+            return self._named
 
     # What phones do
 
@@ -313,16 +335,29 @@ class _Unpaired(PairingDelegate):
         return False
 
 
-def _advertising(said: Advert) -> bytes:
+def advertising(said: Advert) -> bytes:
+    """The advertising data of a reader, 29 bytes (Core 5.4, vol 3 part C §11).
+
+    The list of services is what browsers filter by, the service data what apps read.
+    """
     service = advert.SERVICE.to_bytes(2, "little")
     return bytes(
         AdvertisingData(
             [
                 (AdvertisingData.Type.FLAGS, b"\x06"),  # general discoverable, no BR/EDR
+                (AdvertisingData.Type.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS, service),
                 (AdvertisingData.Type.SERVICE_DATA_16_BIT_UUID, service + said.encode()),
             ]
         )
     )
+
+
+def scan_response(name: str) -> bytes:
+    """What a reader answers to who asks for more: its name, for whoever has to choose one; at most 31 bytes."""
+    whole = name.encode()
+    said = whole[:_NAME_BYTES].decode(errors="ignore").encode()
+    kind = AdvertisingData.Type.COMPLETE_LOCAL_NAME if said == whole else AdvertisingData.Type.SHORTENED_LOCAL_NAME
+    return bytes(AdvertisingData([(kind, said)])) if said else b""
 
 
 async def _hang_up(connection: Connection) -> None:

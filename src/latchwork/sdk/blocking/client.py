@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import copy
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -687,14 +687,15 @@ class Client:
 
     # --------------------------------------------------------------------------------------------- phones
 
-    def begin_app_session(self, user_id: int) -> str:
+    def begin_app_session(self, user_id: int, scopes: Collection[str] = ()) -> str:
         """A one-time token to hand to a user's app within ten minutes: with it the app logs in as the user.
 
+        The app reaches what is the user's own: doors, phones, codes. `scopes`: what else, if the user's roles allow it.
         The client needs the scope `users:act`; a user for whom nobody may act now is refused with `Invalid`.
         """
         if not isinstance(self._tokens, Tokens):
             raise TypeError("whoever is logged in acts for themselves alone")
-        return self._tokens.offered_to(user_id)
+        return self._tokens.offered_to(user_id, scopes)
 
     def begin_own_app_session(self) -> AppSessionOffer:
         """For whoever is logged in: a one-time token with which an app of their own logs in within ten minutes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from latchwork.sdk.blocking.exchange import Exchange
@@ -53,9 +53,10 @@ class Tokens:
         """A user's, by the same client on the same way."""
         return Tokens(self._exchange, self._credentials, self._clock, exchanged_for(user))
 
-    def offered_to(self, user: int) -> str:
+    def offered_to(self, user: int, scopes: Collection[str]) -> str:
         """A one-time token for a user's app; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
-        return granted(self._exchange.answer(asking(offered_to(user)), self._credentials.basic)).access_token
+        call = asking(offered_to(user, scopes))
+        return granted(self._exchange.answer(call, self._credentials.basic)).access_token
 
     def bearer(self) -> str:
         """The Authorization header; raises Unauthorized for a wrong id or secret, Invalid for no such user."""
