@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bumble.hci import (
+    HCI_AclDataPacket,
     HCI_ErrorCode,
     HCI_LE_Set_Extended_Advertising_Enable_Command,
     HCI_StatusReturnParameters,
@@ -23,6 +24,7 @@ from latchwork.edge.drivers import bluetooth
 from latchwork.edge.enrol import own_key
 from latchwork.edge.runner import Edge
 from latchwork.policy.model import Direction
+from latchwork.sdk import bluetooth as phones_bluetooth
 from latchwork.sdk.bluetooth import BumbleLink, BumbleRadio
 from latchwork.sdk.radio import LinkLost, exchange
 from latchwork.sim.building import loopback_socket
@@ -77,7 +79,7 @@ def bob(alice: Organisation) -> Phone:
     return Phone(alice)
 
 
-async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path) -> None:
+async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with air(0, dora) as hci, reading(tmp_path / "site", hci, bob) as (site, _):
         assert await tap(hci, bob) == Answer(True, "granted")
         assert site.wiring(FRONT).strike_is_on
@@ -90,6 +92,7 @@ async def test_an_adapter_is_a_reader(dora: Dora, bob: Phone, tmp_path: Path) ->
         for _ in range(2):
             with pytest.raises(LinkLost):
                 await tap(hci, bob)
+        assert "door 1 has no entry reader that the organisation has certified" in caplog.text
         site.peer.put("reader", f"{FRONT}.entry", bob.owner.certify(reader).body)
         site.peer.publish()
         await site.peer.until_applied()
@@ -167,6 +170,28 @@ async def test_a_small_adapter_is_not_kept_busy_by_silent_phones_and_gets_on_the
         async with asyncio.timeout(5):
             assert await tap(hci, bob) == Answer(True, "granted")
         assert await until_hung_up_on(links[0]) < 0.5
+
+
+class Mute(VirtualRadio):
+    """Whoever is connected hears nothing of the other."""
+
+    def adapter(self) -> Adapter:
+        return Mute.Own(self._link, lambda: self.rssi)
+
+    class Own(Adapter):
+        def on_hci_acl_data_packet(self, packet: HCI_AclDataPacket) -> None:
+            pass
+
+
+async def test_a_phone_gives_up_on_a_reader_that_is_there_and_does_not_answer(
+    dora: Dora, bob: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phones_bluetooth, "CONNECT_SECONDS", 1.0)
+    async with air(0, dora, Mute) as hci, reading(tmp_path / "site", hci, bob):
+        began = time.monotonic()
+        with pytest.raises(LinkLost):
+            await tap(hci, bob)
+        assert time.monotonic() - began < 5
 
 
 async def test_who_says_nothing_is_hung_up_on_whatever_pieces_they_send(

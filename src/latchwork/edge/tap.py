@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from latchwork.wire.tap import (
     Request,
     TapFailed,
 )
+
+log = logging.getLogger(__name__)
 
 Decide = Callable[[Proven, int], Awaitable[Answer]]
 """What the door says to a phone that has proved itself and is heard with so many dBm."""
@@ -74,6 +77,10 @@ class Readers:
         """
         proof, door = self._store.readers().get(place), self._store.doors().get(place.door)
         if proof is None or door is None:
+            log.warning(
+                "a phone was hung up on: door %d has no %s reader that the organisation has certified here",
+                *place,
+            )
             return None
         identity = ReaderIdentity(
             certificate.site_id(self._organisation, door.site),

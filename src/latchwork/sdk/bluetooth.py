@@ -88,7 +88,11 @@ class BumbleRadio:
                 raise
         link = BumbleLink(connection, self._reads)
         try:
-            await link.begin()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await link.begin()
+        except TimeoutError:
+            await link.close()
+            raise LinkLost("the reader does not answer") from None
         except BaseException:
             await link.close()
             raise

@@ -7,7 +7,6 @@ phone keeps its keys in the keystore instead, and hands in a `Wallet` of its own
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -94,9 +93,10 @@ class FileWallet:
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         with self._writing():
-            lock = os.open(self._path.with_name(f".{self._path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o600)
+            lock = os.open(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            await self._until_locked(lock)
+            with self._writing():
+                await self._until_locked(lock)
             yield
         finally:
             os.close(lock)
@@ -148,6 +148,8 @@ class FileWallet:
 
 def _is_locked(lock: int) -> bool:
     """Whether the lock is ours now."""
+    import fcntl  # of POSIX: an app elsewhere has a wallet of its own
+
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

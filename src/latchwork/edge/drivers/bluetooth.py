@@ -130,7 +130,10 @@ class Peripheral:
     async def stop(self) -> None:
         """Hangs up and goes off the air."""
         self._is_on_air = False
-        await asyncio.gather(*map(_hang_up, tuple(self._exchanges)))
+        phones = tuple(self._exchanges)
+        await asyncio.gather(*map(_hang_up, phones))
+        for connection in phones:  # of an adapter that is gone nothing more is heard
+            self._leave(connection)
         for task in tuple(self._tasks):
             task.cancel()
         async with self._turn:
@@ -182,14 +185,19 @@ class Peripheral:
     def _on_connection(self, connection: Connection) -> None:
         connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
         self._is_heard = False
-        session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS or self._dismiss() else None
+        session = self._begun() if self._has_room() else None
         if session is None:
-            log.info("a reader hung up on a phone: it has no certificate, or too many phones at once")
             self._carry_out(_hang_up(connection))
             return
         exchange = _Exchange(connection, session, lambda: self._carry_out(_hang_up(connection)))
         self._exchanges[connection] = exchange
         self._carry_out(self._accompany(exchange))
+
+    def _has_room(self) -> bool:
+        if len(self._exchanges) < MOST_CONNECTIONS or self._dismiss():
+            return True
+        log.warning("a reader hung up on a phone: the door is still deciding about %d others", MOST_CONNECTIONS)
+        return False
 
     def _dismiss(self) -> bool:
         """Takes the place of whoever has been silent longest; False: nobody is."""
