@@ -330,8 +330,8 @@ CREATIONS = [
     ("/v1/visitors", {"key": "vic"}, {"key": "bob"}),
     (
         "/v1/meetings",
-        {"visitor": {"key": "vic"}, "startTime": NOW, "endTime": NOW + 600, "accessPoints": [1]},
-        {"visitor": {"key": "vic"}, "startTime": NOW, "endTime": NOW + 601, "accessPoints": [1]},
+        {"visitor": {"key": "vic"}, "startTime": NOW, "endTime": NOW + 7200, "accessPoints": [1]},
+        {"visitor": {"key": "vic"}, "startTime": NOW, "endTime": NOW + 7201, "accessPoints": [1]},
     ),
 ]
 

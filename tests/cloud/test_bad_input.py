@@ -417,7 +417,7 @@ async def test_ten_thousand_ids_in_one_call_are_taken_or_refused_as_one(alice: C
             began = time.monotonic()
             response = await alice.call("PATCH", f"/v1/users/{user}/permissions", json=body)
             assert problem(response)["code"] == "not_found"
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
 
 
 QUERIES = [

@@ -426,7 +426,7 @@ async def test_a_change_at_one_process_reaches_a_controller_linked_to_another(
             began = time.monotonic()
             await alice.patch("/v1/access-points/1", {"name": f"Door {n}"})
             await line.take_state()
-            assert time.monotonic() - began < (2.6 if hints_are_lost else 0.5)
+            assert time.monotonic() - began < (8 if hints_are_lost else 0.9)
 
 
 async def test_what_a_rebuild_changed_is_sent_at_once(alice: Client, dora: Script, db: Conn) -> None:
@@ -436,7 +436,7 @@ async def test_what_a_rebuild_changed_is_sent_at_once(alice: Client, dora: Scrip
         began = time.monotonic()
         assert await alice.rebuilt(1) == 1
         assert [r.key for r in (await line.take_state()).records] == ["1"]
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 0.9
 
 
 # ------------------------------------------------------------------------------------------------- enrolment

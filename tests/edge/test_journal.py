@@ -236,7 +236,7 @@ async def test_many_who_wait_share_one_commit(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db", commit_delay=0.05)
     began = time.monotonic()
     await asyncio.gather(*(journal.append(fact(n), NOW) for n in range(200)))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     journal.close()
 
 

