@@ -12,6 +12,7 @@ import {
   NoReaderNear,
   NotEnrolled,
   NotLoggedIn,
+  NotSecure,
   refused,
   SessionOver,
   TooFar,
@@ -97,8 +98,9 @@ export class Access {
     this.#told = this.status;
   }
 
-  /** This phone as it was left. `url`: of the cloud. */
+  /** This phone as it was left. `url`: of the cloud. Rejects with NotSecure and StorageRefused where no key can be kept. */
   static async open(url: string, options: Options = {}): Promise<Access> {
+    if (!globalThis.crypto?.subtle) throw new NotSecure();
     const wallet = options.wallet ?? new IndexedDbWallet();
     const plain = url.replace(/\/+$/, "");
     return new Access(plain, await wallet.load(), wallet, options);

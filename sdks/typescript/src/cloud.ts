@@ -1,7 +1,7 @@
 /** The cloud's native API in a user's name, with a session that only this phone can use (RFC 6749 §6, RFC 9449). */
 
 import { base64url, utf8 } from "./bytes.ts";
-import { CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
+import { type AccessError, CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
 import { point, sign } from "./p256.ts";
 import type { Contents, Wallet } from "./wallet.ts";
 
@@ -9,11 +9,21 @@ const NAME = "latchwork-access";
 const TOKEN_PATH = "/oauth2/token";
 const TIMEOUT_MS = 30_000;
 const EARLY_SECONDS = 30;
+const NO_JSON = {};
+const UNEXPECTED = "Something else answered instead of the cloud; please check the network and the cloud's address.";
 
 export type Method = "GET" | "POST" | "DELETE";
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 /** Epoch seconds. */
 export type Clock = () => number;
+
+/** A whole answer; `said`: its body. */
+interface Reply {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly date: string | null;
+  readonly said: object;
+}
 
 export class Cloud {
   readonly #url: string;
@@ -42,8 +52,9 @@ export class Cloud {
       this.forget();
       response = await this.#authorized(path, init, isRepeatable);
     }
-    if (!response.ok) throw await refusal(response);
-    return (response.status === 204 ? undefined : await response.json()) as T;
+    if (!response.ok) throw refusal(response);
+    if (response.said === NO_JSON) throw unexpected();
+    return response.said as T;
   }
 
   /** Ends the session (RFC 7009). */
@@ -67,21 +78,20 @@ export class Cloud {
     return body ? { method, headers, body: JSON.stringify(body) } : { method, headers };
   }
 
-  async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
+  async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Reply> {
     if (this.#now() >= this.#goodUntil)
       await (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
     const headers = { ...(init.headers as Record<string, string>), authorization: this.#bearer };
     return this.#send(`${this.#url}${path}`, { ...init, headers }, isRepeatable);
   }
 
-  async #send(url: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
+  /** An answer counts when all of it has come. */
+  async #send(url: string, init: RequestInit, isRepeatable: boolean): Promise<Reply> {
     try {
-      return await this.#fetch(url, {
-        ...init,
-        credentials: "omit",
-        cache: "no-store",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const response = await this.#fetch(url, { ...init, credentials: "omit", cache: "no-store", signal });
+      const { ok, status, headers } = response;
+      return { ok, status, date: headers.get("date"), said: read(await response.text()) };
     } catch {
       if (isRepeatable) return this.#send(url, init, false);
       throw new Offline();
@@ -110,14 +120,13 @@ export class Cloud {
     const sent = this.#send(url, { ...asked, headers: { ...asked.headers, dpop } }, false);
     const response = await (mayRepeat ? sent.catch(() => null) : sent);
     if (!response) return this.#grant(held, clockOffset, false);
-    if (response.ok) return { answer: (await response.json()) as Granted, clockOffset };
-    const error = ((await response.json().catch(() => ({}))) as { error?: string }).error;
-    if (error === "invalid_grant") throw new SessionOver();
-    const told = Date.parse(response.headers.get("date") ?? "") / 1000 || this.#now() + clockOffset;
-    if (error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
-    throw !error || response.status >= 500 || response.status === 429
-      ? new Offline()
-      : new CloudRefused(undefined, null, error);
+    const said = response.said as Partial<Granted & Refusal>;
+    if (response.ok && said.access_token) return { answer: said as Granted, clockOffset };
+    if (said.error === "invalid_grant") throw new SessionOver();
+    const told = Date.parse(response.date ?? "") / 1000 || this.#now() + clockOffset;
+    if (said.error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
+    if (!said.error || isAway(response)) throw stranger(response);
+    throw new CloudRefused(said.error_description, null, said.error);
   }
 }
 
@@ -168,6 +177,12 @@ interface Granted {
   readonly refresh_token: string;
 }
 
+/** RFC 6749 §5.2. */
+interface Refusal {
+  readonly error: string;
+  readonly error_description?: string;
+}
+
 /** A DPoP proof for the token endpoint (RFC 9449 §4.2). `now`: epoch seconds. */
 async function proof(key: CryptoKeyPair, url: string, now: number): Promise<string> {
   const publicPoint = await point(key);
@@ -183,10 +198,30 @@ function form(fields: Record<string, string>): RequestInit & { headers: Record<s
   return { method: "POST", headers, body: new URLSearchParams(fields).toString() };
 }
 
-async function refusal(response: Response): Promise<Error> {
-  const said = (await response.json().catch(() => null)) as { code?: string; detail?: string } | null;
-  if (said?.code) return problem(said.code, said.detail ?? "");
-  return response.status >= 500 || response.status === 429
-    ? new Offline()
-    : new CloudRefused(undefined, null, "unexpected");
+/** What the JSON of a body says; a text that is none says nothing. */
+function read(text: string): object {
+  if (!text) return {};
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return NO_JSON;
+  }
+}
+
+function refusal(response: Reply): AccessError {
+  const { code, detail } = response.said as { code?: string; detail?: string };
+  return code ? problem(code, detail ?? "") : stranger(response);
+}
+
+/** What an answer means that does not speak as the cloud does: a proxy's for a cloud that is away, or another server's. */
+function stranger(response: Reply): AccessError {
+  return isAway(response) ? new Offline() : unexpected();
+}
+
+function isAway({ status }: Reply): boolean {
+  return status >= 500 || status === 429;
+}
+
+function unexpected(): CloudRefused {
+  return new CloudRefused(UNEXPECTED, null, "unexpected");
 }

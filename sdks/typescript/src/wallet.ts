@@ -1,6 +1,7 @@
 /** What a phone keeps: three keys, its session, and what it needs to know to work without a network. */
 
 import type { Keyring } from "./api.ts";
+import { StorageRefused } from "./errors.ts";
 import { newSigningKey } from "./p256.ts";
 
 /** One key per purpose. Their private halves can be used and never read, by this page neither. */
@@ -46,7 +47,7 @@ export class MemoryWallet implements Wallet {
 
 const STORE = "contents";
 
-/** The browser's own database, for this site alone. */
+/** The browser's own database, for this site alone. Every method rejects with StorageRefused where there is none. */
 export class IndexedDbWallet implements Wallet {
   readonly #name: string;
 
@@ -68,6 +69,14 @@ export class IndexedDbWallet implements Wallet {
   }
 
   async #within(mode: IDBTransactionMode, use: (store: IDBObjectStore) => IDBRequest): Promise<unknown> {
+    try {
+      return await this.#transact(mode, use);
+    } catch {
+      throw new StorageRefused();
+    }
+  }
+
+  async #transact(mode: IDBTransactionMode, use: (store: IDBObjectStore) => IDBRequest): Promise<unknown> {
     const database = await this.#open();
     try {
       const transaction = database.transaction(STORE, mode, { durability: "strict" });

@@ -440,6 +440,47 @@ test("a problem of the cloud has its class, and one without keeps its code and s
   }
 });
 
+test("what is no cloud is told so, wherever it answers, and an answer that breaks off is none", async () => {
+  const page = (): Response =>
+    new Response("<h1>Welcome to our Wi-Fi</h1>", { headers: { "content-type": "text/html" } });
+  const lost = (): Response => new Response(new ReadableStream({ pull: (body) => body.error(new TypeError("cut")) }));
+  for (const [wrong, kind, code] of [
+    [page, errors.CloudRefused, "unexpected"],
+    [() => Response.json({ code: "not_found", detail: "No such path." }, { status: 404 }), errors.CloudRefused, null],
+    [lost, errors.Offline, "offline"],
+  ] as const) {
+    for (const at of ["/oauth2/token", "/v1/account/phones"]) {
+      const { fetch } = way((each) => (each.path === at ? wrong() : answered(each)));
+      const { access } = await phone({ fetch });
+      await assert.rejects(access.phones(), (error: unknown) => {
+        assert.ok(error instanceof kind);
+        assert.equal(error.code, code ?? (at === "/oauth2/token" ? "unexpected" : "not_found"));
+        if (error.code === "unexpected") assert.match(error.message, /check the network and the cloud's address/);
+        return true;
+      });
+      assert.equal(access.status, "ready");
+    }
+  }
+});
+
+test("why the token endpoint refuses is told in its own words", async () => {
+  const said = { error: "access_denied", error_description: "Your access is switched off." };
+  const { fetch } = way(() => Response.json(said, { status: 400 }));
+  await assert.rejects((await phone({ fetch })).access.phones(), { code: said.error, message: said.error_description });
+});
+
+test("a page that can make no keys is told why, and so is one that can keep none", async () => {
+  const noStorage = Access.open(URL); // nobody has a database here
+  await assert.rejects(noStorage, said(errors.StorageRefused));
+  const secure = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
+  Object.defineProperty(globalThis, "crypto", { value: {}, configurable: true });
+  try {
+    await assert.rejects(Access.open(URL, { wallet: new MemoryWallet() }), said(errors.NotSecure));
+  } finally {
+    Object.defineProperty(globalThis, "crypto", secure);
+  }
+});
+
 test("what became of a remote unlock is told as it was", async () => {
   const outcomes: [object, new () => errors.AccessError][] = [
     [{ outcome: "unknown", reason: "", sentence: "" }, errors.ConnectionLost],
