@@ -3,7 +3,7 @@
 import { base64url, utf8 } from "./bytes.ts";
 import { type AccessError, CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
 import { point, sign } from "./p256.ts";
-import type { Contents, Wallet } from "./wallet.ts";
+import { type Contents, isContents, type Kept, type Wallet } from "./wallet.ts";
 
 const NAME = "latchwork-access";
 const TOKEN_PATH = "/oauth2/token";
@@ -25,18 +25,19 @@ interface Reply {
   readonly said: object;
 }
 
+/** The cloud as one session is let in. */
 export class Cloud {
   readonly #url: string;
-  readonly #drawer: Drawer;
+  readonly #place: Place;
   readonly #fetch: Fetch;
   readonly #now: Clock;
   #bearer = "";
   #goodUntil = -Infinity;
   #refreshing: Promise<void> | null = null;
 
-  constructor(url: string, drawer: Drawer, fetch: Fetch, now: Clock) {
+  constructor(url: string, place: Place, fetch: Fetch, now: Clock) {
     this.#url = url;
-    this.#drawer = drawer;
+    this.#place = place;
     this.#fetch = fetch;
     this.#now = now;
   }
@@ -49,7 +50,7 @@ export class Cloud {
     const init = this.#init(method, body, isRepeatable);
     let response = await this.#authorized(path, init, isRepeatable);
     if (response.status === 401) {
-      this.forget();
+      this.#goodUntil = -Infinity;
       response = await this.#authorized(path, init, isRepeatable);
     }
     if (!response.ok) throw refusal(response);
@@ -64,11 +65,6 @@ export class Cloud {
       form({ token: refreshToken, token_type_hint: "refresh_token" }),
       true,
     );
-  }
-
-  /** Keeps no access token. */
-  forget(): void {
-    this.#goodUntil = -Infinity;
   }
 
   #init(method: Method, body: object | undefined, isRepeatable: boolean): RequestInit {
@@ -99,7 +95,7 @@ export class Cloud {
   }
 
   #refresh(): Promise<void> {
-    return this.#drawer.change(async (held) => {
+    return this.#place.renew(async (held) => {
       const began = this.#now();
       const { answer, clockOffset } = await this.#grant(held, held.clockOffset, true);
       this.#bearer = `Bearer ${answer.access_token}`;
@@ -130,44 +126,96 @@ export class Cloud {
   }
 }
 
-/** The wallet, which pages of one site share: only one of them changes it at a time, and each on what is there. */
-export class Drawer {
-  readonly #wallet: Wallet;
-  readonly #changed: (contents: Contents | null) => void;
-  readonly #others = globalThis.document && new BroadcastChannel(NAME);
-  #turn: Promise<unknown> = Promise.resolve();
+/** Where a session's contents are while it is used. */
+export interface Place {
+  /** Calls `make` with them and keeps what it changes, once at a time. */
+  renew(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void>;
+}
 
-  constructor(wallet: Wallet, changed: (contents: Contents | null) => void) {
-    this.#wallet = wallet;
-    this.#changed = changed;
-    this.#others?.addEventListener("message", async () => changed(await wallet.load()));
+/** In no wallet: of a log-in that is under way, or of a phone that is forgotten already. */
+export class Loose implements Place {
+  contents: Contents;
+  readonly cloud: Cloud;
+
+  constructor(contents: Contents, cloudOf: (place: Place) => Cloud) {
+    this.contents = contents;
+    this.cloud = cloudOf(this);
   }
 
-  /** Rejects with NotLoggedIn when nothing is kept, and forgets everything when `make` finds that the session is over. */
-  change(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void> {
-    return this.#alone(async () => {
-      const held = await this.#wallet.load();
-      if (!held) this.#changed(null);
-      if (!held) throw new NotLoggedIn();
-      await this.#put({ ...held, ...(await make(held)) });
+  async renew(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void> {
+    this.contents = { ...this.contents, ...(await make(this.contents)) };
+  }
+}
+
+/** The wallet, which pages of one site share: one of them changes it at a time, on what is there. */
+export class Drawer {
+  readonly #url: string;
+  readonly #wallet: Wallet;
+  readonly #changed: (kept: Kept | null) => void;
+  readonly #others = globalThis.document && new BroadcastChannel(NAME);
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  /** What is kept of another cloud than `url`'s counts as nothing, until it is replaced. */
+  constructor(url: string, wallet: Wallet, changed: (kept: Kept | null) => void) {
+    this.#url = url;
+    this.#wallet = wallet;
+    this.#changed = changed;
+    this.#others?.addEventListener("message", async () => changed(await this.load()));
+  }
+
+  async load(): Promise<Kept | null> {
+    const kept = await this.#wallet.load();
+    return kept?.url === this.#url ? kept : null;
+  }
+
+  /** Keeps what `make` makes of what is kept, and resolves with what was. */
+  change(make: (held: Kept | null) => Kept | null): Promise<Kept | null> {
+    return this.#alone(NAME, async () => {
+      const held = await this.load();
+      const kept = make(held);
+      if (kept !== held) {
+        await (kept ? this.#wallet.save(kept) : this.#wallet.clear());
+        this.#others?.postMessage(null);
+      }
+      this.#changed(kept);
+      return held;
     });
   }
 
-  replace(contents: Contents | null): Promise<void> {
-    return this.#alone(() => this.#put(contents));
+  /** Changes the contents of the session that began with that text's fingerprint; rejects with NotLoggedIn when they are gone. */
+  async amend(begunWith: string, make: (held: Contents) => Partial<Contents>): Promise<void> {
+    await this.change((kept) => {
+      const held = the(kept, begunWith);
+      return { ...held, ...make(held) };
+    });
   }
 
-  async #put(contents: Contents | null): Promise<void> {
-    await (contents ? this.#wallet.save(contents) : this.#wallet.clear());
-    this.#changed(contents);
-    this.#others?.postMessage(null);
+  /** The place of that session. While the cloud is asked the wallet can be changed: a token of a session that is gone is not kept. */
+  of(begunWith: string): Place {
+    const renew: Place["renew"] = (make) =>
+      this.#alone(`${NAME} ${begunWith}`, async () => {
+        const changes = await make(the(await this.load(), begunWith));
+        await this.amend(begunWith, () => changes);
+      });
+    return { renew };
   }
 
-  async #alone(work: () => Promise<void>): Promise<void> {
+  close(): void {
+    this.#others?.close();
+  }
+
+  async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
     const locks = globalThis.navigator?.locks;
-    if (locks) return void (await locks.request(NAME, work));
-    await (this.#turn = this.#turn.then(work, work));
+    if (locks) return locks.request(what, work) as Promise<T>;
+    const turn = (this.#turns.get(what) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(what, turn);
+    return turn;
   }
+}
+
+function the(kept: Kept | null, begunWith: string): Contents {
+  if (!isContents(kept) || kept.begunWith !== begunWith) throw new NotLoggedIn();
+  return kept;
 }
 
 /** RFC 6749 §5.1. */
