@@ -106,6 +106,10 @@ export class Access {
   #told: Status = "logged_out";
   #code: Promise<Code> | null = null;
   #codeUntil = -Infinity;
+  /** What the code depends on. */
+  #codeOf = "";
+  /** How each `showCode` ends, and how it goes on. */
+  readonly #shown = new Map<() => void, () => Promise<void>>();
 
   private constructor(url: string, options: Options) {
     this.#url = url;
@@ -115,7 +119,7 @@ export class Access {
     this.#drawer = new Drawer(url, options.wallet ?? new IndexedDbWallet(), (kept) => this.#take(kept));
   }
 
-  /** This phone as it was left. `url`: of the cloud. Rejects with NotSecure and StorageRefused where no key can be kept. */
+  /** This phone as it was left. `url`: of the cloud. Rejects with NotSecure and WalletUnwritable where no key can be kept. */
   static async open(url: string, options: Options = {}): Promise<Access> {
     if (!globalThis.crypto?.subtle) throw new NotSecure();
     const access = new Access(url.replace(/\/+$/, ""), options);
@@ -127,6 +131,7 @@ export class Access {
   close(): void {
     this.#drawer.close();
     this.#listeners.clear();
+    for (const stop of this.#shown.keys()) stop();
   }
 
   // The session
@@ -148,14 +153,14 @@ export class Access {
    * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong.
    */
   async logIn(session: string): Promise<void> {
-    if (this.#contents?.begunWith === (await fingerprint(session))) return void (await this.refresh());
+    if (this.#contents?.beganWith === (await fingerprint(session))) return void (await this.refresh());
     globalThis.navigator?.storage?.persist?.().catch(() => false);
     if (this.#begun?.session !== session) this.#begun = { session, loose: this.#drafted(session) };
     const loose = await this.#begun.loose;
     const keyring = await loose.cloud.call<Keyring>("GET", KEYRING);
     const left = await this.#drawer.change((held) => this.#begin(loose.contents, keyring, held));
     this.#begun = null;
-    if (isContents(left) && left.begunWith !== loose.contents.begunWith)
+    if (isContents(left) && left.beganWith !== loose.contents.beganWith)
       await this.#farewell(left, userOf(left) !== keyring.userId);
   }
 
@@ -205,9 +210,9 @@ export class Access {
 
   /** Fetches what this phone needs to know to work without a network: do so whenever the app is opened. */
   async refresh(): Promise<Keyring> {
-    const { begunWith } = this.#held();
+    const { beganWith } = this.#held();
     const keyring = await this.#ask<Keyring>("GET", KEYRING);
-    await this.#drawer.amend(begunWith, (held) => this.#learnt(keyring, held));
+    await this.#drawer.amend(beganWith, (held) => this.#learnt(keyring, held));
     return keyring;
   }
 
@@ -250,40 +255,51 @@ export class Access {
     return { accessPoint, name: this.#name(accessPoint), sentence: done.sentence };
   }
 
-  /** The user's own code, made here; the same until `nextAt`, when to ask again. */
-  async code(): Promise<Code> {
+  /**
+   * The user's own code, made here; the same until `nextAt`, when to ask again. `fresh`: another one now, for the next
+   * door: a controller takes a code once.
+   */
+  async code({ fresh = false } = {}): Promise<Code> {
     this.#ready();
     const now = this.#now();
-    if (!this.#code || now >= this.#codeUntil || now < this.#codeUntil - CODE_SECONDS) {
+    if (fresh || !this.#code || now >= this.#codeUntil || now < this.#codeUntil - CODE_SECONDS) {
       this.#code = this.#newCode(now);
       this.#codeUntil = now + CODE_SECONDS;
     }
+    if (fresh) this.#showAnew();
     return this.#code;
   }
 
-  /** Hands `show` a code now and the next one whenever it is due, until the answer is called. */
+  /**
+   * Hands `show` a code now and the next one whenever it is due, until the answer is called. A fresh one that was asked
+   * for meanwhile, and one after clock or phone were corrected, is shown at once.
+   */
   showCode(show: (code: Code) => void, fail: (error: unknown) => void): () => void {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let isOver = false;
+    let turn = 0;
     const next = async (): Promise<void> => {
       clearTimeout(timer);
+      const mine = ++turn;
       try {
         const code = await this.code();
-        if (isOver) return;
+        if (mine !== turn) return;
         show(code);
         timer = setTimeout(next, Math.max(0, code.nextAt - this.#now()) * 1000);
       } catch (error) {
-        if (!isOver) fail(error);
+        if (mine === turn) fail(error);
       }
     };
     const looked = (): void => void (document.hidden || next());
-    globalThis.document?.addEventListener("visibilitychange", looked);
-    void next();
-    return () => {
-      isOver = true;
+    const stop = (): void => {
+      turn++;
       clearTimeout(timer);
+      this.#shown.delete(stop);
       globalThis.document?.removeEventListener("visibilitychange", looked);
     };
+    globalThis.document?.addEventListener("visibilitychange", looked);
+    this.#shown.set(stop, next);
+    void next();
+    return stop;
   }
 
   /** Where the user came, went and was refused, the latest first. */
@@ -394,11 +410,11 @@ export class Access {
   }
 
   async #ask<T>(method: Method, path: string, body?: object, isRepeatable?: boolean): Promise<T> {
-    const { begunWith } = this.#held();
+    const { beganWith } = this.#held();
     try {
       return await this.#cloud!.call<T>(method, path, body, isRepeatable);
     } catch (error) {
-      if (error instanceof SessionOver) await this.#drawer.change((held) => this.#end(begunWith, held));
+      if (error instanceof SessionOver) await this.#drawer.change((held) => this.#end(beganWith, held));
       throw error;
     }
   }
@@ -413,14 +429,14 @@ export class Access {
 
   /** The phone of whoever logs in; the same user's keys stay, so that it is the same phone. */
   #begin(begun: Contents, keyring: Keyring, held: Kept | null): Kept {
-    if (isContents(held) && held.begunWith === begun.begunWith) return held;
+    if (isContents(held) && held.beganWith === begun.beganWith) return held;
     const { tapKey, codeKey, madeAt } = held && userOf(held) === keyring.userId ? held : begun;
     return { ...begun, tapKey, codeKey, madeAt, ...this.#learnt(keyring, begun) };
   }
 
   /** What is left when the cloud has ended that session. */
-  #end(begunWith: string, held: Kept | null): Kept | null {
-    if (!isContents(held) || held.begunWith !== begunWith) return held;
+  #end(beganWith: string, held: Kept | null): Kept | null {
+    if (!isContents(held) || held.beganWith !== beganWith) return held;
     this.#isOver = true;
     return former(held);
   }
@@ -456,16 +472,28 @@ export class Access {
 
   #take(kept: Kept | null): void {
     const contents = isContents(kept) ? kept : null;
-    if (contents && (!this.#cloud || contents.begunWith !== this.#contents?.begunWith)) {
-      this.#cloud = this.#cloudOf(this.#drawer.of(contents.begunWith));
-      this.#code = null;
+    if (contents && (!this.#cloud || contents.beganWith !== this.#contents?.beganWith)) {
+      this.#cloud = this.#cloudOf(this.#drawer.of(contents.beganWith));
       this.#isOver = false;
     }
     this.#contents = contents;
-    if (!contents) this.#cloud = this.#code = null;
+    if (!contents) this.#cloud = null;
+    this.#tell();
+    const codeOf = `${contents?.beganWith} ${contents?.clockOffset} ${contents?.keyring?.phone?.codeKid}`;
+    if (codeOf === this.#codeOf) return;
+    this.#codeOf = codeOf;
+    this.#code = null;
+    this.#showAnew();
+  }
+
+  #tell(): void {
     if (this.status === this.#told) return;
     this.#told = this.status;
     for (const listener of [...this.#listeners]) listener(this.#told);
+  }
+
+  #showAnew(): void {
+    for (const next of this.#shown.values()) void next();
   }
 }
 

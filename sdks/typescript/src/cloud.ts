@@ -183,19 +183,19 @@ export class Drawer {
   }
 
   /** Changes the contents of the session that began with that text's fingerprint; rejects with NotLoggedIn when they are gone. */
-  async amend(begunWith: string, make: (held: Contents) => Partial<Contents>): Promise<void> {
+  async amend(beganWith: string, make: (held: Contents) => Partial<Contents>): Promise<void> {
     await this.change((kept) => {
-      const held = the(kept, begunWith);
+      const held = the(kept, beganWith);
       return { ...held, ...make(held) };
     });
   }
 
   /** The place of that session. While the cloud is asked the wallet can be changed: a token of a session that is gone is not kept. */
-  of(begunWith: string): Place {
+  of(beganWith: string): Place {
     const renew: Place["renew"] = (make) =>
-      this.#alone(`${NAME} ${begunWith}`, async () => {
-        const changes = await make(the(await this.load(), begunWith));
-        await this.amend(begunWith, () => changes);
+      this.#alone(`${NAME} ${beganWith}`, async () => {
+        const changes = await make(the(await this.load(), beganWith));
+        await this.amend(beganWith, () => changes);
       });
     return { renew };
   }
@@ -213,8 +213,8 @@ export class Drawer {
   }
 }
 
-function the(kept: Kept | null, begunWith: string): Contents {
-  if (!isContents(kept) || kept.begunWith !== begunWith) throw new NotLoggedIn();
+function the(kept: Kept | null, beganWith: string): Contents {
+  if (!isContents(kept) || kept.beganWith !== beganWith) throw new NotLoggedIn();
   return kept;
 }
 

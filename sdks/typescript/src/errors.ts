@@ -23,10 +23,10 @@ export class NotSecure extends AccessError {
   static override readonly sentence = "This page cannot make keys; please open it by its https address.";
 }
 
-export class StorageRefused extends AccessError {
-  static override readonly code = "storage_refused";
+export class WalletUnwritable extends AccessError {
+  static override readonly code = "wallet_unwritable";
   static override readonly sentence =
-    "This browser does not keep anything for this page; please allow it to, or leave private browsing.";
+    "This browser keeps nothing for this page; please allow it to, leave private browsing or free some space.";
 }
 
 export class NotLoggedIn extends AccessError {

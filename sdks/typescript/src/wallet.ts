@@ -2,7 +2,7 @@
 
 import type { Keyring } from "./api.ts";
 import { base64url, utf8 } from "./bytes.ts";
-import { StorageRefused } from "./errors.ts";
+import { WalletUnwritable } from "./errors.ts";
 import { newSigningKey, sha256 } from "./p256.ts";
 
 /** By which doors know this phone. Private halves can be used and never read, by this page neither. */
@@ -23,7 +23,7 @@ export interface Former extends Keys {
 /** A phone with its session. One key per purpose. */
 export interface Contents extends Keys {
   /** SHA-256 of the text that began the session, base64url: tells it from every other session. */
-  readonly begunWith: string;
+  readonly beganWith: string;
   readonly refreshToken: string;
   /** Proves to the cloud that a refresh comes from this phone (RFC 9449). */
   readonly sessionKey: CryptoKeyPair;
@@ -62,7 +62,7 @@ export class MemoryWallet implements Wallet {
 
 const STORE = "contents";
 
-/** The browser's own database, for this site alone. Every method rejects with StorageRefused where there is none. */
+/** The browser's own database, for this site alone. Every method rejects with WalletUnwritable where there is none. */
 export class IndexedDbWallet implements Wallet {
   readonly #name: string;
 
@@ -87,7 +87,7 @@ export class IndexedDbWallet implements Wallet {
     try {
       return await this.#transact(mode, use);
     } catch {
-      throw new StorageRefused();
+      throw new WalletUnwritable();
     }
   }
 
@@ -120,7 +120,7 @@ export class IndexedDbWallet implements Wallet {
 export async function newContents(url: string, session: string, now: number): Promise<Contents> {
   const [sessionKey, tapKey, codeKey] = await Promise.all([newSigningKey(), newSigningKey(), newSigningKey()]);
   const keys = { sessionKey, tapKey, codeKey, madeAt: Math.floor(now) };
-  return { url, begunWith: await fingerprint(session), refreshToken: session, ...keys, clockOffset: 0, keyring: null };
+  return { url, beganWith: await fingerprint(session), refreshToken: session, ...keys, clockOffset: 0, keyring: null };
 }
 
 export async function fingerprint(session: string): Promise<string> {

@@ -33,7 +33,7 @@ async function wallet(changes: Partial<Contents> = {}): Promise<MemoryWallet> {
   const [sessionKey, tapKey, codeKey] = [await newSigningKey(), await newSigningKey(), await newSigningKey()];
   const keys = { sessionKey, tapKey, codeKey, madeAt: taps.updatedAt, clockOffset: 0 };
   const kept = new MemoryWallet();
-  await kept.save({ url: URL, begunWith: "lwr_1", refreshToken: "lwr_1", ...keys, keyring: KEYRING, ...changes });
+  await kept.save({ url: URL, beganWith: "lwr_1", refreshToken: "lwr_1", ...keys, keyring: KEYRING, ...changes });
   return kept;
 }
 
@@ -285,6 +285,79 @@ test("a code is the same for thirty seconds, then another, and told to whoever s
   }
 });
 
+test("a fresh code takes the place of the shown one, however often the page was looked at, until it is stopped", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const page = Object.assign(new EventTarget(), { hidden: false });
+  const { access } = await phone();
+  Object.defineProperty(globalThis, "document", { value: page, configurable: true });
+  try {
+    const shown: string[] = [];
+    const stop = access.showCode(
+      ({ text }) => shown.push(text),
+      (error) => shown.push(String(error)),
+    );
+    const first = await access.code();
+    const fresh = await access.code({ fresh: true });
+    await until(() => shown.at(-1) === fresh.text);
+    assert.notEqual(fresh.text, first.text);
+    assert.equal((await access.code()).text, fresh.text);
+    for (let times = 0; times < 3; times++) page.dispatchEvent(new Event("visibilitychange"));
+    await settled();
+    shown.length = 0;
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 1);
+    stop();
+    page.dispatchEvent(new Event("visibilitychange"));
+    await access.code({ fresh: true });
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 1);
+    access.showCode(
+      ({ text }) => shown.push(text),
+      (error) => shown.push(String(error)),
+    );
+    access.close();
+    await settled();
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 1);
+  } finally {
+    mock.timers.reset();
+    delete (globalThis as any).document;
+  }
+});
+
+test("once clock or phone are corrected the shown code is too", async () => {
+  let keyring = KEYRING;
+  const { fetch } = way((each) => (each.path.includes("keyring") ? Response.json(keyring) : answered(each)));
+  const { access } = await phone({ fetch });
+  const shown: string[] = [];
+  const stop = access.showCode(
+    ({ text }) => shown.push(text),
+    (error) => shown.push(String(error)),
+  );
+  try {
+    await until(() => shown.length === 1);
+    for (const [corrected, times] of [
+      [{ at: taps.now + 2 }, 1],
+      [{ at: taps.now + 3600 }, 2],
+      [{ at: taps.now + 3601 }, 2],
+      [{ phone: { id: 6, codeKid: base64url("01".repeat(8)) } }, 3],
+    ] as const) {
+      keyring = { ...keyring, ...corrected };
+      await access.refresh();
+      await until(() => shown.length === times);
+      await settled();
+      assert.equal(shown.length, times);
+      assert.equal((await access.code()).text, shown.at(-1));
+    }
+    assert.equal(new Set(shown).size, 3);
+  } finally {
+    stop();
+  }
+});
+
 async function until(holds: () => boolean): Promise<void> {
   for (let times = 0; times < 100_000 && !holds(); times++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -475,7 +548,7 @@ test("why the token endpoint refuses is told in its own words", async () => {
 
 test("a page that can make no keys is told why, and so is one that can keep none", async () => {
   const noStorage = Access.open(URL); // nobody has a database here
-  await assert.rejects(noStorage, said(errors.StorageRefused));
+  await assert.rejects(noStorage, said(errors.WalletUnwritable));
   const secure = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
   Object.defineProperty(globalThis, "crypto", { value: {}, configurable: true });
   try {
