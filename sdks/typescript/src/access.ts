@@ -53,9 +53,9 @@ const PHONES = "/v1/account/phones";
 
 const DONE: Readonly<Record<Ask, string>> = {
   open: SENTENCES["granted"]!,
-  hold_open: "The door stands open until you set it back to normal.",
-  lock: "The door is locked for everybody until you set it back to normal.",
-  normal: "The door opens for those who may again.",
+  hold_open: "The door stands open for everybody.",
+  lock: "The door is locked for everybody.",
+  normal: "The door is back to normal.",
 };
 
 /**
