@@ -3,7 +3,7 @@
 import { metres } from "./advert.ts";
 import type { Door, Keyring, Passage, Phone, PhoneDraft, Unlocked } from "./api.ts";
 import { type Bytes, base64url, concat, fromBase64url, hex, number, uint, utf8 } from "./bytes.ts";
-import { type Clock, Cloud, Drawer, type Fetch, Loose, type Method, type Place } from "./cloud.ts";
+import { type Clock, Cloud, Drawer, type Fetch, Loose, type Method, type Place, the } from "./cloud.ts";
 import { phoneCode } from "./code.ts";
 import {
   BluetoothOff,
@@ -123,7 +123,7 @@ export class Access {
   static async open(url: string, options: Options = {}): Promise<Access> {
     if (!globalThis.crypto?.subtle) throw new NotSecure();
     const access = new Access(url.replace(/\/+$/, ""), options);
-    access.#take(await access.#drawer.load());
+    await access.#drawer.load();
     return access;
   }
 
@@ -150,7 +150,8 @@ export class Access {
   /**
    * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
    * Whoever was logged in before is logged out once the cloud has taken it; the same token again is another try of the
-   * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong.
+   * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong, with NotLoggedIn when somebody
+   * else has logged in at the same time, in another page.
    */
   async logIn(session: string): Promise<void> {
     if (this.#contents?.beganWith === (await fingerprint(session))) return void (await this.refresh());
@@ -160,8 +161,9 @@ export class Access {
     const keyring = await loose.cloud.call<Keyring>("GET", KEYRING);
     const left = await this.#drawer.change((held) => this.#begin(loose.contents, keyring, held));
     this.#begun = null;
-    if (isContents(left) && left.beganWith !== loose.contents.beganWith)
-      await this.#farewell(left, userOf(left) !== keyring.userId);
+    if (!isContents(left) || left.beganWith === loose.contents.beganWith) return;
+    await this.#farewell(left, userOf(left) !== keyring.userId);
+    await this.#drawer.change((held) => the(held, loose.contents.beganWith)); // another page may have logged in meanwhile
   }
 
   /** Forgets this phone, then removes it from the cloud and ends its session there, which takes five seconds at most. */
@@ -489,7 +491,13 @@ export class Access {
   #tell(): void {
     if (this.status === this.#told) return;
     this.#told = this.status;
-    for (const listener of [...this.#listeners]) listener(this.#told);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(this.#told);
+      } catch (error) {
+        console.error(error); // a fault of the app's; what is told has happened
+      }
+    }
   }
 
   #showAnew(): void {

@@ -160,12 +160,15 @@ export class Drawer {
     this.#url = url;
     this.#wallet = wallet;
     this.#changed = changed;
-    this.#others?.addEventListener("message", async () => changed(await this.load()));
+    this.#others?.addEventListener("message", () => this.load().catch(() => {}));
   }
 
+  /** What is kept now, which whoever opened this drawer is told too. */
   async load(): Promise<Kept | null> {
-    const kept = await this.#wallet.load();
-    return kept?.url === this.#url ? kept : null;
+    const found = await this.#wallet.load();
+    const kept = found?.url === this.#url ? found : null;
+    this.#changed(kept);
+    return kept;
   }
 
   /** Keeps what `make` makes of what is kept, and resolves with what was. */
@@ -173,11 +176,10 @@ export class Drawer {
     return this.#alone(NAME, async () => {
       const held = await this.load();
       const kept = make(held);
-      if (kept !== held) {
-        await (kept ? this.#wallet.save(kept) : this.#wallet.clear());
-        this.#others?.postMessage(null);
-      }
+      if (kept === held) return held;
+      await (kept ? this.#wallet.save(kept) : this.#wallet.clear());
       this.#changed(kept);
+      this.#others?.postMessage(null);
       return held;
     });
   }
@@ -213,7 +215,8 @@ export class Drawer {
   }
 }
 
-function the(kept: Kept | null, beganWith: string): Contents {
+/** The contents of that session; throws NotLoggedIn when they are gone. */
+export function the(kept: Kept | null, beganWith: string): Contents {
   if (!isContents(kept) || kept.beganWith !== beganWith) throw new NotLoggedIn();
   return kept;
 }

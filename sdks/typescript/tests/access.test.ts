@@ -654,6 +654,45 @@ test("what comes late for one user is never written into another's phone, nor en
   }
 });
 
+test("of two who log in at one time, in two pages, the one whose session is gone is told so", async () => {
+  let arrive = (_: Response): void => {};
+  const late = new Promise<Response>((resolve) => (arrive = resolve));
+  const { asked, fetch } = way((each) => (each.method === "DELETE" ? late : other(each)));
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  const { access: page } = await phone({ fetch, wallet: kept });
+  const first = assert.rejects(access.logIn("lwr_first"), said(errors.NotLoggedIn));
+  await until(() => asked.some(({ method }) => method === "DELETE"));
+  await page.logIn("lwr_second");
+  const own = await kept.load();
+  arrive(Response.json({}));
+  await first;
+  assert.deepEqual([access.status, page.status, await kept.load()], ["not_enrolled", "not_enrolled", own]);
+  await access.phones(); // of whoever is logged in now, in every page
+});
+
+test("a page that missed that its user was logged out learns it from the next call", async () => {
+  const { fetch } = way(answered);
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  const told: Status[] = [];
+  access.onStatus((status) => told.push(status));
+  await kept.clear();
+  await assert.rejects(access.refresh(), said(errors.NotLoggedIn));
+  assert.deepEqual(told, ["logged_out"]);
+});
+
+test("an app's fault in hearing of a change does not keep it from happening", async (t) => {
+  const told = t.mock.method(console, "error", () => {});
+  const kept = await wallet();
+  const { access } = await phone({ wallet: kept });
+  access.onStatus(() => {
+    throw new Error("the app's");
+  });
+  await access.logOut();
+  assert.deepEqual([access.status, await kept.load(), told.mock.callCount()], ["logged_out", null, 1]);
+});
+
 test("a token that comes after the log-out is not kept", async () => {
   let arrive = (_: Response): void => {};
   const late = new Promise<Response>((resolve) => (arrive = resolve));

@@ -49,7 +49,8 @@ export declare class Access {
     /**
      * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
      * Whoever was logged in before is logged out once the cloud has taken it; the same token again is another try of the
-     * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong.
+     * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong, with NotLoggedIn when somebody
+     * else has logged in at the same time, in another page.
      */
     logIn(session: string): Promise<void>;
     /** Forgets this phone, then removes it from the cloud and ends its session there, which takes five seconds at most. */

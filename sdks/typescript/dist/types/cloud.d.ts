@@ -33,6 +33,7 @@ export declare class Drawer {
     #private;
     /** What is kept of another cloud than `url`'s counts as nothing, until it is replaced. */
     constructor(url: string, wallet: Wallet, changed: (kept: Kept | null) => void);
+    /** What is kept now, which whoever opened this drawer is told too. */
     load(): Promise<Kept | null>;
     /** Keeps what `make` makes of what is kept, and resolves with what was. */
     change(make: (held: Kept | null) => Kept | null): Promise<Kept | null>;
@@ -42,3 +43,5 @@ export declare class Drawer {
     of(beganWith: string): Place;
     close(): void;
 }
+/** The contents of that session; throws NotLoggedIn when they are gone. */
+export declare function the(kept: Kept | null, beganWith: string): Contents;
