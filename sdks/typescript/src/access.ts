@@ -480,12 +480,12 @@ export class Access {
     }
     this.#contents = contents;
     if (!contents) this.#cloud = null;
-    this.#tell();
     const codeOf = `${contents?.beganWith} ${contents?.clockOffset} ${contents?.keyring?.phone?.codeKid}`;
-    if (codeOf === this.#codeOf) return;
+    const isAnother = codeOf !== this.#codeOf;
     this.#codeOf = codeOf;
-    this.#code = null;
-    this.#showAnew();
+    if (isAnother) this.#code = null;
+    this.#tell();
+    if (isAnother) this.#showAnew();
   }
 
   #tell(): void {
