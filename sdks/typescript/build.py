@@ -1,8 +1,8 @@
 """Builds the TypeScript SDK: `.venv/bin/python -m sdks.typescript.build` after every change of it.
 
-Written are `src/openapi.ts` (types of the cloud's OpenAPI document), `src/reasons.ts` (what doors say) and `dist/`, which
-is the package: one file per entry point, minified, and the same among the website's files, and the types. All of it is
-committed, so that a clone is a package that can be installed.
+Written are `src/openapi.ts` (types of the cloud's OpenAPI document), `src/reasons.ts` (what doors say) and `dist/`,
+which is the package: one file per entry point, minified, and the same among the website's files, and the types. All of
+it is committed, so that a clone is a package that can be installed.
 """
 
 from __future__ import annotations

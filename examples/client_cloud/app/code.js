@@ -3,7 +3,9 @@ import { access } from "/key.js";
 import { drawQr } from "/sdk/qr.js";
 import { button, codeCard, element, sentence, stayAwake } from "/view.js";
 
-const HINT = "This phone makes it by itself, also without a network. It opens your doors, so show it to nobody but the reader, and make a new one for the next door.";
+const HINT =
+  "This phone makes it by itself, also without a network. It opens your doors, so show it to nobody but the reader, " +
+  "and make a new one for the next door.";
 
 export async function codePage() {
   const card = codeCard();

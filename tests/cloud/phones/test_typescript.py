@@ -251,3 +251,21 @@ async def test_a_phone_whose_clock_is_wrong_works_all_the_same(
     )
     await enrolled(page, alice.cloud, account, bob)
     assert await do(page, "new sdk.IndexedDbWallet().load().then((kept) => Math.round(kept.clockOffset / 60))") == 120
+
+
+async def test_of_two_users_who_log_in_at_one_time_in_two_pages_both_pages_are_one_persons(
+    alice: Client, account: Account, bob: int, page: Page, browser: Browser
+) -> None:
+    await enrolled(page, alice.cloud, account, bob)
+    dan = (await alice.post("/v1/users", {"name": "Dan"}))["id"]
+    other = await opened_app(browser, page.context)
+    await _open(other)
+    tokens = [await session_of(alice.cloud, account, user) for user in (bob, dan)]
+    said = await asyncio.gather(
+        *(do(each, f"access.logIn('{token}')") for each, token in zip((page, other), tokens, strict=True))
+    )
+    assert None in said and all(each is None or each["code"] == "not_logged_in" for each in said), said
+    users = [(await do(each, "access.refresh()"))["userId"] for each in (page, other)]
+    assert users[0] == users[1] and users[0] in (bob, dan)
+    live = [user for user in (bob, dan) if await alice.get(f"/v1/users/{user}/app-sessions")]
+    assert live == users[:1], "the other's session is ended"
