@@ -1,8 +1,8 @@
 """Builds the TypeScript SDK: `.venv/bin/python -m sdks.typescript.build` after every change of it.
 
-Written are `src/openapi.ts` (types of the cloud's OpenAPI document), `src/reasons.ts` (what doors say) and `dist/` (one
-file per entry point, minified, and the same among the website's files), which are committed, and `lib/` (ES modules and
-their types), which a published package holds.
+Written are `src/openapi.ts` (types of the cloud's OpenAPI document), `src/reasons.ts` (what doors say) and `dist/`,
+which is the package: one file per entry point, minified, and the same among the website's files, and the types. All of
+it is committed, so that a clone is a package that can be installed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ API_TYPES: Final = HERE / "src" / "openapi.ts"
 REASONS: Final = HERE / "src" / "reasons.ts"
 WEBSITE: Final = HERE.parents[1] / "src" / "latchwork" / "web" / "static"
 """The website's own pages use the bundles too; what is installed has them from here."""
+TYPES: Final = HERE / "dist" / "types"
 BUNDLES: Final = {"index.ts": HERE / "dist" / "access.js", "qr.ts": HERE / "dist" / "qr.js"}
 OPERATIONS: Final = ("/v1/account/phones", "/v1/account/keyring", "/v1/account/doors/", "/v1/account/passages")
 """Paths that begin so are those that a phone calls."""
@@ -43,7 +44,7 @@ def install() -> None:
         fcntl.flock(turn, fcntl.LOCK_EX)
         if done.exists() and done.read_bytes() == lock.read_bytes():
             return
-        node(str(_NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+        npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
         shutil.copy(lock, done)
 
 
@@ -55,6 +56,10 @@ def node(*arguments: str) -> str:
         error.add_note(done.stdout + done.stderr)
         raise error
     return done.stdout
+
+
+def npm(*arguments: str) -> str:
+    return node(str(_NPM), *arguments)
 
 
 def tool(package: str, program: str, *arguments: str) -> str:
@@ -95,6 +100,11 @@ def bundle(entry: str) -> bytes:
     return subprocess.run([esbuild, f"src/{entry}", *options], cwd=HERE, capture_output=True, check=True).stdout
 
 
+def write_types(to: Path) -> None:
+    """A declaration file per module."""
+    tool("typescript", "bin/tsc", "-p", ".", "--emitDeclarationOnly", "--outDir", str(to))
+
+
 def _openapi() -> dict[str, Any]:
     document: dict[str, Any] = runpy.run_path(str(HERE.parents[1] / "docs" / "generate.py"))["openapi"]()
     return document
@@ -129,7 +139,8 @@ def main() -> None:
     REASONS.write_text(reasons())
     tool("prettier", "bin/prettier.cjs", "--write", *FORMATTED)
     check_types()
-    tool("typescript", "bin/tsc", "-p", ".")
+    shutil.rmtree(TYPES, ignore_errors=True)
+    write_types(TYPES)
     for entry, file in BUNDLES.items():
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(bundle(entry))

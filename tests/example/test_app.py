@@ -78,6 +78,10 @@ async def test_the_own_code_opens_with_phone_and_building_both_offline(
         code = await photographed(mia.page, tmp_path / "code.png")
         assert demo.show(code, FRONT) == "granted"
         assert demo.show(code, MEETING_ROOM) != "granted", "it is good once"
+        await mia.page.get_by_role("button", name="New code").click()
+        while (fresh := await photographed(mia.page, tmp_path / "fresh.png")) == code:
+            await asyncio.sleep(0.05)
+        assert demo.show(fresh, MEETING_ROOM) == "granted"
         assert demo.show(code, GARAGE) != "granted"
         await mia.turn_to("Visitors")
         await mia.page.get_by_text("There is no network right now").wait_for()
@@ -233,6 +237,28 @@ async def test_when_the_building_ends_a_session_the_app_asks_to_log_in_again(dem
         await page.get_by_role("navigation").get_by_role("link", name="Doors", exact=True).click()
         await page.get_by_text("Your session is over").wait_for()
         await noah.page.get_by_label("Password").wait_for()
+
+
+@pytest.mark.parametrize("is_reloaded", [False, True])
+async def test_a_log_out_without_a_network_is_finished_when_there_is_one(
+    demo: Running, browser: Browser, is_reloaded: bool
+) -> None:
+    async with screen(browser) as (context, page):
+        noah = Member(demo, context, page, demo.line["members"][NOAH])
+        await noah.log_in()
+        await page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
+        await context.set_offline(True)
+        await page.get_by_role("button", name="Log out").click()
+        await page.get_by_role("button", name="Log in").wait_for()
+        if is_reloaded:
+            await page.goto("about:blank")
+        await context.set_offline(False)
+        async with page.expect_response("**/api/log-out"):
+            if is_reloaded:
+                await page.goto(demo.line["clientAppUrl"])
+        me = await context.request.get(f"{demo.line['clientAppUrl']}/api/me")
+        assert me.status == 401
+        await page.wait_for_function("() => localStorage.length === 0")
 
 
 async def test_the_app_can_be_installed(mia: Member) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_a_committed_bundle_is_what_its_source_makes(entry: str) -> None:
     )
 
 
+def test_the_committed_types_are_what_its_source_makes(tmp_path: Path) -> None:
+    build.write_types(tmp_path)
+    made, committed = ({path.name: path.read_text() for path in folder.iterdir()} for folder in (tmp_path, build.TYPES))
+    assert committed == made, "run .venv/bin/python -m sdks.typescript.build"
+
+
 def test_an_app_carries_nothing_but_the_package() -> None:
     assert not PACKAGE.keys() & {"dependencies", "peerDependencies", "optionalDependencies"}
     assert b"import" not in build.BUNDLES["index.ts"].read_bytes().replace(b"importKey", b"")
@@ -74,12 +81,18 @@ export { access };
 """What a hybrid app has besides."""
 
 
-def test_an_app_that_installs_the_package_has_its_types(tmp_path: Path) -> None:
+def test_an_app_installs_the_package_from_a_clone_and_has_its_types(tmp_path: Path) -> None:
     """The README's native radio, in an app that has nothing else."""
-    package = tmp_path / "node_modules" / "@latchwork" / "access"
-    build.tool("typescript", "bin/tsc", "-p", ".", "--outDir", str(package / "lib"))
-    shutil.copy(build.HERE / "package.json", package)
+    clone = tmp_path / "clone"
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "."]
+    for name in subprocess.run(listed, cwd=build.HERE, capture_output=True, text=True, check=True).stdout.splitlines():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(build.HERE / name, clone / name)
     (tmp_path / "package.json").write_text('{"type": "module"}')
+    build.npm("install", str(clone), "--prefix", str(tmp_path), "--offline", "--no-audit", "--no-fund")
+    use = "import { Access } from '@latchwork/access'; import { qrSvg } from '@latchwork/access/qr'"
+    (tmp_path / "app.js").write_text(f"{use}; console.log(typeof Access.open, typeof qrSvg)")
+    assert build.node(str(tmp_path / "app.js")).split() == ["function", "function"]
     (tmp_path / "app.ts").write_text(
         f"import {{ Access }} from '@latchwork/access';\n{readme_block('ts radio')}{NATIVE}"
     )

@@ -1,5 +1,6 @@
 // The app: which page is shown, and to whom. It opens without a network: then tap and code work as ever.
 import { codePage } from "/code.js";
+import { finishLogOut } from "/desk.js";
 import { doorsPage } from "/doors.js";
 import { enrolPage, logInAgain, logInPage } from "/entrance.js";
 import { access } from "/key.js";
@@ -54,6 +55,7 @@ function failed(title, error) {
 
 function network() {
   document.getElementById("network").textContent = navigator.onLine ? "" : "Offline";
+  if (navigator.onLine) finishLogOut().catch(() => null);
   if (navigator.onLine && main.querySelector(".failed")) show();
 }
 

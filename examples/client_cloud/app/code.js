@@ -1,9 +1,11 @@
 // My code: made on this phone, new every 30 seconds, with or without a network.
 import { access } from "/key.js";
 import { drawQr } from "/sdk/qr.js";
-import { codeCard, element, sentence, stayAwake } from "/view.js";
+import { button, codeCard, element, sentence, stayAwake } from "/view.js";
 
-const HINT = "This phone makes it by itself, also without a network. It opens your doors, so show it to nobody but the reader.";
+const HINT =
+  "This phone makes it by itself, also without a network. It opens your doors, so show it to nobody but the reader, " +
+  "and make a new one for the next door.";
 
 export async function codePage() {
   const card = codeCard();
@@ -12,6 +14,7 @@ export async function codePage() {
     {},
     element("h1", {}, "My code"),
     card.element,
+    button("New code", () => access.code({ fresh: true }), { class: "quiet wide" }),
     element("p", { class: "quiet-text" }, HINT),
   );
   let nextAt = 0;

@@ -8,8 +8,24 @@ export class Refused extends Error {
   }
 }
 
-export const logIn = (email, password) => call("POST", "/api/log-in", { email, password });
-export const logOut = () => call("POST", "/api/log-out", {});
+export async function logIn(email, password) {
+  await finishLogOut();
+  return call("POST", "/api/log-in", { email, password });
+}
+
+/** Without a network it is finished later. */
+export async function logOut() {
+  localStorage.setItem("loggingOut", "yes");
+  await finishLogOut().catch(() => null);
+}
+
+/** Ends the log-in of whoever logged out while there was no network. */
+export async function finishLogOut() {
+  if (!localStorage.getItem("loggingOut")) return;
+  await call("POST", "/api/log-out", {});
+  localStorage.removeItem("loggingOut");
+}
+
 export const me = () => call("GET", "/api/me");
 export const rooms = () => call("GET", "/api/rooms");
 export const visits = () => call("GET", "/api/visits");

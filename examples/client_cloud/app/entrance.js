@@ -37,9 +37,8 @@ async function logIn({ email, password }) {
 }
 
 export async function logOut() {
-  await desk.logOut().catch(() => null); // without a network this phone still forgets its keys
   localStorage.removeItem("name");
-  await access.logOut();
+  await Promise.all([desk.logOut(), access.logOut()]); // without a network this phone forgets its keys all the same
 }
 
 export async function enrolPage() {

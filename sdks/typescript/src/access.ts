@@ -3,7 +3,7 @@
 import { metres } from "./advert.ts";
 import type { Door, Keyring, Passage, Phone, PhoneDraft, Unlocked } from "./api.ts";
 import { type Bytes, base64url, concat, fromBase64url, hex, number, uint, utf8 } from "./bytes.ts";
-import { type Clock, Cloud, Drawer, type Fetch, type Method } from "./cloud.ts";
+import { type Clock, Cloud, Drawer, type Fetch, Loose, type Method, type Place, the } from "./cloud.ts";
 import { phoneCode } from "./code.ts";
 import {
   BluetoothOff,
@@ -12,15 +12,27 @@ import {
   NoReaderNear,
   NotEnrolled,
   NotLoggedIn,
+  NotSecure,
+  PhoneLocked,
   refused,
   SessionOver,
   TooFar,
 } from "./errors.ts";
-import { point, sign } from "./p256.ts";
+import { kid, point, sign } from "./p256.ts";
 import { type Heard, type Link, LinkLost, type Radio, RadioOff } from "./radio.ts";
 import { SENTENCES } from "./reasons.ts";
 import { type Answer, type Ask, PhoneSide, TapFailed, type TapRequest } from "./tap.ts";
-import { type Contents, IndexedDbWallet, newContents, type Wallet } from "./wallet.ts";
+import {
+  type Contents,
+  fingerprint,
+  former,
+  IndexedDbWallet,
+  isContents,
+  type Kept,
+  newContents,
+  userOf,
+  type Wallet,
+} from "./wallet.ts";
 import { WebBluetooth } from "./web_bluetooth.ts";
 
 /** How long a code is shown before the next one is made; a door takes it five seconds longer. */
@@ -31,18 +43,23 @@ const LOOK_SECONDS = 0.3;
 const TAP_METRES = 2;
 const CONNECT_MS = 10_000;
 const STEP_MS = 2_000;
+/** How long the cloud is told of a phone that is forgotten here already. */
+const FAREWELL_MS = 5_000;
 /** A difference of clocks below this is the way to the cloud and back. */
 const CLOCK_SECONDS = 3;
 
+const KEYRING = "/v1/account/keyring";
+const PHONES = "/v1/account/phones";
+
 const DONE: Readonly<Record<Ask, string>> = {
   open: SENTENCES["granted"]!,
-  hold_open: "The door stands open until you set it back to normal.",
-  lock: "The door is locked for everybody until you set it back to normal.",
-  normal: "The door opens for those who may again.",
+  hold_open: "The door stands open for everybody.",
+  lock: "The door is locked for everybody.",
+  normal: "The door is back to normal.",
 };
 
 /**
- * How far this phone is. `session_over`: the cloud has ended the session; nothing of it is kept.
+ * How far this phone is. `session_over`: the cloud has ended the session; only the keys are kept, for the same user's next.
  */
 export type Status = "logged_out" | "not_enrolled" | "ready" | "session_over";
 
@@ -78,30 +95,43 @@ export class Access {
   readonly #url: string;
   readonly #radio: Radio;
   readonly #now: Clock;
-  readonly #cloud: Cloud;
+  readonly #fetch: Fetch;
   readonly #drawer: Drawer;
   readonly #listeners = new Set<(status: Status) => void>();
-  #contents: Contents | null;
+  #contents: Contents | null = null;
+  #cloud: Cloud | null = null;
+  /** A log-in that has not got through yet. */
+  #begun: { session: string; loose: Promise<Loose> } | null = null;
   #isOver = false;
-  #told: Status;
+  #told: Status = "logged_out";
   #code: Promise<Code> | null = null;
   #codeUntil = -Infinity;
+  /** What the code depends on. */
+  #codeOf = "";
+  /** How each `showCode` ends, and how it goes on. */
+  readonly #shown = new Map<() => void, () => Promise<void>>();
 
-  private constructor(url: string, contents: Contents | null, wallet: Wallet, options: Options) {
+  private constructor(url: string, options: Options) {
     this.#url = url;
-    this.#contents = this.#own(contents);
     this.#radio = options.radio ?? new WebBluetooth();
     this.#now = options.now ?? (() => Date.now() / 1000);
-    this.#drawer = new Drawer(wallet, (kept) => this.#take(kept));
-    this.#cloud = new Cloud(url, this.#drawer, options.fetch ?? ((to, init) => fetch(to, init)), this.#now);
-    this.#told = this.status;
+    this.#fetch = options.fetch ?? ((to, init) => fetch(to, init));
+    this.#drawer = new Drawer(url, options.wallet ?? new IndexedDbWallet(), (kept) => this.#take(kept));
   }
 
-  /** This phone as it was left. `url`: of the cloud. */
+  /** This phone as it was left. `url`: of the cloud. Rejects with NotSecure and WalletUnwritable where no key can be kept. */
   static async open(url: string, options: Options = {}): Promise<Access> {
-    const wallet = options.wallet ?? new IndexedDbWallet();
-    const plain = url.replace(/\/+$/, "");
-    return new Access(plain, await wallet.load(), wallet, options);
+    if (!globalThis.crypto?.subtle) throw new NotSecure();
+    const access = new Access(url.replace(/\/+$/, ""), options);
+    await access.#drawer.load();
+    return access;
+  }
+
+  /** Ends what this object listens to; the phone stays as it is. */
+  close(): void {
+    this.#drawer.close();
+    this.#listeners.clear();
+    for (const stop of this.#shown.keys()) stop();
   }
 
   // The session
@@ -119,28 +149,28 @@ export class Access {
 
   /**
    * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
-   * Whoever was logged in before is logged out; the same token again is another try of the same log-in. Rejects with
-   * SessionOver when the token is used up or wrong.
+   * Whoever was logged in before is logged out once the cloud has taken it; the same token again is another try of the
+   * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong, with NotLoggedIn when somebody
+   * else has logged in at the same time, in another page.
    */
   async logIn(session: string): Promise<void> {
-    const isAgain = this.#contents?.refreshToken === session; // it did not get through, or its answer was lost
-    if (!isAgain) {
-      if (this.#contents) await this.logOut();
-      this.#isOver = false;
-      await this.#drawer.replace(await newContents(this.#url, session, this.#now()));
-    }
+    if (this.#contents?.beganWith === (await fingerprint(session))) return void (await this.refresh());
     globalThis.navigator?.storage?.persist?.().catch(() => false);
-    await this.refresh();
+    if (this.#begun?.session !== session) this.#begun = { session, loose: this.#drafted(session) };
+    const loose = await this.#begun.loose;
+    const keyring = await loose.cloud.call<Keyring>("GET", KEYRING);
+    const left = await this.#drawer.change((held) => this.#begin(loose.contents, keyring, held));
+    this.#begun = null;
+    if (!isContents(left) || left.beganWith === loose.contents.beganWith) return;
+    await this.#farewell(left, userOf(left) !== keyring.userId);
+    await this.#drawer.change((held) => the(held, loose.contents.beganWith)); // another page may have logged in meanwhile
   }
 
-  /** Removes this phone and ends its session; without a network it is forgotten here all the same. */
+  /** Forgets this phone, then removes it from the cloud and ends its session there, which takes five seconds at most. */
   async logOut(): Promise<void> {
-    const phone = this.#contents?.keyring?.phone;
-    const whateverTheCloudSays = (): void => {};
-    if (phone) await this.remove(phone.id).catch(whateverTheCloudSays);
-    if (this.#contents) await this.#cloud.revoke(this.#contents.refreshToken).catch(whateverTheCloudSays);
     this.#isOver = false;
-    await this.#drawer.replace(null);
+    const left = await this.#drawer.change((held) => (isContents(held) ? null : held));
+    if (isContents(left)) await this.#farewell(left, true);
   }
 
   // This phone
@@ -163,29 +193,28 @@ export class Access {
       codeProof: base64url(codeProof),
       replaces,
     };
-    const phone = await this.#ask<Phone>("POST", "/v1/account/phones", draft, true);
+    const phone = await this.#ask<Phone>("POST", PHONES, draft, true);
     await this.refresh();
     return phone;
   }
 
   /** The user's phones. */
   phones(): Promise<Phone[]> {
-    return this.#ask("GET", "/v1/account/phones");
+    return this.#ask("GET", PHONES);
   }
 
   /** Removes one of the user's phones: a lost one; its session ends. */
   async remove(phone: number): Promise<void> {
-    await this.#ask("DELETE", `/v1/account/phones/${phone}`);
+    await this.#ask("DELETE", `${PHONES}/${phone}`);
   }
 
   // Doors
 
   /** Fetches what this phone needs to know to work without a network: do so whenever the app is opened. */
   async refresh(): Promise<Keyring> {
-    const keyring = await this.#ask<Keyring>("GET", "/v1/account/keyring");
-    const ahead = keyring.at - this.#now();
-    const clockOffset = Math.abs(ahead) < CLOCK_SECONDS ? 0 : ahead;
-    await this.#drawer.change(async () => ({ keyring, clockOffset }));
+    const { beganWith } = this.#held();
+    const keyring = await this.#ask<Keyring>("GET", KEYRING);
+    await this.#drawer.amend(beganWith, (held) => this.#learnt(keyring, held));
     return keyring;
   }
 
@@ -228,40 +257,51 @@ export class Access {
     return { accessPoint, name: this.#name(accessPoint), sentence: done.sentence };
   }
 
-  /** The user's own code, made here; the same until `nextAt`, when to ask again. */
-  async code(): Promise<Code> {
+  /**
+   * The user's own code, made here; the same until `nextAt`, when to ask again. `fresh`: another one now, for the next
+   * door: a controller takes a code once.
+   */
+  async code({ fresh = false } = {}): Promise<Code> {
     this.#ready();
     const now = this.#now();
-    if (!this.#code || now >= this.#codeUntil || now < this.#codeUntil - CODE_SECONDS) {
+    if (fresh || !this.#code || now >= this.#codeUntil || now < this.#codeUntil - CODE_SECONDS) {
       this.#code = this.#newCode(now);
       this.#codeUntil = now + CODE_SECONDS;
     }
+    if (fresh) this.#showAnew();
     return this.#code;
   }
 
-  /** Hands `show` a code now and the next one whenever it is due, until the answer is called. */
+  /**
+   * Hands `show` a code now and the next one whenever it is due, until the answer is called. A fresh one that was asked
+   * for meanwhile, and one after clock or phone were corrected, is shown at once.
+   */
   showCode(show: (code: Code) => void, fail: (error: unknown) => void): () => void {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let isOver = false;
+    let turn = 0;
     const next = async (): Promise<void> => {
       clearTimeout(timer);
+      const mine = ++turn;
       try {
         const code = await this.code();
-        if (isOver) return;
+        if (mine !== turn) return;
         show(code);
         timer = setTimeout(next, Math.max(0, code.nextAt - this.#now()) * 1000);
       } catch (error) {
-        if (!isOver) fail(error);
+        if (mine === turn) fail(error);
       }
     };
     const looked = (): void => void (document.hidden || next());
-    globalThis.document?.addEventListener("visibilitychange", looked);
-    void next();
-    return () => {
-      isOver = true;
+    const stop = (): void => {
+      turn++;
       clearTimeout(timer);
+      this.#shown.delete(stop);
       globalThis.document?.removeEventListener("visibilitychange", looked);
     };
+    globalThis.document?.addEventListener("visibilitychange", looked);
+    this.#shown.set(stop, next);
+    void next();
+    return stop;
   }
 
   /** Where the user came, went and was refused, the latest first. */
@@ -366,38 +406,102 @@ export class Access {
   async #newCode(madeAt: number): Promise<Code> {
     const { codeKey, clockOffset } = this.#held();
     const id = crypto.getRandomValues(new Uint8Array(8));
-    const kid = fromBase64url(this.#ready().phone.codeKid);
-    const text = await phoneCode(id, Math.floor(madeAt + clockOffset), kid, (said) => sign(codeKey, said));
+    const codeKid = fromBase64url(this.#ready().phone.codeKid);
+    const text = await phoneCode(id, Math.floor(madeAt + clockOffset), codeKid, (said) => sign(codeKey, said));
     return { text, madeAt, nextAt: madeAt + CODE_SECONDS };
   }
 
   async #ask<T>(method: Method, path: string, body?: object, isRepeatable?: boolean): Promise<T> {
-    this.#held();
+    const { beganWith } = this.#held();
     try {
-      return await this.#cloud.call<T>(method, path, body, isRepeatable);
+      return await this.#cloud!.call<T>(method, path, body, isRepeatable);
     } catch (error) {
-      if (error instanceof SessionOver) {
-        this.#isOver = true;
-        await this.#drawer.replace(null);
-      }
+      if (error instanceof SessionOver) await this.#drawer.change((held) => this.#end(beganWith, held));
       throw error;
     }
   }
 
-  /** What is kept of this cloud. */
-  #own(contents: Contents | null): Contents | null {
-    return contents?.url === this.#url ? contents : null;
+  #cloudOf(place: Place): Cloud {
+    return new Cloud(this.#url, place, this.#fetch, this.#now);
   }
 
-  #take(contents: Contents | null): void {
-    this.#contents = this.#own(contents);
-    if (!this.#contents) {
-      this.#code = null;
-      this.#cloud.forget();
+  async #drafted(session: string): Promise<Loose> {
+    return new Loose(await newContents(this.#url, session, this.#now()), (place) => this.#cloudOf(place));
+  }
+
+  /** The phone of whoever logs in; the same user's keys stay, so that it is the same phone. */
+  #begin(begun: Contents, keyring: Keyring, held: Kept | null): Kept {
+    if (isContents(held) && held.beganWith === begun.beganWith) return held;
+    const { tapKey, codeKey, madeAt } = held && userOf(held) === keyring.userId ? held : begun;
+    return { ...begun, tapKey, codeKey, madeAt, ...this.#learnt(keyring, begun) };
+  }
+
+  /** What is left when the cloud has ended that session. */
+  #end(beganWith: string, held: Kept | null): Kept | null {
+    if (!isContents(held) || held.beganWith !== beganWith) return held;
+    this.#isOver = true;
+    return former(held);
+  }
+
+  /** Tells the cloud to end the session of a phone that is forgotten here, and to remove the phone. */
+  async #farewell(left: Contents, removes: boolean): Promise<void> {
+    const loose = new Loose(left, (place) => this.#cloudOf(place));
+    const tell = async (): Promise<void> => {
+      if (removes) await this.#removeLeft(loose).catch(() => {});
+      await loose.cloud.revoke(loose.contents.refreshToken);
+    };
+    await within(FAREWELL_MS, tell()).catch(() => {});
+  }
+
+  /** A phone that only an administrator takes away keeps its keys, unless somebody has logged in meanwhile. */
+  async #removeLeft({ cloud, contents: left }: Loose): Promise<void> {
+    const tapKid = base64url(await kid(await point(left.tapKey)));
+    const phone =
+      left.keyring?.phone ?? (await cloud.call<Phone[]>("GET", PHONES)).find((each) => each.tapKid === tapKid);
+    if (!phone) return;
+    try {
+      await cloud.call("DELETE", `${PHONES}/${phone.id}`);
+    } catch (error) {
+      if (error instanceof PhoneLocked) await this.#drawer.change((held) => held ?? former(left));
     }
+  }
+
+  #learnt(keyring: Keyring, held: Contents): Pick<Contents, "keyring" | "clockOffset"> {
+    const ahead = keyring.at - this.#now();
+    const clockOffset = [0, held.clockOffset].find((known) => Math.abs(ahead - known) < CLOCK_SECONDS) ?? ahead;
+    return { keyring, clockOffset };
+  }
+
+  #take(kept: Kept | null): void {
+    const contents = isContents(kept) ? kept : null;
+    if (contents && (!this.#cloud || contents.beganWith !== this.#contents?.beganWith)) {
+      this.#cloud = this.#cloudOf(this.#drawer.of(contents.beganWith));
+      this.#isOver = false;
+    }
+    this.#contents = contents;
+    if (!contents) this.#cloud = null;
+    const codeOf = `${contents?.beganWith} ${contents?.clockOffset} ${contents?.keyring?.phone?.codeKid}`;
+    const isAnother = codeOf !== this.#codeOf;
+    this.#codeOf = codeOf;
+    if (isAnother) this.#code = null;
+    this.#tell();
+    if (isAnother) this.#showAnew();
+  }
+
+  #tell(): void {
     if (this.status === this.#told) return;
     this.#told = this.status;
-    for (const listener of [...this.#listeners]) listener(this.#told);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(this.#told);
+      } catch (error) {
+        console.error(error); // a fault of the app's; what is told has happened
+      }
+    }
+  }
+
+  #showAnew(): void {
+    for (const next of this.#shown.values()) void next();
   }
 }
 

@@ -1,32 +1,43 @@
 /** The cloud's native API in a user's name, with a session that only this phone can use (RFC 6749 §6, RFC 9449). */
 
 import { base64url, utf8 } from "./bytes.ts";
-import { CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
+import { type AccessError, CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
 import { point, sign } from "./p256.ts";
-import type { Contents, Wallet } from "./wallet.ts";
+import { type Contents, isContents, type Kept, type Wallet } from "./wallet.ts";
 
 const NAME = "latchwork-access";
 const TOKEN_PATH = "/oauth2/token";
 const TIMEOUT_MS = 30_000;
 const EARLY_SECONDS = 30;
+const NO_JSON = {};
+const UNEXPECTED = "Something else answered instead of the cloud; please check the network and the cloud's address.";
 
 export type Method = "GET" | "POST" | "DELETE";
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 /** Epoch seconds. */
 export type Clock = () => number;
 
+/** A whole answer; `said`: its body. */
+interface Reply {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly date: string | null;
+  readonly said: object;
+}
+
+/** The cloud as one session is let in. */
 export class Cloud {
   readonly #url: string;
-  readonly #drawer: Drawer;
+  readonly #place: Place;
   readonly #fetch: Fetch;
   readonly #now: Clock;
   #bearer = "";
   #goodUntil = -Infinity;
   #refreshing: Promise<void> | null = null;
 
-  constructor(url: string, drawer: Drawer, fetch: Fetch, now: Clock) {
+  constructor(url: string, place: Place, fetch: Fetch, now: Clock) {
     this.#url = url;
-    this.#drawer = drawer;
+    this.#place = place;
     this.#fetch = fetch;
     this.#now = now;
   }
@@ -39,11 +50,12 @@ export class Cloud {
     const init = this.#init(method, body, isRepeatable);
     let response = await this.#authorized(path, init, isRepeatable);
     if (response.status === 401) {
-      this.forget();
+      this.#goodUntil = -Infinity;
       response = await this.#authorized(path, init, isRepeatable);
     }
-    if (!response.ok) throw await refusal(response);
-    return (response.status === 204 ? undefined : await response.json()) as T;
+    if (!response.ok) throw refusal(response);
+    if (response.said === NO_JSON) throw unexpected();
+    return response.said as T;
   }
 
   /** Ends the session (RFC 7009). */
@@ -55,11 +67,6 @@ export class Cloud {
     );
   }
 
-  /** Keeps no access token. */
-  forget(): void {
-    this.#goodUntil = -Infinity;
-  }
-
   #init(method: Method, body: object | undefined, isRepeatable: boolean): RequestInit {
     const headers: Record<string, string> = {};
     if (body) headers["content-type"] = "application/json";
@@ -67,21 +74,20 @@ export class Cloud {
     return body ? { method, headers, body: JSON.stringify(body) } : { method, headers };
   }
 
-  async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
+  async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Reply> {
     if (this.#now() >= this.#goodUntil)
       await (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
     const headers = { ...(init.headers as Record<string, string>), authorization: this.#bearer };
     return this.#send(`${this.#url}${path}`, { ...init, headers }, isRepeatable);
   }
 
-  async #send(url: string, init: RequestInit, isRepeatable: boolean): Promise<Response> {
+  /** An answer counts when all of it has come. */
+  async #send(url: string, init: RequestInit, isRepeatable: boolean): Promise<Reply> {
     try {
-      return await this.#fetch(url, {
-        ...init,
-        credentials: "omit",
-        cache: "no-store",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const response = await this.#fetch(url, { ...init, credentials: "omit", cache: "no-store", signal });
+      const { ok, status, headers } = response;
+      return { ok, status, date: headers.get("date"), said: read(await response.text()) };
     } catch {
       if (isRepeatable) return this.#send(url, init, false);
       throw new Offline();
@@ -89,7 +95,7 @@ export class Cloud {
   }
 
   #refresh(): Promise<void> {
-    return this.#drawer.change(async (held) => {
+    return this.#place.renew(async (held) => {
       const began = this.#now();
       const { answer, clockOffset } = await this.#grant(held, held.clockOffset, true);
       this.#bearer = `Bearer ${answer.access_token}`;
@@ -110,55 +116,109 @@ export class Cloud {
     const sent = this.#send(url, { ...asked, headers: { ...asked.headers, dpop } }, false);
     const response = await (mayRepeat ? sent.catch(() => null) : sent);
     if (!response) return this.#grant(held, clockOffset, false);
-    if (response.ok) return { answer: (await response.json()) as Granted, clockOffset };
-    const error = ((await response.json().catch(() => ({}))) as { error?: string }).error;
-    if (error === "invalid_grant") throw new SessionOver();
-    const told = Date.parse(response.headers.get("date") ?? "") / 1000 || this.#now() + clockOffset;
-    if (error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
-    throw !error || response.status >= 500 || response.status === 429
-      ? new Offline()
-      : new CloudRefused(undefined, null, error);
+    const said = response.said as Partial<Granted & Refusal>;
+    if (response.ok && said.access_token) return { answer: said as Granted, clockOffset };
+    if (said.error === "invalid_grant") throw new SessionOver();
+    const told = Date.parse(response.date ?? "") / 1000 || this.#now() + clockOffset;
+    if (said.error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
+    if (!said.error || isAway(response)) throw stranger(response);
+    throw new CloudRefused(said.error_description, null, said.error);
   }
 }
 
-/** The wallet, which pages of one site share: only one of them changes it at a time, and each on what is there. */
-export class Drawer {
-  readonly #wallet: Wallet;
-  readonly #changed: (contents: Contents | null) => void;
-  readonly #others = globalThis.document && new BroadcastChannel(NAME);
-  #turn: Promise<unknown> = Promise.resolve();
+/** Where a session's contents are while it is used. */
+export interface Place {
+  /** Calls `make` with them and keeps what it changes, once at a time. */
+  renew(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void>;
+}
 
-  constructor(wallet: Wallet, changed: (contents: Contents | null) => void) {
-    this.#wallet = wallet;
-    this.#changed = changed;
-    this.#others?.addEventListener("message", async () => changed(await wallet.load()));
+/** In no wallet: of a log-in that is under way, or of a phone that is forgotten already. */
+export class Loose implements Place {
+  contents: Contents;
+  readonly cloud: Cloud;
+
+  constructor(contents: Contents, cloudOf: (place: Place) => Cloud) {
+    this.contents = contents;
+    this.cloud = cloudOf(this);
   }
 
-  /** Rejects with NotLoggedIn when nothing is kept, and forgets everything when `make` finds that the session is over. */
-  change(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void> {
-    return this.#alone(async () => {
-      const held = await this.#wallet.load();
-      if (!held) this.#changed(null);
-      if (!held) throw new NotLoggedIn();
-      await this.#put({ ...held, ...(await make(held)) });
+  async renew(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void> {
+    this.contents = { ...this.contents, ...(await make(this.contents)) };
+  }
+}
+
+/** The wallet, which pages of one site share: one of them changes it at a time, on what is there. */
+export class Drawer {
+  readonly #url: string;
+  readonly #wallet: Wallet;
+  readonly #changed: (kept: Kept | null) => void;
+  readonly #others = globalThis.document && new BroadcastChannel(NAME);
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  /** What is kept of another cloud than `url`'s counts as nothing, until it is replaced. */
+  constructor(url: string, wallet: Wallet, changed: (kept: Kept | null) => void) {
+    this.#url = url;
+    this.#wallet = wallet;
+    this.#changed = changed;
+    this.#others?.addEventListener("message", () => this.load().catch(() => {}));
+  }
+
+  /** What is kept now, which whoever opened this drawer is told too. */
+  async load(): Promise<Kept | null> {
+    const found = await this.#wallet.load();
+    const kept = found?.url === this.#url ? found : null;
+    this.#changed(kept);
+    return kept;
+  }
+
+  /** Keeps what `make` makes of what is kept, and resolves with what was. */
+  change(make: (held: Kept | null) => Kept | null): Promise<Kept | null> {
+    return this.#alone(NAME, async () => {
+      const held = await this.load();
+      const kept = make(held);
+      if (kept === held) return held;
+      await (kept ? this.#wallet.save(kept) : this.#wallet.clear());
+      this.#changed(kept);
+      this.#others?.postMessage(null);
+      return held;
     });
   }
 
-  replace(contents: Contents | null): Promise<void> {
-    return this.#alone(() => this.#put(contents));
+  /** Changes the contents of the session that began with that text's fingerprint; rejects with NotLoggedIn when they are gone. */
+  async amend(beganWith: string, make: (held: Contents) => Partial<Contents>): Promise<void> {
+    await this.change((kept) => {
+      const held = the(kept, beganWith);
+      return { ...held, ...make(held) };
+    });
   }
 
-  async #put(contents: Contents | null): Promise<void> {
-    await (contents ? this.#wallet.save(contents) : this.#wallet.clear());
-    this.#changed(contents);
-    this.#others?.postMessage(null);
+  /** The place of that session. While the cloud is asked the wallet can be changed: a token of a session that is gone is not kept. */
+  of(beganWith: string): Place {
+    const renew: Place["renew"] = (make) =>
+      this.#alone(`${NAME} ${beganWith}`, async () => {
+        const changes = await make(the(await this.load(), beganWith));
+        await this.amend(beganWith, () => changes);
+      });
+    return { renew };
   }
 
-  async #alone(work: () => Promise<void>): Promise<void> {
+  close(): void {
+    this.#others?.close();
+  }
+
+  async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
     const locks = globalThis.navigator?.locks;
-    if (locks) return void (await locks.request(NAME, work));
-    await (this.#turn = this.#turn.then(work, work));
+    if (locks) return locks.request(what, work) as Promise<T>;
+    const turn = (this.#turns.get(what) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(what, turn);
+    return turn;
   }
+}
+
+/** The contents of that session; throws NotLoggedIn when they are gone. */
+export function the(kept: Kept | null, beganWith: string): Contents {
+  if (!isContents(kept) || kept.beganWith !== beganWith) throw new NotLoggedIn();
+  return kept;
 }
 
 /** RFC 6749 §5.1. */
@@ -166,6 +226,12 @@ interface Granted {
   readonly access_token: string;
   readonly expires_in: number;
   readonly refresh_token: string;
+}
+
+/** RFC 6749 §5.2. */
+interface Refusal {
+  readonly error: string;
+  readonly error_description?: string;
 }
 
 /** A DPoP proof for the token endpoint (RFC 9449 §4.2). `now`: epoch seconds. */
@@ -183,10 +249,30 @@ function form(fields: Record<string, string>): RequestInit & { headers: Record<s
   return { method: "POST", headers, body: new URLSearchParams(fields).toString() };
 }
 
-async function refusal(response: Response): Promise<Error> {
-  const said = (await response.json().catch(() => null)) as { code?: string; detail?: string } | null;
-  if (said?.code) return problem(said.code, said.detail ?? "");
-  return response.status >= 500 || response.status === 429
-    ? new Offline()
-    : new CloudRefused(undefined, null, "unexpected");
+/** What the JSON of a body says; a text that is none says nothing. */
+function read(text: string): object {
+  if (!text) return {};
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return NO_JSON;
+  }
+}
+
+function refusal(response: Reply): AccessError {
+  const { code, detail } = response.said as { code?: string; detail?: string };
+  return code ? problem(code, detail ?? "") : stranger(response);
+}
+
+/** What an answer means that does not speak as the cloud does: a proxy's for a cloud that is away, or another server's. */
+function stranger(response: Reply): AccessError {
+  return isAway(response) ? new Offline() : unexpected();
+}
+
+function isAway({ status }: Reply): boolean {
+  return status >= 500 || status === 429;
+}
+
+function unexpected(): CloudRefused {
+  return new CloudRefused(UNEXPECTED, null, "unexpected");
 }

@@ -18,6 +18,17 @@ export class AccessError extends Error {
   }
 }
 
+export class NotSecure extends AccessError {
+  static override readonly code = "not_secure";
+  static override readonly sentence = "This page cannot make keys; please open it by its https address.";
+}
+
+export class WalletUnwritable extends AccessError {
+  static override readonly code = "wallet_unwritable";
+  static override readonly sentence =
+    "This browser keeps nothing for this page; please allow it to, leave private browsing or free some space.";
+}
+
 export class NotLoggedIn extends AccessError {
   static override readonly code = "not_logged_in";
   static override readonly sentence = "Please log in first.";
@@ -94,7 +105,7 @@ export class PhoneLocked extends AccessError {
     "You are bound to your phone; ask an administrator to remove it before you enrol another.";
 }
 
-/** The cloud refused for another reason: `code` is one of docs/errors.md. */
+/** The cloud refused for another reason, `code` is one of docs/errors.md; or what answered is no cloud: `unexpected`. */
 export class CloudRefused extends AccessError {}
 
 type Kind = typeof AccessError;

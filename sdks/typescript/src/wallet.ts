@@ -1,52 +1,68 @@
 /** What a phone keeps: three keys, its session, and what it needs to know to work without a network. */
 
 import type { Keyring } from "./api.ts";
-import { newSigningKey } from "./p256.ts";
+import { base64url, utf8 } from "./bytes.ts";
+import { WalletUnwritable } from "./errors.ts";
+import { newSigningKey, sha256 } from "./p256.ts";
 
-/** One key per purpose. Their private halves can be used and never read, by this page neither. */
-export interface Contents {
+/** By which doors know this phone. Private halves can be used and never read, by this page neither. */
+interface Keys {
+  /** Of the cloud. */
   readonly url: string;
-  readonly refreshToken: string;
-  /** Proves to the cloud that a refresh comes from this phone (RFC 9449). */
-  readonly sessionKey: CryptoKeyPair;
   readonly tapKey: CryptoKeyPair;
   readonly codeKey: CryptoKeyPair;
   /** When the keys were made, epoch seconds. */
   readonly madeAt: number;
+}
+
+/** What is left of a phone whose session is over: when the same user logs in again, it is the same phone. */
+export interface Former extends Keys {
+  readonly userId: number;
+}
+
+/** A phone with its session. One key per purpose. */
+export interface Contents extends Keys {
+  /** SHA-256 of the text that began the session, base64url: tells it from every other session. */
+  readonly beganWith: string;
+  readonly refreshToken: string;
+  /** Proves to the cloud that a refresh comes from this phone (RFC 9449). */
+  readonly sessionKey: CryptoKeyPair;
   /** Seconds by which the cloud's clock is ahead of this phone's. */
   readonly clockOffset: number;
   readonly keyring: Keyring | null;
 }
 
+export type Kept = Contents | Former;
+
 /** Where a phone keeps its contents. */
 export interface Wallet {
   /** null: nothing is kept. */
-  load(): Promise<Contents | null>;
+  load(): Promise<Kept | null>;
   /** Durable when it resolves: a refresh token is good once. */
-  save(contents: Contents): Promise<void>;
+  save(kept: Kept): Promise<void>;
   clear(): Promise<void>;
 }
 
 /** Forgets everything with the page. */
 export class MemoryWallet implements Wallet {
-  #contents: Contents | null = null;
+  #kept: Kept | null = null;
 
-  async load(): Promise<Contents | null> {
-    return this.#contents;
+  async load(): Promise<Kept | null> {
+    return this.#kept;
   }
 
-  async save(contents: Contents): Promise<void> {
-    this.#contents = contents;
+  async save(kept: Kept): Promise<void> {
+    this.#kept = kept;
   }
 
   async clear(): Promise<void> {
-    this.#contents = null;
+    this.#kept = null;
   }
 }
 
 const STORE = "contents";
 
-/** The browser's own database, for this site alone. */
+/** The browser's own database, for this site alone. Every method rejects with WalletUnwritable where there is none. */
 export class IndexedDbWallet implements Wallet {
   readonly #name: string;
 
@@ -55,12 +71,12 @@ export class IndexedDbWallet implements Wallet {
     this.#name = name;
   }
 
-  load(): Promise<Contents | null> {
-    return this.#within("readonly", (store) => store.get(0)).then((found) => (found as Contents | undefined) ?? null);
+  load(): Promise<Kept | null> {
+    return this.#within("readonly", (store) => store.get(0)).then((found) => (found as Kept | undefined) ?? null);
   }
 
-  async save(contents: Contents): Promise<void> {
-    await this.#within("readwrite", (store) => store.put(contents, 0));
+  async save(kept: Kept): Promise<void> {
+    await this.#within("readwrite", (store) => store.put(kept, 0));
   }
 
   async clear(): Promise<void> {
@@ -68,6 +84,14 @@ export class IndexedDbWallet implements Wallet {
   }
 
   async #within(mode: IDBTransactionMode, use: (store: IDBObjectStore) => IDBRequest): Promise<unknown> {
+    try {
+      return await this.#transact(mode, use);
+    } catch {
+      throw new WalletUnwritable();
+    }
+  }
+
+  async #transact(mode: IDBTransactionMode, use: (store: IDBObjectStore) => IDBRequest): Promise<unknown> {
     const database = await this.#open();
     try {
       const transaction = database.transaction(STORE, mode, { durability: "strict" });
@@ -92,8 +116,29 @@ export class IndexedDbWallet implements Wallet {
   }
 }
 
-/** A phone that has just been given a session. `now`: epoch seconds. */
-export async function newContents(url: string, refreshToken: string, now: number): Promise<Contents> {
+/** A phone that begins with a session's text. `now`: epoch seconds. */
+export async function newContents(url: string, session: string, now: number): Promise<Contents> {
   const [sessionKey, tapKey, codeKey] = await Promise.all([newSigningKey(), newSigningKey(), newSigningKey()]);
-  return { url, refreshToken, sessionKey, tapKey, codeKey, madeAt: Math.floor(now), clockOffset: 0, keyring: null };
+  const keys = { sessionKey, tapKey, codeKey, madeAt: Math.floor(now) };
+  return { url, beganWith: await fingerprint(session), refreshToken: session, ...keys, clockOffset: 0, keyring: null };
+}
+
+export async function fingerprint(session: string): Promise<string> {
+  return base64url(await sha256(utf8(session)));
+}
+
+export function isContents(kept: Kept | null): kept is Contents {
+  return kept !== null && "refreshToken" in kept;
+}
+
+/** Whose keys they are; undefined as long as the cloud has not said it. */
+export function userOf(kept: Kept): number | undefined {
+  return isContents(kept) ? kept.keyring?.userId : kept.userId;
+}
+
+/** What is kept of a phone without its session. */
+export function former(contents: Contents): Former | null {
+  const { url, tapKey, codeKey, madeAt } = contents;
+  const userId = userOf(contents);
+  return userId === undefined ? null : { url, userId, tapKey, codeKey, madeAt };
 }

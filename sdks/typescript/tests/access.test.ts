@@ -6,7 +6,7 @@ import { mock, test } from "node:test";
 import { Access, type Options, type Status } from "../src/access.ts";
 import { fromBase64url, hex } from "../src/bytes.ts";
 import * as errors from "../src/errors.ts";
-import { newSigningKey } from "../src/p256.ts";
+import { kid, newSigningKey, point } from "../src/p256.ts";
 import { SENTENCES } from "../src/reasons.ts";
 import { type Heard, type Link, LinkLost, RadioOff } from "../src/radio.ts";
 import { type Contents, MemoryWallet } from "../src/wallet.ts";
@@ -33,8 +33,12 @@ async function wallet(changes: Partial<Contents> = {}): Promise<MemoryWallet> {
   const [sessionKey, tapKey, codeKey] = [await newSigningKey(), await newSigningKey(), await newSigningKey()];
   const keys = { sessionKey, tapKey, codeKey, madeAt: taps.updatedAt, clockOffset: 0 };
   const kept = new MemoryWallet();
-  await kept.save({ url: URL, refreshToken: "lwr_1", ...keys, keyring: KEYRING, ...changes });
+  await kept.save({ url: URL, beganWith: "lwr_1", refreshToken: "lwr_1", ...keys, keyring: KEYRING, ...changes });
   return kept;
+}
+
+async function contents(kept: MemoryWallet): Promise<Contents> {
+  return (await kept.load()) as Contents;
 }
 
 async function phone(options: Options = {}): Promise<{ access: Access; radio: NativeRadio }> {
@@ -235,21 +239,17 @@ test("a reader that goes away in between ends the tap at once", async () => {
 });
 
 test("a log-in that did not get through is tried again with the same key, and ends nothing", async () => {
-  const asked: string[] = [];
   const empty = new MemoryWallet();
-  const { access } = await phone({
-    wallet: empty,
-    fetch: async (to) => {
-      asked.push(String(to));
-      return offline();
-    },
-  });
+  const { asked, fetch } = way((each, times) => (times < 5 ? null : answered(each)));
+  const { access } = await phone({ wallet: empty, fetch });
+  const tried = [access.logIn("lwr_new"), access.logIn("lwr_new")];
+  for (const each of tried) await assert.rejects(each, said(errors.Offline));
+  assert.deepEqual([access.status, await empty.load()], ["logged_out", null]);
   await assert.rejects(access.logIn("lwr_new"), said(errors.Offline));
-  const key = (await empty.load())?.sessionKey;
-  await assert.rejects(access.logIn("lwr_new"), said(errors.Offline));
-  assert.ok(key);
-  assert.equal((await empty.load())?.sessionKey, key);
-  assert.ok(asked.length > 1 && asked.every((url) => url.endsWith("/oauth2/token")));
+  await access.logIn("lwr_new");
+  const proofs = asked.filter(({ path }) => path === "/oauth2/token").map(({ proof }) => proof.jwk.x);
+  assert.ok(proofs.length > 4 && new Set(proofs).size === 1);
+  assert.equal(access.status, "ready");
 });
 
 // The user's code
@@ -285,6 +285,79 @@ test("a code is the same for thirty seconds, then another, and told to whoever s
   }
 });
 
+test("a fresh code takes the place of the shown one, however often the page was looked at, until it is stopped", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const page = Object.assign(new EventTarget(), { hidden: false });
+  const { access } = await phone();
+  Object.defineProperty(globalThis, "document", { value: page, configurable: true });
+  try {
+    const shown: string[] = [];
+    const stop = access.showCode(
+      ({ text }) => shown.push(text),
+      (error) => shown.push(String(error)),
+    );
+    const first = await access.code();
+    const fresh = await access.code({ fresh: true });
+    await until(() => shown.at(-1) === fresh.text);
+    assert.notEqual(fresh.text, first.text);
+    assert.equal((await access.code()).text, fresh.text);
+    for (let times = 0; times < 3; times++) page.dispatchEvent(new Event("visibilitychange"));
+    await settled();
+    shown.length = 0;
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 1);
+    stop();
+    page.dispatchEvent(new Event("visibilitychange"));
+    await access.code({ fresh: true });
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 1);
+    access.showCode(
+      ({ text }) => shown.push(text),
+      (error) => shown.push(String(error)),
+    );
+    access.close();
+    await settled();
+    mock.timers.tick(30_000);
+    await settled();
+    assert.equal(shown.length, 1);
+  } finally {
+    mock.timers.reset();
+    delete (globalThis as any).document;
+  }
+});
+
+test("once clock or phone are corrected the shown code is too", async () => {
+  let keyring = KEYRING;
+  const { fetch } = way((each) => (each.path.includes("keyring") ? Response.json(keyring) : answered(each)));
+  const { access } = await phone({ fetch });
+  const shown: string[] = [];
+  const stop = access.showCode(
+    ({ text }) => shown.push(text),
+    (error) => shown.push(String(error)),
+  );
+  try {
+    await until(() => shown.length === 1);
+    for (const [corrected, times] of [
+      [{ at: taps.now + 2 }, 1],
+      [{ at: taps.now + 3600 }, 2],
+      [{ at: taps.now + 3601 }, 2],
+      [{ phone: { id: 6, codeKid: base64url("01".repeat(8)) } }, 3],
+    ] as const) {
+      keyring = { ...keyring, ...corrected };
+      await access.refresh();
+      await until(() => shown.length === times);
+      await settled();
+      assert.equal(shown.length, times);
+      assert.equal((await access.code()).text, shown.at(-1));
+    }
+    assert.equal(new Set(shown).size, 3);
+  } finally {
+    stop();
+  }
+});
+
 async function until(holds: () => boolean): Promise<void> {
   for (let times = 0; times < 100_000 && !holds(); times++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -308,13 +381,15 @@ test("a phone that is not enrolled has no code, and one that is logged out nothi
 // When answers are lost
 
 interface Asked {
+  method: string;
   path: string;
+  body: string;
   proof: any;
   key: string | null;
 }
 
 /** The way to a cloud whose every answer a test gives. */
-function way(answers: (asked: Asked, times: number) => Response | null) {
+function way(answers: (asked: Asked, times: number) => Response | null | Promise<Response>) {
   const asked: Asked[] = [];
   const fetch = async (url: string, init: RequestInit): Promise<Response> => {
     const headers = new Headers(init.headers);
@@ -324,11 +399,13 @@ function way(answers: (asked: Asked, times: number) => Response | null) {
       .slice(0, 2)
       .map((part) => JSON.parse(Buffer.from(part, "base64url").toString()));
     asked.push({
+      method: init.method!,
+      body: String(init.body ?? ""),
       path: url.slice(URL.length),
       proof: proof && { ...proof[0], ...proof[1] },
       key: headers.get("idempotency-key"),
     });
-    const answer = answers(asked.at(-1)!, asked.length);
+    const answer = await answers(asked.at(-1)!, asked.length);
     if (!answer) throw new TypeError("Failed to fetch");
     return answer;
   };
@@ -349,7 +426,7 @@ test("calls at one time fetch one token, which is kept before anything is done w
   const { access } = await phone({ fetch, wallet: kept });
   await Promise.all([access.phones(), access.phones(), access.refresh()]);
   assert.equal(asked.filter(({ path }) => path === "/oauth2/token").length, 1);
-  assert.equal((await kept.load())!.refreshToken, "lwr_2");
+  assert.equal((await contents(kept)).refreshToken, "lwr_2");
   const { proof } = asked[0]!;
   assert.deepEqual(
     [proof.typ, proof.alg, proof.htm, proof.htu, proof.iat],
@@ -390,7 +467,7 @@ test("a proof refused for the phone's clock is made again by the cloud's", async
     asked.slice(0, 2).map(({ proof }) => proof.iat - taps.now),
     [0, 7200],
   );
-  assert.equal((await kept.load())!.clockOffset, 7200);
+  assert.equal((await contents(kept)).clockOffset, 7200);
 });
 
 test("only the cloud's word ends a session: not a proxy's, not an error's", async () => {
@@ -417,7 +494,7 @@ test("only the cloud's word ends a session: not a proxy's, not an error's", asyn
   const stop = access.onStatus((status) => told.push(status));
   await assert.rejects(access.phones(), said(errors.SessionOver));
   await assert.rejects(access.tap(), said(errors.SessionOver));
-  assert.deepEqual([told, await kept.load()], [["session_over"], null]);
+  assert.deepEqual(told, ["session_over"]);
   stop();
 });
 
@@ -437,6 +514,47 @@ test("a problem of the cloud has its class, and one without keeps its code and s
       assert.equal(error.message, kind === errors.CloudRefused ? "That is so." : kind.sentence);
       return true;
     });
+  }
+});
+
+test("what is no cloud is told so, wherever it answers, and an answer that breaks off is none", async () => {
+  const page = (): Response =>
+    new Response("<h1>Welcome to our Wi-Fi</h1>", { headers: { "content-type": "text/html" } });
+  const lost = (): Response => new Response(new ReadableStream({ pull: (body) => body.error(new TypeError("cut")) }));
+  for (const [wrong, kind, code] of [
+    [page, errors.CloudRefused, "unexpected"],
+    [() => Response.json({ code: "not_found", detail: "No such path." }, { status: 404 }), errors.CloudRefused, null],
+    [lost, errors.Offline, "offline"],
+  ] as const) {
+    for (const at of ["/oauth2/token", "/v1/account/phones"]) {
+      const { fetch } = way((each) => (each.path === at ? wrong() : answered(each)));
+      const { access } = await phone({ fetch });
+      await assert.rejects(access.phones(), (error: unknown) => {
+        assert.ok(error instanceof kind);
+        assert.equal(error.code, code ?? (at === "/oauth2/token" ? "unexpected" : "not_found"));
+        if (error.code === "unexpected") assert.match(error.message, /check the network and the cloud's address/);
+        return true;
+      });
+      assert.equal(access.status, "ready");
+    }
+  }
+});
+
+test("why the token endpoint refuses is told in its own words", async () => {
+  const said = { error: "access_denied", error_description: "Your access is switched off." };
+  const { fetch } = way(() => Response.json(said, { status: 400 }));
+  await assert.rejects((await phone({ fetch })).access.phones(), { code: said.error, message: said.error_description });
+});
+
+test("a page that can make no keys is told why, and so is one that can keep none", async () => {
+  const noStorage = Access.open(URL); // nobody has a database here
+  await assert.rejects(noStorage, said(errors.WalletUnwritable));
+  const secure = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
+  Object.defineProperty(globalThis, "crypto", { value: {}, configurable: true });
+  try {
+    await assert.rejects(Access.open(URL, { wallet: new MemoryWallet() }), said(errors.NotSecure));
+  } finally {
+    Object.defineProperty(globalThis, "crypto", secure);
   }
 });
 
@@ -462,6 +580,200 @@ test("what became of a remote unlock is told as it was", async () => {
   });
 });
 
+test("a log-in that is refused, or reaches nobody, leaves the phone as it was", async () => {
+  const refused = (): Response => Response.json({ error: "invalid_grant" }, { status: 400 });
+  for (const [answer, kind] of [
+    [refused, errors.SessionOver],
+    [() => null, errors.Offline],
+  ] as const) {
+    const { asked, fetch } = way((each) => (each.body.includes("lwr_new") ? answer() : answered(each)));
+    const kept = await wallet();
+    const before = await kept.load();
+    const { access } = await phone({ fetch, wallet: kept });
+    await assert.rejects(access.logIn("lwr_new"), said(kind));
+    assert.deepEqual([access.status, await kept.load()], ["ready", before]);
+    assert.ok(asked.every(({ path }) => path === "/oauth2/token"));
+  }
+});
+
+test("the token that began the session again is a refresh", async () => {
+  const { asked, fetch } = way(answered);
+  const kept = new MemoryWallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  await access.logIn("lwr_new");
+  const { sessionKey, tapKey } = await contents(kept);
+  await access.logIn("lwr_new");
+  assert.ok(!asked.some(({ method, path }) => method === "DELETE" || path === "/oauth2/revoke"));
+  assert.equal((await contents(kept)).sessionKey, sessionKey);
+  assert.equal((await contents(kept)).tapKey, tapKey);
+});
+
+const other = (each: Asked): Response =>
+  each.path === "/v1/account/keyring" ? Response.json({ ...KEYRING, userId: 8, phone: null }) : answered(each);
+
+test("who logs in takes the place of another, whose phone is put away afterwards", async () => {
+  const { asked, fetch } = way(other);
+  const kept = await wallet();
+  const { tapKey } = await contents(kept);
+  const { access } = await phone({ fetch, wallet: kept });
+  await access.logIn("lwr_other");
+  assert.deepEqual(
+    asked.map(({ method, path }) => `${method} ${path}`),
+    [
+      "POST /oauth2/token",
+      "GET /v1/account/keyring",
+      "POST /oauth2/token",
+      "DELETE /v1/account/phones/5",
+      "POST /oauth2/revoke",
+    ],
+  );
+  assert.equal(access.status, "not_enrolled");
+  assert.notEqual((await contents(kept)).tapKey, tapKey);
+});
+
+test("what comes late for one user is never written into another's phone, nor ends it", async () => {
+  for (const path of ["/oauth2/token", "/v1/account/keyring"]) {
+    let arrive = (_: Response): void => {};
+    const late = new Promise<Response>((resolve) => (arrive = resolve));
+    const { asked, fetch } = way((each, times) => (each.path === path && times <= 2 ? late : other(each)));
+    const kept = await wallet();
+    const { access } = await phone({ fetch, wallet: kept });
+    const before = assert.rejects(
+      access.refresh(),
+      said(path === "/oauth2/token" ? errors.SessionOver : errors.NotLoggedIn),
+    );
+    await until(() => asked.some((each) => each.path === path));
+    await access.logOut();
+    await access.logIn("lwr_other");
+    const own = await kept.load();
+    arrive(
+      path === "/oauth2/token" ? Response.json({ error: "invalid_grant" }, { status: 400 }) : Response.json(KEYRING),
+    );
+    await before;
+    assert.deepEqual([access.status, await kept.load()], ["not_enrolled", own]);
+  }
+});
+
+test("of two who log in at one time, in two pages, the one whose session is gone is told so", async () => {
+  let arrive = (_: Response): void => {};
+  const late = new Promise<Response>((resolve) => (arrive = resolve));
+  const { asked, fetch } = way((each) => (each.method === "DELETE" ? late : other(each)));
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  const { access: page } = await phone({ fetch, wallet: kept });
+  const first = assert.rejects(access.logIn("lwr_first"), said(errors.NotLoggedIn));
+  await until(() => asked.some(({ method }) => method === "DELETE"));
+  await page.logIn("lwr_second");
+  const own = await kept.load();
+  arrive(Response.json({}));
+  await first;
+  assert.deepEqual([access.status, page.status, await kept.load()], ["not_enrolled", "not_enrolled", own]);
+  await access.phones(); // of whoever is logged in now, in every page
+});
+
+test("a page that missed that its user was logged out learns it from the next call", async () => {
+  const { fetch } = way(answered);
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  const told: Status[] = [];
+  access.onStatus((status) => told.push(status));
+  await kept.clear();
+  await assert.rejects(access.refresh(), said(errors.NotLoggedIn));
+  assert.deepEqual(told, ["logged_out"]);
+});
+
+test("an app's fault in hearing of a change does not keep it from happening", async (t) => {
+  const told = t.mock.method(console, "error", () => {});
+  const kept = await wallet();
+  const { access } = await phone({ wallet: kept });
+  access.onStatus(() => {
+    throw new Error("the app's");
+  });
+  await access.logOut();
+  assert.deepEqual([access.status, await kept.load(), told.mock.callCount()], ["logged_out", null, 1]);
+});
+
+test("a token that comes after the log-out is not kept", async () => {
+  let arrive = (_: Response): void => {};
+  const late = new Promise<Response>((resolve) => (arrive = resolve));
+  const { fetch } = way((each, times) => (times === 1 ? late : answered(each)));
+  const kept = await wallet();
+  const { access } = await phone({ fetch, wallet: kept });
+  const refreshed = assert.rejects(access.refresh(), said(errors.NotLoggedIn));
+  await access.logOut();
+  arrive(granted());
+  await refreshed;
+  assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
+});
+
+test("logging out forgets at once and waits five seconds at most for a network that says nothing", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const { asked, fetch } = way(() => new Promise<Response>(() => {}));
+    const kept = await wallet();
+    const { access } = await phone({ fetch, wallet: kept });
+    const out = access.logOut();
+    await until(() => asked.length > 0);
+    assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
+    mock.timers.tick(5000);
+    await out;
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test("keys outlive a session that ends by itself, for the same user alone", async () => {
+  for (const [answer, isSame] of [
+    [answered, true],
+    [other, false],
+  ] as const) {
+    let isOver = true;
+    const over = (): Response => Response.json({ error: "invalid_grant" }, { status: 400 });
+    const { asked, fetch } = way((each) => (isOver ? over() : answer(each)));
+    const kept = await wallet();
+    const { url, tapKey, codeKey, madeAt } = await contents(kept);
+    const { access } = await phone({ fetch, wallet: kept });
+    await assert.rejects(access.refresh(), said(errors.SessionOver));
+    assert.deepEqual(await kept.load(), { url, userId: 7, tapKey, codeKey, madeAt });
+    await assert.rejects(access.tap(), said(errors.SessionOver));
+    await assert.rejects(access.code(), said(errors.SessionOver));
+    assert.equal(access.status, "session_over");
+    const { access: again } = await phone({ fetch, wallet: kept });
+    assert.equal(again.status, "logged_out");
+    isOver = false;
+    await again.logIn("lwr_new");
+    const now = await contents(kept);
+    assert.deepEqual([now.tapKey === tapKey, now.codeKey === codeKey], [isSame, isSame]);
+    assert.ok(!asked.some(({ method }) => method === "DELETE"));
+  }
+});
+
+test("a phone of the same user stays the same when they log in anew, and is removed when they log out before enrolling", async () => {
+  let tapKid = "";
+  const { asked, fetch } = way((each) => {
+    if (each.path === "/v1/account/keyring") return Response.json({ ...KEYRING, phone: null });
+    return each.path === "/v1/account/phones"
+      ? Response.json([
+          { id: 4, tapKid: "" },
+          { id: 5, tapKid },
+        ])
+      : answered(each);
+  });
+  const kept = await wallet();
+  const { tapKey } = await contents(kept);
+  tapKid = Buffer.from(await kid(await point(tapKey))).toString("base64url");
+  const { access } = await phone({ fetch, wallet: kept });
+  await access.logIn("lwr_new");
+  assert.equal((await contents(kept)).tapKey, tapKey);
+  assert.ok(!asked.some(({ method }) => method === "DELETE"));
+  await access.logOut();
+  assert.deepEqual(
+    asked.filter(({ method }) => method === "DELETE").map(({ path }) => path),
+    ["/v1/account/phones/5"],
+  );
+  assert.equal(await kept.load(), null);
+});
+
 test("logging out without a network forgets everything here all the same", async () => {
   const kept = await wallet();
   const { access } = await phone({ wallet: kept });
@@ -469,16 +781,21 @@ test("logging out without a network forgets everything here all the same", async
   assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
 });
 
-test("a phone that an administrator alone takes away is logged out of all the same", async () => {
+test("a phone that an administrator alone takes away is logged out of all the same, and keeps its keys", async () => {
   const { asked, fetch } = way((each) =>
     each.path.startsWith("/v1/account/phones/")
-      ? Response.json({ code: "phone_locked", detail: "You are bound to your phone." }, { status: 409 })
+      ? Response.json({ code: "phone_locked", detail: "You are bound to your phone." }, { status: 403 })
       : answered(each),
   );
-  const { access } = await phone({ fetch });
+  const kept = await wallet();
+  const { url, tapKey, codeKey, madeAt } = await contents(kept);
+  const { access } = await phone({ fetch, wallet: kept });
   await access.logOut();
   assert.equal(access.status, "logged_out");
   assert.ok(asked.some(({ path }) => path === "/oauth2/revoke"));
+  assert.deepEqual(await kept.load(), { url, userId: 7, tapKey, codeKey, madeAt });
+  await access.logOut();
+  assert.ok(await kept.load(), "nobody is logged in, and nothing is forgotten");
 });
 
 test("who logs in after somebody else is never taken for them", async () => {

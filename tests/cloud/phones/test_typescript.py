@@ -143,14 +143,17 @@ async def _phone_keys(line: Line) -> set[bytes]:
     return {each.public_key for each in said if isinstance(each, state.PhoneRecord) and each.purpose == "tap"}
 
 
-async def test_a_session_token_is_good_once(alice: Client, account: Account, bob: int, page: Page) -> None:
-    token = await session_of(alice.cloud, account, bob)
-    assert await do(page, f"access.logIn('{token}')") is None
-    assert (await do(page, f"access.logIn('{token}')"))["code"] == "session_over"
-    assert await page.evaluate("() => [access.status, told]") == [
-        "session_over",
-        ["not_enrolled", "logged_out", "not_enrolled", "session_over"],
-    ]
+async def test_a_session_token_is_good_once_and_a_used_one_does_a_phone_no_harm(
+    alice: Client, account: Account, bob: int, page: Page, browser: Browser
+) -> None:
+    phone = await enrolled(page, alice.cloud, account, bob)
+    used = await session_of(alice.cloud, account, bob)
+    other = await _another_phone(browser)
+    assert await do(other, f"access.logIn('{used}')") is None
+    assert await do(other, f"access.logIn('{used}')") is None, "it is this phone's"
+    assert (await do(page, f"access.logIn('{used}')"))["code"] == "session_over"
+    assert await page.evaluate("() => [access.status, told]") == ["ready", ["not_enrolled", "ready"]]
+    assert [each["id"] for each in await do(page, "access.phones()")] == [phone["id"]]
 
 
 async def test_a_session_that_an_administrator_ends_is_over_in_the_app(
@@ -163,7 +166,27 @@ async def test_a_session_that_an_administrator_ends_is_over_in_the_app(
         while await page.evaluate("() => access.status") != "session_over":
             await do(page, "access.refresh()")
     assert (await do(page, "access.code()"))["code"] == "session_over"
-    assert await do(page, "new sdk.IndexedDbWallet().load()") is None
+    kept = await do(page, "new sdk.IndexedDbWallet().load().then((kept) => Object.keys(kept).sort())")
+    assert kept == ["codeKey", "madeAt", "tapKey", "url", "userId"]
+
+
+async def test_who_is_bound_to_a_phone_logs_out_and_in_again_with_the_same(
+    alice: Client, account: Account, bob: int, page: Page
+) -> None:
+    phone = await enrolled(page, alice.cloud, account, bob)
+    await alice.patch(f"/v1/users/{bob}", {"access": {"deviceLock": True}})
+    assert await do(page, "access.logOut()") is None
+    assert await page.evaluate("() => access.status") == "logged_out"
+    assert (await enrolled(page, alice.cloud, account, bob))["id"] == phone["id"]
+    [session] = await alice.get(f"/v1/users/{bob}/app-sessions")
+    await alice.delete(f"/v1/users/{bob}/app-sessions/{session['id']}")
+    async with asyncio.timeout(5):
+        while await page.evaluate("() => access.status") != "session_over":
+            await do(page, "access.refresh()")
+    assert (await enrolled(page, alice.cloud, account, bob))["id"] == phone["id"]
+    assert (await enrolled(page, alice.cloud, account, bob))["id"] == phone["id"]
+    assert len(await alice.get(f"/v1/users/{bob}/app-sessions")) == 1
+    assert await page.evaluate("() => access.status") == "ready"
 
 
 async def test_logging_out_takes_the_phone_and_the_session_away(
@@ -228,3 +251,21 @@ async def test_a_phone_whose_clock_is_wrong_works_all_the_same(
     )
     await enrolled(page, alice.cloud, account, bob)
     assert await do(page, "new sdk.IndexedDbWallet().load().then((kept) => Math.round(kept.clockOffset / 60))") == 120
+
+
+async def test_of_two_users_who_log_in_at_one_time_in_two_pages_both_pages_are_one_persons(
+    alice: Client, account: Account, bob: int, page: Page, browser: Browser
+) -> None:
+    await enrolled(page, alice.cloud, account, bob)
+    dan = (await alice.post("/v1/users", {"name": "Dan"}))["id"]
+    other = await opened_app(browser, page.context)
+    await _open(other)
+    tokens = [await session_of(alice.cloud, account, user) for user in (bob, dan)]
+    said = await asyncio.gather(
+        *(do(each, f"access.logIn('{token}')") for each, token in zip((page, other), tokens, strict=True))
+    )
+    assert None in said and all(each is None or each["code"] == "not_logged_in" for each in said), said
+    users = [(await do(each, "access.refresh()"))["userId"] for each in (page, other)]
+    assert users[0] == users[1] and users[0] in (bob, dan)
+    live = [user for user in (bob, dan) if await alice.get(f"/v1/users/{user}/app-sessions")]
+    assert live == users[:1], "the other's session is ended"

@@ -51,6 +51,7 @@ async function showCode(access, phone) {
     renewAt = code.nextAt;
     show("ready");
   }, tell);
+  document.getElementById("key-fresh").addEventListener("click", () => access.code({ fresh: true }).catch(tell));
   access.onStatus((status) => {
     stop();
     show("none");
