@@ -23,7 +23,7 @@ SCREENS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1280, "height": 800}},
     "phone": {"viewport": {"width": 360, "height": 740}, "has_touch": True},
 }
-COLOURS = 32
+COLOURS = 28
 MOST_BYTES = 3_000_000
 
 
