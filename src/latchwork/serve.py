@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from cryptography import x509
@@ -20,6 +20,8 @@ from latchwork.cloud.kernel.postgres import embedded
 from latchwork.cloud.kernel.settings import Settings, read_settings
 from latchwork.web.app import Website
 from latchwork.wire.link import MAX_FRAME_BYTES
+
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 
 
 class Composed:
@@ -63,9 +65,14 @@ def create() -> Composed:
 
 
 def _for_good(app: Composed) -> Composed:
-    """The application of this process until its end: what never becomes garbage is not looked at any more."""
+    """The application of this process until its end.
+
+    What never becomes garbage is not looked at any more, and requests, which leave hardly a cycle behind, are not
+    searched for them every 700 objects: a tenth of their processor time.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     return app
 
 
