@@ -239,9 +239,9 @@ async def test_when_the_building_ends_a_session_the_app_asks_to_log_in_again(dem
         await noah.page.get_by_label("Password").wait_for()
 
 
-@pytest.mark.parametrize("is_reloaded", [False, True])
+@pytest.mark.parametrize("is_opened_anew", [False, True])
 async def test_a_log_out_without_a_network_is_finished_when_there_is_one(
-    demo: Running, browser: Browser, is_reloaded: bool
+    demo: Running, browser: Browser, is_opened_anew: bool
 ) -> None:
     async with screen(browser) as (context, page):
         noah = Member(demo, context, page, demo.line["members"][NOAH])
@@ -250,11 +250,12 @@ async def test_a_log_out_without_a_network_is_finished_when_there_is_one(
         await context.set_offline(True)
         await page.get_by_role("button", name="Log out").click()
         await page.get_by_role("button", name="Log in").wait_for()
-        if is_reloaded:
-            await page.goto("about:blank")
+        if is_opened_anew:
+            await page.close()
+            page = await context.new_page()
         await context.set_offline(False)
         async with page.expect_response("**/api/log-out"):
-            if is_reloaded:
+            if is_opened_anew:
                 await page.goto(demo.line["clientAppUrl"])
         me = await context.request.get(f"{demo.line['clientAppUrl']}/api/me")
         assert me.status == 401

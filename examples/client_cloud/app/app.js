@@ -55,7 +55,6 @@ function failed(title, error) {
 
 function network() {
   document.getElementById("network").textContent = navigator.onLine ? "" : "Offline";
-  if (navigator.onLine) finishLogOut().catch(() => null);
   if (navigator.onLine && main.querySelector(".failed")) show();
 }
 
@@ -67,8 +66,10 @@ tabs.addEventListener("click", (event) => {
   if (event.target.closest("a")?.hash === location.hash) show(); // where one is already: it is asked for anew
 });
 addEventListener("online", network);
+addEventListener("online", () => finishLogOut().catch(() => null));
 addEventListener("offline", network);
 navigator.serviceWorker?.register("/service-worker.js");
 access.onStatus(show);
 network();
+finishLogOut().catch(() => null);
 show();

@@ -635,7 +635,7 @@ test("what comes late for one user is never written into another's phone, nor en
   for (const path of ["/oauth2/token", "/v1/account/keyring"]) {
     let arrive = (_: Response): void => {};
     const late = new Promise<Response>((resolve) => (arrive = resolve));
-    const { asked, fetch } = way((each, times) => (each.path === path && times <= 2 ? late : other(each)));
+    const { asked, fetch } = way((each) => (each === asked.find((first) => first.path === path) ? late : other(each)));
     const kept = await wallet();
     const { access } = await phone({ fetch, wallet: kept });
     const before = assert.rejects(
