@@ -18,6 +18,7 @@ from latchwork.policy.reasons import Reason
 from latchwork.sdk import refusals
 from latchwork.sdk.access import CODE_SECONDS, Access, Status
 from latchwork.sdk.answers import UnexpectedAnswer
+from latchwork.sdk.app_session import clock_offset
 from latchwork.sdk.client import Client
 from latchwork.sdk.wallet import Contents, FileWallet, MemoryWallet, Wallet, WalletUnreadable
 from latchwork.wire import p256, pass_
@@ -230,6 +231,38 @@ async def test_a_code_is_the_same_for_half_a_minute(town: Town, alice: Client, b
     assert read(access).pass_id != said.pass_id
     clock.ahead -= 3 * CODE_SECONDS  # the phone's clock was set back
     assert access.code().made_at < first.made_at
+
+
+@pytest.mark.parametrize("ahead", [-3_600, 3_600])
+async def test_a_clock_that_was_corrected_makes_a_good_code_at_once(
+    town: Town, alice: Client, bob: int, ahead: float
+) -> None:
+    clock = Clock(ahead)
+    access = await enrolled(town, alice, bob, clock=clock)
+    read(access)
+    clock.ahead = 10
+    await access.refresh()  # its access token is good still
+    assert abs(read(access).issued_at - time.time()) < 5
+    clock.ahead = 0
+    shown = access.code()
+    await access.refresh()
+    assert access.code() != shown and abs(read(access).issued_at - time.time()) < 5
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "ahead"),
+    [(0, 1000, 0), (0, 1020, 0), (-20, 1000, -20), (0, 1025, 15), (3600, 1010, 0), (0, 990, -20)],
+)
+def test_a_slow_answer_changes_no_clock_that_may_be_right(known: float, told: float, ahead: float) -> None:
+    assert clock_offset(known, told, 1000, 1020) == ahead
+
+
+async def test_a_fresh_code_is_made_for_the_next_door(town: Town, alice: Client, bob: int) -> None:
+    access = await enrolled(town, alice, bob)
+    first = read(access)
+    fresh = access.code(fresh=True)
+    assert read(access).pass_id != first.pass_id
+    assert access.code() == fresh
 
 
 def read(access: Access) -> VerifiedPhoneCode:

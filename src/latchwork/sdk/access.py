@@ -26,7 +26,7 @@ from latchwork.policy.decide import TAP_METRES
 from latchwork.policy.model import Ask
 from latchwork.policy.reasons import Reason
 from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer
-from latchwork.sdk.app_session import AppSession
+from latchwork.sdk.app_session import AppSession, clock_offset
 from latchwork.sdk.client import Client
 from latchwork.sdk.exchange import Exchange
 from latchwork.sdk.radio import Heard, LinkLost, Radio, RadioOff, exchange
@@ -119,7 +119,7 @@ class Access:
         self._cloud: Client | None = None
         self._session: AppSession | None = None
         self._is_over = False
-        self._code: Code | None = None
+        self._codes: dict[tuple[bytes, str, float], Code] = {}
         self._told = self.status
         if self._contents is not None:
             self._connect(self._contents)
@@ -220,9 +220,12 @@ class Access:
 
     async def refresh(self) -> Keyring:
         """Fetches what this phone needs to know to work without a network: do so whenever the app is opened."""
+        began = self._now()
         async with self._asking() as cloud:
             keyring = await cloud.get_keyring()
-        self._keep(msgspec.structs.replace(self._held(), keyring=keyring))
+        held = self._held()
+        ahead = clock_offset(held.clock_offset, keyring.at, began, self._now())
+        self._keep(msgspec.structs.replace(held, keyring=keyring, clock_offset=ahead))
         return keyring
 
     def doors(self) -> list[KeyringDoor]:
@@ -265,17 +268,19 @@ class Access:
             raise refused(done.reason)
         return Opened(access_point, self._name(access_point), done.sentence)
 
-    def code(self) -> Code:
-        """The user's own code, made here; the same until `next_at`, when to ask again."""
+    def code(self, fresh: bool = False) -> Code:
+        """The user's own code, made here; the same until `next_at`, when to ask again.
+
+        `fresh`: another one now, for the next door: a controller takes a code once.
+        """
         keyring, held = self._ready(), self._held()
         assert keyring.phone is not None
-        now = self._now()
-        if self._code is None or not self._code.made_at <= now < self._code.next_at:
-            issued_at = int(now + held.clock_offset)
-            kid = p256.from_b64url(keyring.phone.code_kid)
-            text = sign_phone_code(secrets.token_bytes(8), issued_at, kid, p256.load_private(held.code_key))
-            self._code = Code(text, now, now + CODE_SECONDS)
-        return self._code
+        made_of = held.code_key, keyring.phone.code_kid, held.clock_offset
+        code, now = self._codes.get(made_of), self._now()
+        if fresh or code is None or not code.made_at <= now < code.next_at:
+            code = _new_code(*made_of, now)
+            self._codes = {made_of: code}
+        return code
 
     async def history(self, most: int = 50) -> list[Passage]:
         """Where the user came, went and was refused, the latest first."""
@@ -385,7 +390,8 @@ class Access:
 
     def _forget(self, is_over: bool = False) -> None:
         self._wallet.clear()
-        self._contents = self._cloud = self._session = self._code = None
+        self._contents = self._cloud = self._session = None
+        self._codes = {}
         self._is_over = is_over
         self._tell()
 
@@ -408,6 +414,12 @@ class Access:
             raise
         except CloudUnreachable:
             raise Offline from None
+
+
+def _new_code(key: bytes, kid: str, clock_offset: float, now: float) -> Code:
+    issued_at = int(now + clock_offset)
+    text = sign_phone_code(secrets.token_bytes(8), issued_at, p256.from_b64url(kid), p256.load_private(key))
+    return Code(text, now, now + CODE_SECONDS)
 
 
 def _public(key: ReaderKey | None) -> p256.PublicKey | None:

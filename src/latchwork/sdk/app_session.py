@@ -101,8 +101,9 @@ class AppSession:
         form = urlencode({"grant_type": "refresh_token", "refresh_token": self._refresh_token}).encode()
         for left in reversed(range(_PROOFS)):
             call = Call("POST", PATH, content=form, headers={**_FORM, "dpop": self._proof()})
+            began = self._now()
             response = await self._exchange.answer(call)
-            self._learn_clock(response)
+            self._learn_clock(response, began)
             if response.status_code == 200:
                 return _read(response)
             if not left or _refused(response) != "invalid_dpop_proof":
@@ -121,15 +122,25 @@ class AppSession:
         signed = ".".join(p256.b64url(msgspec.json.encode(part)) for part in (header, claims))
         return f"{signed}.{p256.b64url(p256.sign(self._key, signed.encode()))}"
 
-    def _learn_clock(self, response: httpx2.Response) -> None:
+    def _learn_clock(self, response: httpx2.Response, began: float) -> None:
         """Takes the cloud's clock from `Date` (RFC 9110 §6.6.1), where the answer tells it."""
         with suppress(KeyError, ValueError):
-            ahead = parsedate_to_datetime(response.headers["date"]).timestamp() - self._now()
-            self._offset = ahead if abs(ahead) > _ROUGHLY else 0.0
+            told = parsedate_to_datetime(response.headers["date"]).timestamp()
+            self._offset = clock_offset(self._offset, told, began, self._now())
+
+
+def clock_offset(known: float, told: float, began: float, ended: float) -> float:
+    """Seconds by which the cloud's clock is ahead, which told its time, in whole seconds, between two instants of ours.
+
+    What was known stays as long as it can be true.
+    """
+    if told - ended - _ROUGHLY <= known <= told - began + _ROUGHLY:
+        return known
+    return told - (began + ended) / 2
 
 
 _ROUGHLY: Final = 2.0
-"""Seconds by which `Date`, in whole seconds and some time under way, says nothing."""
+"""Seconds by which whole seconds and a clock that is being set may be wrong."""
 
 
 def _read(response: httpx2.Response) -> _Granted:
