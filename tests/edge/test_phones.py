@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tests.edge.cast import (
 )
 from tests.edge.site import Site
 
-from latchwork.edge.attempts import COMMIT_SECONDS
+from latchwork.edge.attempts import COMMIT_SECONDS, OutcomeUnknown
 from latchwork.edge.enrol import own_key
 from latchwork.edge.tap import Place
 from latchwork.policy.model import Ask, Direction
@@ -424,12 +425,84 @@ async def test_a_mode_that_cannot_be_written_down_in_time_never_holds(
     assert not dora.wiring(FRONT).strike_is_on
     await dora.controller.close()
     await dora.restart()
-    assert [type(fact) for fact in map(codec.decode, dora.bodies())][-1] is StrikeWithheld
     assert not dora.wiring(FRONT).strike_is_on
+    assert _told(dora) == [("journal_unavailable", "hold_open")], "there is nothing for the cloud to take over"
+
+
+def _told(dora: Dora) -> list[tuple[str, str]]:
+    """Every reason and what was asked, as the cloud hears of it, or would if the power failed now."""
+    told = [fact for fact in map(codec.decode, dora.bodies()) if isinstance(fact, AccessDecided | StrikeWithheld)]
+    return [(fact.reason, fact.ask) if isinstance(fact, AccessDecided) else ("withheld", "") for fact in told]
+
+
+async def _stall(dora: Dora, seconds: float) -> None:
+    """The journal's next commit is the last one for so long."""
+    await dora.written()
+    await asyncio.sleep(0.05)  # its thread has also told of that one
+
+    def stall() -> None:
+        dora.journal.on_appended = lambda: None
+        dora.journal._commit_delay = seconds
+
+    dora.journal.on_appended = stall
+
+
+async def test_a_journal_that_stalls_on_a_mode_itself_splits_door_and_cloud_neither_now_nor_after_a_crash(
+    dora: Dora, bob: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latchwork.edge.attempts.MODE_SECONDS", 0.2)
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    await _stall(dora, 1.0)
+    with pytest.raises(OutcomeUnknown):
+        await dora.hold(bob, HOLD)
+    assert not dora.wiring(FRONT).strike_is_on
+    assert _told(dora) == []
+    assert await dora.hold(bob) == "journal_unavailable", "others need not wait for it"
+    async with asyncio.timeout(5):
+        while not dora.wiring(FRONT).strike_is_on:
+            await asyncio.sleep(0.01)
+    assert _told(dora)[0] == ("granted", "hold_open")
+    dora.journal._commit_delay = 0
+    await dora.restart()
+    assert dora.wiring(FRONT).strike_is_on
+    assert ("withheld", "") not in _told(dora)
+
+
+async def test_a_mode_that_has_not_got_to_the_disk_yet_is_taken_back(
+    dora: Dora, bob: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latchwork.edge.attempts.MODE_SECONDS", 0.3)
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    await _stall(dora, 0.9)
+    dora.journal._commit_delay = 0.1
+    asked = asyncio.create_task(dora.hold(bob, HOLD))
+    await asyncio.sleep(0.05)
+    dora.controller.mark()
+    time.sleep(0.2)
+    assert await asked == "journal_unavailable"
+    dora.journal._commit_delay = 0
+    await dora.restart()
+    assert not dora.wiring(FRONT).strike_is_on
+    assert _told(dora) == [("journal_unavailable", "hold_open")]
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["before it is written", "while it is written"])
+async def test_a_lockdown_that_comes_meanwhile_holds_and_the_phone_hears_of_it(dora: Dora, bob: Phone, at: int) -> None:
+    await dora.learn(*bobs(dora, bob, steers=(1,)))
+    await dora.written()
+    dora.journal._commit_delay = 0.3
+    asked = asyncio.create_task(dora.hold(bob, HOLD))
+    await asyncio.sleep(0.15 + at * 0.3)
+    await dora.store.apply(delta(replace_revision(mode(FRONT, "locked"), 2)))
+    assert await asked == "lockdown"
+    dora.journal._commit_delay = 0
+    assert not dora.wiring(FRONT).strike_is_on
+    await dora.restart()
+    assert await dora.hold(bob) == "lockdown"
+    assert ("withheld", "") not in _told(dora)
 
 
 async def test_a_slow_disk_delays_a_mode_and_does_not_split_door_and_cloud(dora: Dora, bob: Phone) -> None:
-    """The cloud takes a mode over from the fact: what it may have heard of is not withheld."""
     await dora.close()
     dora.start(commit_delay=2 * COMMIT_SECONDS)
     await dora.learn(*bobs(dora, bob, steers=(1,)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import resource
 import stat
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from tests.sdk.town import CLOUD, Town
 from latchwork.policy.model import VerifiedPhoneCode
 from latchwork.policy.reasons import Reason
 from latchwork.sdk import refusals
+from latchwork.sdk import wallet as wallet_module
 from latchwork.sdk.access import CODE_SECONDS, Access, Status
 from latchwork.sdk.answers import UnexpectedAnswer
 from latchwork.sdk.app_session import clock_offset
@@ -46,12 +51,15 @@ class Line(httpx2.AsyncBaseTransport):
         self._way = way
         self.is_up = True
         self.loses = 0
+        self.takes = 0.0
+        """Seconds until a request arrives."""
         self.refuses = False
         """A proxy answers in the cloud's place."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if not self.is_up:
             raise httpx2.ConnectError("no network")
+        await asyncio.sleep(self.takes)
         if self.refuses:
             return httpx2.Response(401, text="Please log in to this network.")
         answer = await self._way.handle_async_request(request)
@@ -179,7 +187,7 @@ class FullWallet(MemoryWallet):
 
     def save(self, contents: Contents) -> None:
         if self.is_full:
-            raise OSError("no space left on the device")
+            raise refusals.WalletUnwritable
         super().save(contents)
 
 
@@ -189,11 +197,149 @@ async def test_a_wallet_that_was_full_for_a_while_does_not_end_the_session(town:
     wallet.is_full = True
     for _ in range(3):
         access._session.forget()
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(refusals.WalletUnwritable):
             await access.refresh()
     wallet.is_full = False
     await phone(town, wallet).refresh()
     await access.refresh()
+
+
+@contextmanager
+def full() -> Iterator[None]:
+    """The disk takes no more than a few bytes of any file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_file_that_cannot_be_written_says_what_to_do_and_keeps_what_it_has(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "there" / "phone.json"
+    path.parent.mkdir()
+    access = await enrolled(town, alice, bob, FileWallet(path))
+    before = path.read_bytes()
+    for _ in range(3):
+        access._session.forget()
+        with full(), pytest.raises(refusals.WalletUnwritable, match=f"{path} cannot be written .* please free"):
+            await access.refresh()
+        assert path.read_bytes() == before
+        assert {each.name for each in path.parent.iterdir()} == {"phone.json", ".phone.json.lock"}, "no draft is left"
+    assert access.status is Status.READY and access.code()
+    await phone(town, FileWallet(path)).refresh()
+    await access.refresh()
+
+
+async def test_a_log_in_that_could_not_be_kept_is_tried_again(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "there" / "phone.json"
+    access, session = phone(town, FileWallet(path)), await alice.begin_app_session(bob)
+    with pytest.raises(refusals.WalletUnwritable, match="No such file"):
+        await access.log_in(session)
+    path.parent.mkdir()
+    await access.log_in(session)
+    assert phone(town, FileWallet(path)).status is Status.NOT_ENROLLED
+
+
+async def test_programs_with_the_same_file_share_its_session(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "phone.json"
+    first = await enrolled(town, alice, bob, FileWallet(path))
+    every = [first, *(phone(town, FileWallet(path)) for _ in range(2))]
+
+    async def use(access: Access) -> None:
+        for _ in range(4):
+            access._session.forget()
+            await access.refresh()
+
+    await asyncio.gather(*map(use, every))
+    for access in (*every, *reversed(every), phone(town, FileWallet(path))):
+        await use(access)
+
+
+async def test_a_token_under_way_is_not_overtaken_by_another_program(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path, line = tmp_path / "phone.json", Line(town.line())
+    await enrolled(town, alice, bob, FileWallet(path))
+    slow, quick = phone(town, FileWallet(path), line), phone(town, FileWallet(path))
+    line.takes = 0.3
+    asked = asyncio.create_task(slow.refresh())
+    await asyncio.sleep(0.1)
+    for _ in range(3):
+        quick._session.forget()
+        await quick.refresh()
+    await asked
+    await phone(town, FileWallet(path)).refresh()
+
+
+async def test_what_one_program_keeps_does_not_undo_what_another_has_kept(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    """A keyring is kept together with the token that is good now, not with the one that this program knows."""
+    path = tmp_path / "phone.json"
+    first = await enrolled(town, alice, bob, FileWallet(path))
+    other = phone(town, FileWallet(path))
+    for _ in range(3):
+        other._session.forget()
+        await other.refresh()
+    await first.refresh()  # its access token is good still
+    await phone(town, FileWallet(path)).refresh()
+
+
+async def test_whoever_logs_out_does_so_for_every_program_and_for_no_later_session(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "phone.json"
+    first = await enrolled(town, alice, bob, FileWallet(path))
+    others = [phone(town, FileWallet(path)) for _ in range(3)]
+    await first.log_out()
+    with pytest.raises(refusals.SessionOver):
+        await others[0].refresh()
+    assert others[0].status is Status.SESSION_OVER
+    await first.log_in(await alice.begin_app_session(bob))
+    with pytest.raises(refusals.SessionOver):
+        await others[1].refresh()
+    await others[2].log_out()
+    await first.refresh()
+    assert phone(town, FileWallet(path)).status is Status.NOT_ENROLLED
+
+
+HOLDER = """
+import asyncio, pathlib, sys
+from latchwork.sdk.wallet import FileWallet
+
+async def hold():
+    async with FileWallet(pathlib.Path(sys.argv[1])).alone():
+        print("alone", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+
+async def test_a_program_waits_for_another_one_until_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "phone.json"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, str(path), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"alone\n"
+    monkeypatch.setattr(wallet_module, "BUSY_SECONDS", 0.2)
+    with pytest.raises(refusals.WalletUnwritable, match="in use by another program; please end that one"):
+        async with FileWallet(path).alone():
+            raise AssertionError("nobody is alone with it")
+    child.kill()
+    await child.wait()
+    async with FileWallet(path).alone():
+        pass
 
 
 async def test_a_proxy_that_refuses_everything_ends_no_session(town: Town, alice: Client, bob: int) -> None:

@@ -219,12 +219,14 @@ def _end_with(job: asyncio.Task[Any]) -> None:
 
 
 async def _lapse(database: Database) -> None:
-    """Ends revocations that no pass outlives, and modes that are over, for ever."""
+    """Ends revocations that no pass outlives, and modes that are over, and renews readers' certificates, for ever."""
     while True:
         await asyncio.sleep(LAPSE_EVERY)
         with _survived("revocations and modes are not dropped for now"):
             await drop_lapsed(database, int(time.time()))
             await drop_expired_modes(database, int(time.time()))
+        with _survived("readers' certificates are not renewed for now"):
+            await readers.renew(database, int(time.time()))
 
 
 async def _sweep(database: Database) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from latchwork.edge.clock import Clock, Reading
 from latchwork.edge.door import Input
 from latchwork.edge.doors import LiveDoor
-from latchwork.edge.journal import Journal
+from latchwork.edge.journal import Journal, LocalMode, Marks
 from latchwork.edge.modes import Modes
 from latchwork.edge.refusals import Refusals
 from latchwork.edge.slowdown import Slowdown
@@ -25,7 +25,7 @@ from latchwork.edge.snapshot import Gathered, gather_all
 from latchwork.edge.store import Store
 from latchwork.edge.tried import Tried
 from latchwork.policy.decide import decide, leaves_it_shut
-from latchwork.policy.model import Ask, Attempt, CardRead, Decision, Degraded, Evidence, Mode, PhoneProof, Snapshot
+from latchwork.policy.model import Attempt, CardRead, Decision, Degraded, Mode, Snapshot
 from latchwork.policy.reasons import Reason
 from latchwork.wire.facts import AccessDecided, AnyFact, StrikeWithheld
 
@@ -36,8 +36,11 @@ Done = TypeVar("Done")
 COMMIT_SECONDS: Final = 0.25
 """How long a door waits for its journal."""
 MODE_SECONDS: Final = 2.0
-"""How long when a phone asks for another mode. The cloud takes it over from the fact, and may have done so before it
-hears that the door withheld it."""
+"""How long when a phone asks for another mode."""
+
+
+class OutcomeUnknown(Exception):
+    """The journal does not say in time whether it has made a mode durable; the mode holds as soon as it has."""
 
 
 class Attempts:
@@ -86,7 +89,7 @@ class Attempts:
     ) -> Decision:
         """Decides, journals and, when granted, releases the door or begins the mode that a phone asks for.
 
-        Not after `deadline` on the monotonic clock.
+        Not after `deadline` on the monotonic clock. Raises OutcomeUnknown.
         """
         (snapshot, holder), decision = self._judge(attempt)
         if live is None and decision.granted:
@@ -96,8 +99,11 @@ class Attempts:
         if live is None or not decision.granted:
             await self._journal_refusal(tried.fact(decision), reading, counted)
             return decision
+        local = self._modes.asked(attempt.access_point, attempt.evidence)
+        if local is not None:
+            return await self._journal_mode(live, tried, decision, reading, local)
         decision = await self._journal_grant(live, snapshot, tried, decision, reading, deadline)
-        if decision.granted and opens(attempt.evidence):
+        if decision.granted:
             live.handle(Input.GRANTED)
         return decision
 
@@ -149,22 +155,59 @@ class Attempts:
 
         What has changed meanwhile counts: a door taken away or in lockdown does not open, nor does one too late.
         """
-        at, shown = tried.attempt.access_point, tried.attempt.evidence
-        local = self._modes.asked(at, shown)
-        entry = self._journal.submit(tried.fact(decision), reading.base, tried.use(), local)
-        durable = await is_durable(entry, COMMIT_SECONDS if local is None else MODE_SECONDS)
-        if self._doors.get(at) is not live:
-            return self._withhold(entry, tried, Decision(Reason.UNKNOWN_DOOR))
-        if live.mode is Mode.LOCKED and not leaves_it_shut(shown):
-            return self._withhold(entry, tried, Decision(Reason.LOCKDOWN))
-        admits = local is None and snapshot.door is not None and snapshot.door.degraded is Degraded.ADMIT
+        entry = self._journal.submit(tried.fact(decision), reading.base, tried.use())
+        durable = await is_durable(entry)
+        overtaken = self._overtaken(live, tried.attempt)
+        if overtaken is not None:
+            return self._withhold(entry, tried, overtaken)
+        admits = snapshot.door is not None and snapshot.door.degraded is Degraded.ADMIT
         if not (durable or admits) or self._clock.elapsed() >= deadline:
             return self._withhold(entry, tried, Decision(Reason.JOURNAL_UNAVAILABLE))
         if not durable:
-            log.error("door %d opens without its journal, as it was told to", at)
-        if local is not None:
-            self._modes.begin(local, entry.result())
+            log.error("door %d opens without its journal, as it was told to", tried.attempt.access_point)
         return decision
+
+    async def _journal_mode(
+        self, live: LiveDoor, tried: Tried, decision: Decision, reading: Reading, local: LocalMode
+    ) -> Decision:
+        """The decision once the mode is durable with its fact, from which the cloud takes it over.
+
+        So it is never withheld: whoever is refused has changed nothing, whatever crashes or comes late. Before it is
+        written the journal shows that it keeps pace; should it stall in that very moment, OutcomeUnknown is raised.
+        """
+        if not await is_durable(self._journal.mark(Marks(reading.base, None), 0), MODE_SECONDS):
+            return self._refuse(tried, Decision(Reason.JOURNAL_UNAVAILABLE))
+        overtaken = self._overtaken(live, tried.attempt)
+        if overtaken is not None:
+            return self._refuse(tried, overtaken)
+        entry = self._journal.submit(tried.fact(decision), reading.base, local=local)
+        begun = self.carry_out(self._begin_mode(entry, local))
+        await asyncio.wait({begun}, timeout=MODE_SECONDS)
+        if not begun.done() and not entry.cancel():
+            raise OutcomeUnknown
+        if not await begun:
+            return self._refuse(tried, Decision(Reason.JOURNAL_UNAVAILABLE))
+        return self._overtaken(live, tried.attempt) or decision
+
+    async def _begin_mode(self, entry: Future[int], local: LocalMode) -> bool:
+        """Whether it became durable, however late; then it holds."""
+        if not await is_durable(entry, None):
+            return False
+        self._modes.begin(local, entry.result())
+        return True
+
+    def _overtaken(self, live: LiveDoor, attempt: Attempt) -> Decision | None:
+        """The refusal that has become due since the decision; None: it stands."""
+        if self._doors.get(attempt.access_point) is not live:
+            return Decision(Reason.UNKNOWN_DOOR)
+        if live.mode is Mode.LOCKED and not leaves_it_shut(attempt.evidence):
+            return Decision(Reason.LOCKDOWN)
+        return None
+
+    def _refuse(self, tried: Tried, refused: Decision) -> Decision:
+        """The refusal, which the journal tells when it can."""
+        self.note(tried.fact(refused))
+        return refused
 
     def _withhold(self, entry: Future[int], tried: Tried, refused: Decision) -> Decision:
         """The refusal, after seeing to it that the journal tells it too, now or when it can."""
@@ -184,17 +227,12 @@ class Attempts:
         self._journal.withhold(withheld, reading.base)
 
 
-async def is_durable(entry: Future[int], seconds: float = COMMIT_SECONDS) -> bool:
-    """True when the entry is committed in time; an entry still under way goes on."""
+async def is_durable(entry: Future[int], seconds: float | None = COMMIT_SECONDS) -> bool:
+    """True when the entry is committed in time (None: whenever it is); an entry still under way goes on."""
     waited = asyncio.wrap_future(entry)
     waited.add_done_callback(_failed)
     await asyncio.wait({waited}, timeout=seconds)
     return waited.done() and not _failed(waited)
-
-
-def opens(shown: Evidence) -> bool:
-    """False for a phone that asks for another mode of the door."""
-    return not isinstance(shown, PhoneProof) or shown.ask is Ask.OPEN
 
 
 def _failed(entry: asyncio.Future[int]) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, NamedTuple
 
-from latchwork.edge.attempts import Attempts, opens
+from latchwork.edge.attempts import Attempts, OutcomeUnknown
 from latchwork.edge.clock import Clock
 from latchwork.edge.commands import Commands
 from latchwork.edge.door import Input
@@ -63,6 +63,7 @@ class Controller:
         self._next_look: asyncio.TimerHandle | None = None
         self.doors: dict[int, LiveDoor] = {}
         self._modes = Modes(store, journal)
+        self._modes.on_begun = self.follow_modes
         self._attempts = Attempts(store, journal, self._modes, clock, self.doors)
         self._commands = Commands(self._attempts, journal, clock, self.doors)
         self.on_records: Callable[[], None] = lambda: None
@@ -95,8 +96,9 @@ class Controller:
         pin: str | None = None,
         phone: PhoneProof | None = None,
     ) -> Answer:
-        """Decides about what somebody shows at a reader. Never raises; what goes wrong is a refusal.
+        """Decides about what somebody shows at a reader; what goes wrong is a refusal.
 
+        Raises nothing but OutcomeUnknown, where a phone asks for another mode of the door.
         Once begun, an attempt is carried to its end even if the caller goes away.
         """
         began = self._present_safely(door, direction, Shown(qr, card, pin, phone))
@@ -141,6 +143,8 @@ class Controller:
     async def _present_safely(self, door: int, direction: Direction, shown: Shown) -> Answer:
         try:
             return await self._present_in_turn(door, direction, shown)
+        except OutcomeUnknown:
+            raise
         except Exception as error:
             log.error("an attempt at door %d failed: %s", door, _where(error))
             return Answer(Decision(Reason.READER_FAULT), self._clock.read().at)
@@ -160,10 +164,7 @@ class Controller:
         if shown.card is not None and (taken := await self._commands.take_card(door, shown.card, reading)):
             return Answer(Decision(taken), reading.at)
         attempt = Attempt(door, direction, self._evidence(shown), reading.at, reading.trusted)
-        decision = await self._attempts.decide(live, attempt, reading)
-        if decision.granted and not opens(attempt.evidence):
-            self.follow_modes()
-        return Answer(decision, reading.at)
+        return Answer(await self._attempts.decide(live, attempt, reading), reading.at)
 
     def _evidence(self, shown: Shown) -> Evidence:
         if shown.phone is not None:

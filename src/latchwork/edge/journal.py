@@ -441,11 +441,9 @@ def _next(conn: sqlite3.Connection, journal: bytes) -> tuple[int, int]:
 
 
 def _withhold(conn: sqlite3.Connection, journal: bytes, body: bytes, base_clock: float, number: int) -> int:
-    for table in ("uses", "local_modes"):
-        conn.execute(
-            f"delete from {table} where book = (select book from books where journal = ?) and number = ?",  # noqa: S608
-            (journal, number),
-        )
+    conn.execute(
+        "delete from uses where book = (select book from books where journal = ?) and number = ?", (journal, number)
+    )
     return _append(conn, journal, body, base_clock)
 
 

@@ -12,6 +12,7 @@ Rules of local modes:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -43,6 +44,8 @@ class Modes:
         self._local = journal.local_modes()
         self._ticked: dict[int, LocalMode] = {}
         """Those of which the cloud had the fact when it last ticked."""
+        self.on_begun: Callable[[], None] = lambda: None
+        """Called when a phone's mode holds from now on."""
 
     def of(self, door: int) -> DoorMode:
         """What somebody set for a door, the nearest first; raises sqlite3.Error."""
@@ -62,6 +65,7 @@ class Modes:
     def begin(self, local: LocalMode, number: int) -> None:
         """From now on it holds; `number`: of its fact."""
         self._local[local.door] = replace(local, entry=(self._journal.id, number))
+        self.on_begun()
 
     def give_back(self, ticked: bool) -> bool:
         """Ends those that the cloud has taken over, and says whether there were any; raises sqlite3.Error.

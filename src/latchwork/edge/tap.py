@@ -101,6 +101,8 @@ class TapSession:
         self._elapsed = elapsed
         self._turn = asyncio.Lock()
         self._failed: TapFailed | None = None
+        self.is_decided_on = False
+        """The phone has proved itself, and the door has not answered yet."""
 
     @property
     def opening(self) -> bytes:
@@ -122,7 +124,11 @@ class TapSession:
                 raise
             if not isinstance(said, Proven):
                 return said
-            return self._side.answer(await self._decide(said, rssi))
+            self.is_decided_on = True
+            try:
+                return self._side.answer(await self._decide(said, rssi))
+            finally:
+                self.is_decided_on = False
 
 
 def metres(measured: int, asked: Request, power: int) -> float | None:

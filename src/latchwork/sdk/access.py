@@ -41,6 +41,7 @@ from latchwork.sdk.refusals import (
     ReaderNotTrusted,
     SessionOver,
     TooFar,
+    WalletUnwritable,
     failed,
     refused,
 )
@@ -58,7 +59,7 @@ CODE_SECONDS: Final = 30
 SCAN_SECONDS: Final = 3.0
 """How long readers are listened for at most; a tap ends as soon as one is near enough."""
 
-_REFUSED: Final = (SessionOver, CloudUnreachable, UnexpectedAnswer, Problem)
+_REFUSED: Final = (SessionOver, CloudUnreachable, UnexpectedAnswer, Problem, WalletUnwritable)
 _DONE: Final = {
     Ask.OPEN: Reason.GRANTED.sentence,
     Ask.HOLD_OPEN: "The door stands open for everybody.",
@@ -165,7 +166,8 @@ class Access:
                 await self.log_out()
             begun = new_contents(self._url, session, int(self._now()))
         self._is_over = False
-        self._keep(begun)
+        async with self._wallet.alone():
+            self._keep(begun)
         self._connect(begun)
         await self.refresh()
 
@@ -179,7 +181,7 @@ class Access:
             with suppress(*_REFUSED):
                 await session.end()
             await self.aclose()
-        self._forget()
+        await self._forget()
 
     # ------------------------------------------------------------------------------------------------ this phone
 
@@ -223,9 +225,9 @@ class Access:
         began = self._now()
         async with self._asking() as cloud:
             keyring = await cloud.get_keyring()
-        held = self._held()
-        ahead = clock_offset(held.clock_offset, keyring.at, began, self._now())
-        self._keep(msgspec.structs.replace(held, keyring=keyring, clock_offset=ahead))
+            async with self._alone() as kept:
+                ahead = clock_offset(kept.clock_offset, keyring.at, began, self._now())
+                self._keep(msgspec.structs.replace(kept, keyring=keyring, clock_offset=ahead))
         return keyring
 
     def doors(self) -> list[KeyringDoor]:
@@ -374,10 +376,31 @@ class Access:
         key, token = p256.load_private(contents.session_key), contents.refresh_token
 
         def session(way: Exchange) -> AppSession:
-            self._session = AppSession(way, self._url, key, token, self._keep_token, self._now, contents.clock_offset)
+            self._session = AppSession(
+                way, self._url, key, token, self._alone_with_token, self._keep_token, self._now, contents.clock_offset
+            )
             return self._session
 
         self._cloud = Client.with_tokens(self._url, session, transport=self._transport)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Contents]:
+        """What is kept, as other programs with the same wallet have left it; they change nothing meanwhile.
+
+        Raises SessionOver when that is of another session, or nothing.
+        """
+        async with self._wallet.alone():
+            kept = self._wallet.load()
+            if kept is None or not _is_same(kept, self._held()):
+                raise SessionOver
+            self._contents = kept
+            self._tell()
+            yield kept
+
+    @asynccontextmanager
+    async def _alone_with_token(self) -> AsyncIterator[str]:
+        async with self._alone() as kept:
+            yield kept.refresh_token
 
     def _keep_token(self, refresh_token: str, clock_offset: float) -> None:
         kept = msgspec.structs.replace(self._held(), refresh_token=refresh_token, clock_offset=clock_offset)
@@ -388,12 +411,16 @@ class Access:
         self._contents = contents
         self._tell()
 
-    def _forget(self, is_over: bool = False) -> None:
-        self._wallet.clear()
+    async def _forget(self, is_over: bool = False) -> None:
+        """Here, and in the wallet, unless that holds another session by now."""
+        held = self._contents
         self._contents = self._cloud = self._session = None
         self._codes = {}
         self._is_over = is_over
         self._tell()
+        async with self._wallet.alone():
+            if _is_same(self._wallet.load(), held):
+                self._wallet.clear()
 
     def _tell(self) -> None:
         status = self.status
@@ -410,7 +437,8 @@ class Access:
         try:
             yield self._cloud
         except SessionOver:
-            self._forget(is_over=True)
+            with suppress(WalletUnwritable):
+                await self._forget(is_over=True)
             raise
         except CloudUnreachable:
             raise Offline from None
@@ -420,6 +448,11 @@ def _new_code(key: bytes, kid: str, clock_offset: float, now: float) -> Code:
     issued_at = int(now + clock_offset)
     text = sign_phone_code(secrets.token_bytes(8), issued_at, p256.from_b64url(kid), p256.load_private(key))
     return Code(text, now, now + CODE_SECONDS)
+
+
+def _is_same(one: Contents | None, other: Contents | None) -> bool:
+    """Whether both are of one session."""
+    return one is not None and other is not None and one.session_key == other.session_key
 
 
 def _public(key: ReaderKey | None) -> p256.PublicKey | None:

@@ -1,7 +1,8 @@
 """An app's session of one user: access tokens by a refresh token that only this phone can use (RFC 6749 §6, RFC 9449).
 
 A refresh token is good once. The next one is kept before anything is done with the answer that brought it; if that
-answer is lost, the cloud gives another for the same token to the same key.
+answer is lost, the cloud gives another for the same token to the same key. Whoever exchanges one is alone with it: a
+token that two programs have exchanged one after the other would end the session.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -49,15 +50,18 @@ class AppSession:
         url: str,
         key: p256.PrivateKey,
         refresh_token: str,
+        alone: Callable[[], AbstractAsyncContextManager[str]],
         keep: Callable[[str, float], None],
         now: Callable[[], float],
         clock_offset: float = 0.0,
     ) -> None:
-        """`keep(refresh_token, clock_offset)` makes the next token durable, and says by how much the cloud is ahead."""
+        """`alone()` tells the present token, which nobody else exchanges meanwhile, and raises SessionOver without one;
+        `keep(refresh_token, clock_offset)` makes the next one durable, and says by how much the cloud is ahead."""
         self._exchange = exchange
         self._url = url.rstrip("/") + PATH
         self._key = key
         self._refresh_token = refresh_token
+        self._alone = alone
         self._keep = keep
         self._now = now
         self._offset = clock_offset
@@ -82,7 +86,7 @@ class AppSession:
         self._bearer, self._good_until = "", float("-inf")
 
     async def end(self) -> None:
-        """Ends the session at the cloud (RFC 7009); raises CloudUnreachable."""
+        """Ends the session at the cloud (RFC 7009), which any token of it does; raises CloudUnreachable."""
         form = urlencode({"token": self._refresh_token, "token_type_hint": "refresh_token"}).encode()
         await self._exchange.answer(Call("POST", REVOKE, content=form, headers=_FORM))
 
@@ -91,14 +95,14 @@ class AppSession:
             began = self._now()
             if began < self._good_until:
                 return
-            granted = await self._granted()
-            self._keep(granted.refresh_token, self._offset)  # if that fails, the same token is good once more
-            self._refresh_token = granted.refresh_token
+            async with self._alone() as present:
+                granted = await self._granted(present)
+                self._keep(granted.refresh_token, self._offset)  # if that fails, the same token is good once more
             self._bearer = f"Bearer {granted.access_token}"
             self._good_until = began + granted.begun_with
 
-    async def _granted(self) -> _Granted:
-        form = urlencode({"grant_type": "refresh_token", "refresh_token": self._refresh_token}).encode()
+    async def _granted(self, refresh_token: str) -> _Granted:
+        form = urlencode({"grant_type": "refresh_token", "refresh_token": refresh_token}).encode()
         for left in reversed(range(_PROOFS)):
             call = Call("POST", PATH, content=form, headers={**_FORM, "dpop": self._proof()})
             began = self._now()

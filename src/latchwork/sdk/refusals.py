@@ -32,6 +32,11 @@ class SessionOver(AccessError):
     code, sentence = "session_over", "Your session is over; please log in again."
 
 
+class WalletUnwritable(AccessError):
+    code = "wallet_unwritable"
+    sentence = "This phone cannot keep what it must remember; please free some space and try again."
+
+
 class Offline(AccessError):
     code, sentence = "offline", "The phone has no connection to the cloud now."
 

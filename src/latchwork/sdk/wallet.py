@@ -1,19 +1,28 @@
 """What a phone keeps: three keys, its session, and what it needs to know to work without a network.
 
-A file of mode 0600 whose content replaces the former in one step. An app on a phone keeps its keys in the keystore
-instead, and hands in a `Wallet` of its own.
+A file of mode 0600 whose content replaces the former in one step; several programs may use the same one. An app on a
+phone keeps its keys in the keystore instead, and hands in a `Wallet` of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from latchwork.sdk.refusals import WalletUnwritable
 from latchwork.wire import p256
 from latchwork.wire.api.phones import Keyring
+
+BUSY_SECONDS: Final = 60.0
+"""How long another program may keep a wallet to itself: a token fetched on a slow network takes some seconds."""
+_LOOK_SECONDS: Final = 0.02
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -37,7 +46,11 @@ class WalletUnreadable(Exception):
 
 
 class Wallet(Protocol):
-    """Where a phone keeps its contents."""
+    """Where a phone keeps its contents. What cannot be kept raises WalletUnwritable, and leaves what was there."""
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Nobody else who is alone changes what is kept meanwhile, in whatever process."""
+        ...
 
     def load(self) -> Contents | None:
         """None: nothing is kept. Raises WalletUnreadable."""
@@ -55,6 +68,10 @@ class MemoryWallet:
 
     def __init__(self) -> None:
         self._contents: Contents | None = None
+        self._turn = asyncio.Lock()
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        return self._turn
 
     def load(self) -> Contents | None:
         return self._contents
@@ -67,10 +84,20 @@ class MemoryWallet:
 
 
 class FileWallet:
-    """A file that only its owner can read."""
+    """A file that only its owner can read. Who is alone with it holds a lock on another file, which stays beside it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        with self._writing():
+            lock = os.open(self._path.with_name(f".{self._path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o600)
+        try:
+            await self._until_locked(lock)
+            yield
+        finally:
+            os.close(lock)
 
     def load(self) -> Contents | None:
         try:
@@ -82,18 +109,46 @@ class FileWallet:
 
     def save(self, contents: Contents) -> None:
         draft = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(contents))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-            _sync(self._path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
+        with self._writing():
+            try:
+                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(msgspec.json.encode(contents))
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(self._path)
+                _sync(self._path.parent)
+            finally:
+                draft.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        self._path.unlink(missing_ok=True)
+        with self._writing():
+            self._path.unlink(missing_ok=True)
+
+    async def _until_locked(self, lock: int) -> None:
+        try:
+            async with asyncio.timeout(BUSY_SECONDS):
+                while not _is_locked(lock):
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            why = f"{self._path} is in use by another program"
+            raise WalletUnwritable(f"{why}; please end that one and try again.") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = f"{self._path} cannot be written ({error.strerror or type(error).__name__})"
+            raise WalletUnwritable(f"{why}; please free some space or let this program write there.") from error
+
+
+def _is_locked(lock: int) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _sync(directory: Path) -> None:

@@ -122,7 +122,7 @@ LEFT_OUT: Final[frozenset[str]] = frozenset(
         *("client_created", "client_changed", "client_secret_rotated", "client_revoked"),
         *("pass_key_created", "pass_key_activated", "pass_key_deleted"),
         *("user_invited", "session_begun", "session_ended", "password_changed", "account_removed"),
-        *("app_session_begun", "app_session_ended"),
+        *("app_session_begun", "app_session_ended", "app_session_contested"),
         *("identity_provider_changed", "identity_provider_removed"),
     }
 )

@@ -45,7 +45,10 @@ class AccessDecided(Fact, frozen=True, tag="access"):
 
 
 class StrikeWithheld(Fact, frozen=True, tag="withheld"):
-    """An earlier grant of this journal was committed too late, so the door did not open on it."""
+    """An earlier grant of this journal was committed too late, so the door did not open on it.
+
+    Never one that set the door's mode: that takes effect when it is committed.
+    """
 
     door: int
     number: int

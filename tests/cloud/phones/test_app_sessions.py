@@ -105,6 +105,37 @@ async def test_another_key_gets_nothing_and_ends_nothing(app: App) -> None:
     await app.refresh()
 
 
+@pytest.mark.parametrize("turns", [1, 2], ids=["the one-time token", "a later one"])
+async def test_a_second_key_for_a_session_is_told_once_by_the_user_s_name(
+    alice: Client, app: App, bob: int, turns: int
+) -> None:
+    last = await alice.last_event()
+    for _ in range(turns):
+        copied = app.refresh_token
+        await app.refresh()
+    await asyncio.gather(*(app.ask(copied, app.proof(ECKey.generate_key("P-256"))) for _ in range(3)))
+    assert error(await app.ask(copied, app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
+    events = (await alice.get("/v1/events", params={"after": last, "limit": 200}))["events"]
+    [told] = [event for event in events if event["type"] == "app_session_contested"]
+    [session] = await alice.get(f"/v1/users/{bob}/app-sessions")
+    assert (told["subject"], told["actor"]["kind"]) == (f"user/{bob}", "system")
+    assert told["data"] == {"appSessionId": session["id"], "userName": "Bob"}
+    logged = (await alice.get("/v1/events", params={"order": "newest", "deed": "accounts"}))["events"]
+    assert told in logged
+
+
+async def test_another_session_of_the_same_user_is_told_of_too(
+    alice: Client, accounts: dict[str, Account], app: App, bob: int
+) -> None:
+    last = await alice.last_event()
+    for each in (app, await installed(alice.cloud, accounts["alice"], bob)):
+        copied = each.refresh_token
+        await each.refresh()
+        await each.ask(copied, each.proof(ECKey.generate_key("P-256")))
+    events = (await alice.get("/v1/events", params={"after": last, "limit": 200}))["events"]
+    assert len({e["data"]["appSessionId"] for e in events if e["type"] == "app_session_contested"}) == 2
+
+
 async def test_a_proof_is_needed_and_good_once(app: App) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": app.refresh_token}
     assert error(await app.cloud.http.post("/oauth2/token", data=form)) == "invalid_dpop_proof"

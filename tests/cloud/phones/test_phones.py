@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from cloud.cast import Account, Client, Cloud, Conn, Line, Script, problem
 from cloud.phones.cast import App, installed
 from cloud.test_acting import ended_after
-from latchwork.cloud.controllers.readers import CERTIFIED_ANEW, CERTIFIED_FOR
+from latchwork.cloud.controllers.readers import CERTIFIED_ANEW, CERTIFIED_FOR, renew
 from latchwork.wire import certificate, p256, state
 from latchwork.wire.link import Changes
 
@@ -294,26 +296,52 @@ async def test_readers_are_certified_for_the_key_that_their_controller_names(
     assert await alice.rebuilt(1) == 0
 
 
-async def test_certificates_are_made_anew_when_they_are_old_or_the_key_is_new(
-    alice: Client, dora: Script, db: Conn, reader_key: bytes
-) -> None:
+async def test_certificates_are_made_anew_when_the_key_is_new(alice: Client, dora: Script, reader_key: bytes) -> None:
     async with dora.linked(reader_key=reader_key) as line:
-        first = await _certificates(line)
+        await _certificates(line)
     async with dora.linked(reader_key=reader_key):
         assert (await alice.controller(1))["revision"] == dora.revision
-    await db.fetch("UPDATE controllers SET certified_at = certified_at - $1 WHERE id = 1", CERTIFIED_ANEW)
-    await alice.rebuilt(1)
-    async with dora.linked(reader_key=reader_key) as line:
-        second = await _certificates(line)
-        assert second.keys() == first.keys()
-        age = await db.value("SELECT extract(epoch FROM now())::bigint - certified_at FROM controllers WHERE id = 1")
-        assert age < 60
     other = p256.public_bytes(p256.new_key().public_key())
     async with dora.linked(reader_key=other) as line:
         assert all(other[1:33] in record.certificate for record in (await _certificates(line)).values())
     async with dora.linked() as line:
         assert set((await _certificates(line)).values()) == {None}
     assert await alice.rebuilt(1) == 0
+
+
+async def test_a_controller_that_stays_linked_gets_new_certificates_long_before_the_end(
+    alice: Client, dora: Script, db: Conn, reader_key: bytes
+) -> None:
+    database = alice.cloud.state["database"]
+    async with dora.linked(reader_key=reader_key) as line:
+        first = await _certificates(line)
+        made_at = await db.value("SELECT certified_at FROM controllers WHERE id = 1")
+        due = made_at + CERTIFIED_ANEW
+        assert CERTIFIED_FOR - CERTIFIED_ANEW > 180 * 86_400
+        await renew(database, due - 1)
+        assert (await alice.controller(1))["revision"] == dora.revision
+        await asyncio.gather(renew(database, due), renew(database, due))
+        second = await _certificates(line)
+        assert second.keys() == first.keys()
+        assert all(due.to_bytes(4, "big") in record.certificate for record in second.values())
+        await renew(database, due)
+        assert (await alice.controller(1))["revision"] == dora.revision
+    assert await alice.rebuilt(1) == 0
+
+
+async def test_the_cloud_renews_certificates_by_itself(dora: Script, db: Conn, reader_key: bytes) -> None:
+    async with dora.linked(reader_key=reader_key) as line:
+        first = await _certificates(line)
+        await db.fetch("UPDATE controllers SET certified_at = certified_at - $1 WHERE id = 1", CERTIFIED_ANEW + 5)
+        assert (await _certificates(line)).keys() == first.keys()
+    assert time.time() - await db.value("SELECT certified_at FROM controllers WHERE id = 1") < 60
+
+
+async def test_a_controller_without_a_key_is_certified_for_nothing(alice: Client, dora: Script) -> None:
+    async with dora.linked() as line:
+        assert await _certificates(line) == {}
+        await renew(alice.cloud.state["database"], int(time.time()) + CERTIFIED_FOR)
+        assert (await alice.controller(1))["revision"] == dora.revision
 
 
 @pytest.mark.parametrize("key", [b"\x04" * 65, b"short", b"\x04" + b"\0" * 64])

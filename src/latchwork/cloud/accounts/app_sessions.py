@@ -143,6 +143,7 @@ async def _refresh(work: Work, seal: Seal, token: Token, found: AppSession, proo
         await _end(work, session, "reused")
         return Refused("This refresh token was used before, so its session has ended; begin a new one.")
     if session.thumbprint not in (None, proof.thumbprint):
+        await _note_contested(work, session, user)
         return Refused("This session belongs to another key.")
     new = token.following(seal)
     await store.turn_app_session(
@@ -152,6 +153,13 @@ async def _refresh(work: Work, seal: Seal, token: Token, found: AppSession, proo
         named = {"clientId": client.client.client_id, "clientName": client.client.name} if client else {}
         events.record(work, "app_session_begun", f"user/{user.id}", data={"appSessionId": session.id, **named})
     return Refreshed(session, user, client, new)
+
+
+async def _note_contested(work: Work, session: AppSession, user: UserAccount) -> None:
+    """Somebody else has a token of this session, or had it first: said once, however often they try."""
+    if not await store.is_contested(work.conn, work.scope, session):
+        data = {"appSessionId": session.id, "userName": user.name}
+        events.record(work, "app_session_contested", f"user/{user.id}", data=data, actor=SYSTEM)
 
 
 def _may_act(session: AppSession, client: ClientSecret | None) -> bool:

@@ -348,6 +348,21 @@ async def turn_app_session(
     )
 
 
+async def is_contested(conn: Connection, scope: Scope, session: AppSession) -> bool:
+    """Whether the log says that another key was presented for a session."""
+    contested: bool = await conn.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM events WHERE organisation_id = $1 AND subject = $2 AND (actor ->> 'kind') <> 'controller'
+                AND type = 'app_session_contested' AND data -> 'appSessionId' = $3)
+        """,
+        scope.organisation,
+        f"user/{session.user}",
+        str(session.id),
+    )
+    return contested
+
+
 async def end_app_session(conn: Connection, scope: Scope, id: int) -> None:
     await conn.execute("DELETE FROM app_sessions WHERE organisation_id = $1 AND id = $2", scope.organisation, id)
 

@@ -15,23 +15,40 @@ from latchwork.cloud.controllers import desired, store
 from latchwork.cloud.controllers.model import Computed, Desired, ReaderKeyRow
 from latchwork.cloud.events import store as event_log
 from latchwork.cloud.kernel.seal import Seal
-from latchwork.cloud.kernel.work import Connection, Scope, Touched, Work
+from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Touched, Work
 from latchwork.wire import certificate, p256, state
 
 CERTIFIED_FOR: Final = 366 * 86_400
 CERTIFIED_ANEW: Final = 180 * 86_400
-"""Seconds after which a controller that says hello gets new certificates."""
+"""Seconds after which certificates are made anew, whether their controller is linked or not."""
 
 
 async def note_key(work: Work, seal: Seal, controller: int, key: bytes) -> None:
-    """What a hello says: a key that is new, or was certified long ago, is certified; none, and nothing is."""
-    known, certified_at = await store.find_reader_key(work.conn, work.scope, controller)
-    if key == known and (not key or work.now - certified_at < CERTIFIED_ANEW):
+    """What a hello says: a key that is new is certified; none, and nothing is."""
+    if key == await store.get_reader_key(work.conn, work.scope, controller):
         return
     await event_log.lock(work.conn, work.scope)
     if key:
         await ensure_signing_key(work, seal)
     await store.put_reader_key(work.conn, work.scope, controller, key, work.now)
+    await _certify_anew(work, controller)
+
+
+async def renew(database: Database, now: int) -> None:
+    """Certifies the keys anew that were certified long ago."""
+    async with database.connection() as conn:
+        due = await store.certified_before(conn, now - CERTIFIED_ANEW)
+    for organisation in due:
+        await database.run(Scope(organisation), SYSTEM, now, _renew)
+
+
+async def _renew(work: Work) -> None:
+    await event_log.lock(work.conn, work.scope)
+    for controller in await store.renew_certified(work.conn, work.scope, work.now - CERTIFIED_ANEW, work.now):
+        await _certify_anew(work, controller)
+
+
+async def _certify_anew(work: Work, controller: int) -> None:
     doors = await store.door_ids(work.conn, work.scope, controller)
     work.touch("reader", *(name for door in doors for name in _names(door)))
 

@@ -688,16 +688,14 @@ async def enrol(conn: Connection, scope: Scope, controller: int, public_key: byt
 # ------------------------------------------------------------------------------------------------- readers' keys
 
 
-async def find_reader_key(conn: Connection, scope: Scope, controller: int) -> tuple[bytes, int]:
-    """What a controller's readers prove themselves with (empty: nothing), and since when it is certified."""
-    row = await conn.fetchrow(
-        "SELECT reader_key, certified_at FROM controllers WHERE organisation_id = $1 AND id = $2",
-        scope.organisation,
-        controller,
+async def get_reader_key(conn: Connection, scope: Scope, controller: int) -> bytes:
+    """What a controller's readers prove themselves with; empty: nothing."""
+    key: bytes | None = await conn.fetchval(
+        "SELECT reader_key FROM controllers WHERE organisation_id = $1 AND id = $2", scope.organisation, controller
     )
-    if row is None:
+    if key is None:
         raise NotFound
-    return row["reader_key"], row["certified_at"]
+    return key
 
 
 async def put_reader_key(conn: Connection, scope: Scope, controller: int, key: bytes, certified_at: int) -> None:
@@ -708,6 +706,28 @@ async def put_reader_key(conn: Connection, scope: Scope, controller: int, key: b
         key,
         certified_at,
     )
+
+
+async def certified_before(conn: Connection, at: int) -> list[int]:
+    """The organisations of keys that were certified at this instant or earlier."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT organisation_id FROM controllers WHERE reader_key <> '' AND certified_at <= $1 ORDER BY 1", at
+    )
+    return [row["organisation_id"] for row in rows]
+
+
+async def renew_certified(conn: Connection, scope: Scope, before: int, certified_at: int) -> list[int]:
+    """Certifies anew what was certified at this instant or before; answers whose keys these are."""
+    rows = await conn.fetch(
+        """
+        UPDATE controllers SET certified_at = $3
+        WHERE organisation_id = $1 AND reader_key <> '' AND certified_at <= $2 RETURNING id
+        """,
+        scope.organisation,
+        before,
+        certified_at,
+    )
+    return [row["id"] for row in rows]
 
 
 async def door_ids(conn: Connection, scope: Scope, controller: int) -> list[int]:

@@ -26,13 +26,13 @@ from latchwork.edge import config
 from latchwork.edge.tap import Place, Readers, TapSession
 from latchwork.wire import advert
 from latchwork.wire.advert import Advert
-from latchwork.wire.tap import EXCHANGE_SECONDS, RSSI_UNKNOWN, TapFailed
+from latchwork.wire.tap import ANSWER_SECONDS, EXCHANGE_SECONDS, RSSI_UNKNOWN, TapFailed
 
 log = logging.getLogger(__name__)
 logging.getLogger("bumble").setLevel(logging.CRITICAL)
 
 MOST_CONNECTIONS: Final = 8
-"""At once, at one reader."""
+"""At once, at one reader; one more takes the place of the one that has been silent longest."""
 ADVERTISED_MS: Final = 30.0
 """Milliseconds between two advertisements: a phone that is held there finds the reader at once."""
 ROOM_SECONDS: Final = 0.25
@@ -90,6 +90,8 @@ class Peripheral:
         self._exchanges: dict[Connection, _Exchange] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_on_air = False
+        self._is_heard = False
+        """It advertises: phones can find it."""
         self._turn = asyncio.Lock()
         self._notify: Characteristic[bytes] = Characteristic(
             UUID(advert.NOTIFY),
@@ -106,8 +108,10 @@ class Peripheral:
         await self._advertise()
 
     async def check(self) -> None:
-        """Raises what an adapter raises that does not answer any more."""
+        """Advertises again should that have failed; raises what an adapter raises that does not answer any more."""
         await asyncio.wait_for(self._device.send_sync_command(HCI_Read_BD_ADDR_Command()), _HANG_UP_SECONDS)
+        if not self._is_heard:
+            await self._advertise()
 
     async def stop(self) -> None:
         """Hangs up and goes off the air."""
@@ -135,9 +139,9 @@ class Peripheral:
         return device
 
     async def _advertise(self) -> None:
-        """On the air while there is room for one more phone; connecting takes a reader off it."""
+        """On the air for the next phone; connecting takes a reader off it."""
         async with self._turn:
-            if not self._is_on_air or len(self._exchanges) >= MOST_CONNECTIONS:
+            if not self._is_on_air:
                 return
             try:
                 await self._device.start_advertising(
@@ -146,20 +150,33 @@ class Peripheral:
                     advertising_interval_min=ADVERTISED_MS,
                     advertising_interval_max=ADVERTISED_MS,
                 )
+                self._is_heard = True
             except _FAILURES as error:
                 log.warning("a reader cannot be on the air now: %s", error)
+                self._carry_out(self._make_way())
 
     # What phones do
 
     def _on_connection(self, connection: Connection) -> None:
         connection.on(Connection.EVENT_DISCONNECTION, lambda _: self._on_disconnection(connection))
-        session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS else None
+        self._is_heard = False
+        session = self._begun() if len(self._exchanges) < MOST_CONNECTIONS or self._dismiss() else None
         if session is None:
             log.info("a reader hung up on a phone: it has no certificate, or too many phones at once")
             self._carry_out(_hang_up(connection))
             return
-        exchange = self._exchanges[connection] = _Exchange(connection, session)
+        exchange = _Exchange(connection, session, lambda: self._carry_out(_hang_up(connection)))
+        self._exchanges[connection] = exchange
         self._carry_out(self._accompany(exchange))
+
+    def _dismiss(self) -> bool:
+        """Takes the place of whoever has been silent longest; False: nobody is."""
+        waiting = (exchange for exchange in self._exchanges.values() if not exchange.is_decided_on)
+        silent = min(waiting, key=lambda exchange: exchange.silent_since, default=None)
+        if silent is not None:
+            self._leave(silent.connection)
+            self._carry_out(_hang_up(silent.connection))
+        return silent is not None
 
     def _begun(self) -> TapSession | None:
         try:
@@ -169,10 +186,13 @@ class Peripheral:
             return None
 
     def _on_disconnection(self, connection: Connection) -> None:
+        self._leave(connection)
+        self._carry_out(self._advertise())
+
+    def _leave(self, connection: Connection) -> None:
         exchange = self._exchanges.pop(connection, None)
         if exchange is not None:
-            exchange.over.set()
-        self._carry_out(self._advertise())
+            exchange.end()
 
     def _on_subscription(self, connection: Connection, notified: bool, _: bool) -> None:
         exchange = self._exchanges.get(connection)
@@ -203,14 +223,18 @@ class Peripheral:
     # What happens beside
 
     async def _accompany(self, exchange: _Exchange) -> None:
-        """Listens how near the phone is, makes room for the next one, and hangs up on one that takes too long."""
+        """Listens how near the phone is, and goes on the air for the next one."""
         with suppress(*_FAILURES):
             asked = HCI_Read_RSSI_Command(handle=exchange.connection.handle)
             exchange.rssi = (await self._device.send_sync_command(asked)).rssi
         if not await exchange.is_over(ROOM_SECONDS):
             await self._advertise()
-        if not await exchange.is_over(EXCHANGE_SECONDS):
-            await _hang_up(exchange.connection)
+
+    async def _make_way(self) -> None:
+        """Some adapters advertise only while they have room for one connection more."""
+        await asyncio.sleep(ANSWER_SECONDS)
+        if not self._is_heard and len(self._exchanges) > 1:
+            self._dismiss()
 
     async def _notified(self, exchange: _Exchange) -> None:
         size = exchange.connection.att_mtu - 3
@@ -226,26 +250,52 @@ class Peripheral:
 class _Exchange:
     """One phone that is connected."""
 
-    def __init__(self, connection: Connection, session: TapSession) -> None:
+    def __init__(self, connection: Connection, session: TapSession, hang_up: Callable[[], None]) -> None:
         self.connection = connection
-        self.said = session.opening
-        """What the reader said last."""
         self.rssi = RSSI_UNKNOWN
-        self.over = asyncio.Event()
         self._session = session
+        self._hang_up = hang_up
+        self._over = asyncio.Event()
+        self._say(session.opening, EXCHANGE_SECONDS)
+
+    @property
+    def is_decided_on(self) -> bool:
+        """The door is deciding, or the answer is on its way."""
+        return self._session.is_decided_on
+
+    def end(self) -> None:
+        """The phone is gone, or has to go."""
+        self._over.set()
+        self._patience.cancel()
 
     async def is_over(self, seconds: float) -> bool:
         """Whether the connection ends within so many seconds."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), seconds)
-        return self.over.is_set()
+            await asyncio.wait_for(self._over.wait(), seconds)
+        return self._over.is_set()
 
     async def hear(self, data: bytes) -> bool:
         """True when the reader has something new to say; raises TapFailed."""
         said = await self._session.receive(data, self.rssi)
-        if said is not None:
-            self.said = said
+        if said is not None and not self._over.is_set():
+            self._patience.cancel()
+            self._say(said, ANSWER_SECONDS)
         return said is not None
+
+    def _say(self, said: bytes, seconds: float) -> None:
+        """From now on the phone is silent until it has said all of the next message, or has hung up after the answer.
+
+        Within so many seconds: pieces of a message buy no time.
+        """
+        loop = asyncio.get_running_loop()
+        self.said = said
+        """What the reader said last."""
+        self.silent_since = loop.time()
+        self._patience = loop.call_later(seconds, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        if not self.is_decided_on:
+            self._hang_up()
 
 
 class _Unpaired(PairingDelegate):

@@ -72,6 +72,7 @@ _LogIns: TypeAlias = Literal[
     "session_ended",
     "app_session_begun",
     "app_session_ended",
+    "app_session_contested",
     "password_changed",
     "account_removed",
     "identity_provider_changed",
