@@ -5,8 +5,8 @@
     await access.enrol("Bob's Pixel")
     await access.tap()                    # the phone is held to a reader
 
-`docs/access-sdk.md` is the guide. After enrolment everything but `refresh`, `unlock` and `history` works without a
-network. Every method may raise an `AccessError`: a class, a stable code and a sentence for the user each.
+`docs/access-sdk.md` is the guide. After enrolment doors, taps, clicks and codes work without a network. Every method
+may raise an `AccessError`: a class, a stable code and a sentence for the user each.
 """
 
 from __future__ import annotations
