@@ -45,7 +45,7 @@ async def test_your_own_app(demo: Running, tmp_path: Path) -> None:
 async def test_the_access_sdk(demo: Running, tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
         ran = await Reader(demo).read(DOCS / "access-sdk.md")
-    assert ran == ["python"] * 10
+    assert ran == ["python"] * 11
 
 
 async def test_the_python_client(demo: Running) -> None:

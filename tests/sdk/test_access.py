@@ -16,20 +16,21 @@ from pathlib import Path
 import httpx2
 import pytest
 import pytest_asyncio
+from tests.sdk.lines import Recorder
 from tests.sdk.town import CLOUD, Town
 
 from latchwork.policy.model import VerifiedPhoneCode
 from latchwork.policy.reasons import Reason
+from latchwork.sdk import access as access_module
 from latchwork.sdk import refusals
 from latchwork.sdk import wallet as wallet_module
 from latchwork.sdk.access import CODE_SECONDS, Access, Status
-from latchwork.sdk.answers import UnexpectedAnswer
+from latchwork.sdk.app_session import clock_offset
 from latchwork.sdk.client import Client
-from latchwork.sdk.wallet import Contents, FileWallet, MemoryWallet, Wallet, WalletUnreadable
+from latchwork.sdk.wallet import Contents, FileWallet, MemoryWallet, Wallet, new_contents
 from latchwork.wire import p256, pass_
 from latchwork.wire.api.people import Access as Ways
 from latchwork.wire.api.people import AccessPatch, UserDraft, UserPatch
-from latchwork.wire.api.phones import PhoneLimitReached
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 from latchwork.wire.tap import TapFailure
 
@@ -53,6 +54,8 @@ class Line(httpx2.AsyncBaseTransport):
         self.loses = 0
         self.takes = 0.0
         """Seconds until a request arrives."""
+        self.lingers = 0.0
+        """Seconds until its answer does."""
         self.refuses = False
         """A proxy answers in the cloud's place."""
 
@@ -64,6 +67,7 @@ class Line(httpx2.AsyncBaseTransport):
             return httpx2.Response(401, text="Please log in to this network.")
         answer = await self._way.handle_async_request(request)
         answer.headers["date"] = formatdate(usegmt=True)  # as every server says it
+        await asyncio.sleep(self.lingers)
         if self.loses:
             self.loses -= 1
             raise httpx2.ReadError("the answer was lost")
@@ -128,7 +132,7 @@ async def test_a_session_is_for_one_phone(town: Town, alice: Client, bob: int) -
     thief = phone(town)
     with pytest.raises(refusals.SessionOver):
         await thief.log_in(session)
-    assert thief.status is Status.SESSION_OVER
+    assert thief.status is Status.LOGGED_OUT
 
 
 async def test_a_log_in_that_did_not_get_through_is_tried_again(town: Town, alice: Client, bob: int) -> None:
@@ -137,9 +141,194 @@ async def test_a_log_in_that_did_not_get_through_is_tried_again(town: Town, alic
     line.is_up = False
     with pytest.raises(refusals.Offline):
         await access.log_in(session)
-    line.is_up = True
+    assert access.status is Status.LOGGED_OUT
+    line.is_up, line.loses = True, 4
+    with pytest.raises(refusals.Offline):
+        await access.log_in(session)  # the cloud has taken it, and its answer was lost
+    line.loses = 0
     await access.log_in(session)
     assert access.status is Status.NOT_ENROLLED
+
+
+async def test_a_log_in_that_fails_leaves_everything_as_it_was(town: Town, alice: Client, bob: int) -> None:
+    line, wallet = Line(town.line()), MemoryWallet()
+    access = await enrolled(town, alice, bob, wallet, line=line)
+    kept, told = wallet.load(), list[Status]()
+    access.on_status(told.append)
+    with pytest.raises(refusals.SessionOver):
+        await access.log_in("lwr_wrong")
+    line.is_up = False
+    with pytest.raises(refusals.Offline):
+        await access.log_in(await alice.begin_app_session(bob))
+    line.is_up = True
+    assert (wallet.load(), access.status, told) == (kept, Status.READY, [])
+    await access.refresh()
+    assert [each.last_used_at is None for each in await alice.list_phones(bob)] == [False]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_the_text_that_began_the_session_may_come_again(
+    town: Town, alice: Client, bob: int, restarts: bool
+) -> None:
+    wallet, session = MemoryWallet(), await alice.begin_app_session(bob)
+    access = phone(town, wallet)
+    await access.log_in(session)
+    made = await access.enrol("Bob's Pixel")
+    if restarts:
+        access = phone(town, wallet)
+    await access.log_in(session)
+    assert access.status is Status.READY and access._ready().phone == made
+
+
+async def test_somebody_else_takes_over_the_phone(town: Town, alice: Client, bob: int) -> None:
+    wallet = MemoryWallet()
+    access = await enrolled(town, alice, bob, wallet)
+    of_bob, mia = access._held(), (await alice.add_user(UserDraft("Mia"))).id
+    await access.log_in(await alice.begin_app_session(mia))
+    assert access.status is Status.NOT_ENROLLED
+    assert await alice.list_phones(bob) == await alice.list_app_sessions(bob) == []
+    await access.enrol("Mia's Pixel")
+    of_mia = access._held()
+    assert wallet.load() == of_mia
+    assert len({of_bob.tap_key, of_bob.code_key, of_mia.tap_key, of_mia.code_key}) == 4
+
+
+async def test_the_same_user_logs_in_again_and_their_phone_stays_one(town: Town, alice: Client, bob: int) -> None:
+    access = await enrolled(town, alice, bob)
+    await alice.change_user(bob, UserPatch(access=AccessPatch(device_lock=True)))
+    await access.log_in(await alice.begin_app_session(bob))
+    again = await access.enrol("Bob's Pixel")
+    assert [each.id for each in await alice.list_phones(bob)] == [again.id]
+    assert [each.phone_id for each in await alice.list_app_sessions(bob)] == [again.id]
+
+
+async def ended(town: Town, alice: Client, bob: int, wallet: Wallet) -> Access:
+    """A phone whose session Alice has ended, as it finds out."""
+    access = await enrolled(town, alice, bob, wallet)
+    [session] = await alice.list_app_sessions(bob)
+    await alice.end_app_session(bob, session.id)
+    access._session.forget()  # its access token is refused within a second; here it asks for a new one
+    with pytest.raises(refusals.SessionOver):
+        await access.refresh()
+    return access
+
+
+async def test_who_is_bound_to_their_phone_logs_in_again_when_the_session_is_over(
+    town: Town, alice: Client, bob: int
+) -> None:
+    wallet = MemoryWallet()
+    await alice.change_user(bob, UserPatch(access=AccessPatch(device_lock=True)))
+    access = await ended(town, alice, bob, wallet)
+    kept, [before] = wallet.load(), await alice.list_phones(bob)
+    assert access.status is Status.SESSION_OVER
+    assert kept is not None and kept == kept.only_keys()
+    assert (kept.refresh_token, kept.session_key, kept.keyring, kept.began_with) == ("", b"", None, "")
+    for asking in (access.code, access.doors):
+        with pytest.raises(refusals.SessionOver):
+            asking()
+    again = phone(town, wallet)
+    assert again.status is Status.LOGGED_OUT
+    await again.log_in(await alice.begin_app_session(bob))
+    assert (await again.enrol("Bob's Pixel")).id == before.id
+
+
+async def test_nobody_else_gets_the_keys_that_were_left(town: Town, alice: Client, bob: int) -> None:
+    wallet = MemoryWallet()
+    access = await ended(town, alice, bob, wallet)
+    left, mia = wallet.load(), (await alice.add_user(UserDraft("Mia"))).id
+    await access.log_in(await alice.begin_app_session(mia))
+    held = access._held()
+    assert left is not None and not {held.tap_key, held.code_key} & {left.tap_key, left.code_key}
+    await access.enrol("Mia's Pixel")
+    assert access.status is Status.READY
+
+
+async def test_a_session_at_another_cloud_is_none_of_ours(town: Town, alice: Client, bob: int) -> None:
+    wallet, line = MemoryWallet(), Recorder(town.line())
+    await enrolled(town, alice, bob, wallet)
+    kept = wallet.load()
+    elsewhere = Access("http://elsewhere.test", wallet, transport=line)
+    assert elsewhere.status is Status.LOGGED_OUT
+    with pytest.raises(refusals.NotLoggedIn):
+        await elsewhere.refresh()
+    await elsewhere.log_out()
+    with pytest.raises(refusals.CloudRefused, match="The DPoP proof is for another request") as refused:
+        await elsewhere.log_in(await alice.begin_app_session(bob))
+    assert refused.value.code == "invalid_dpop_proof"
+    assert wallet.load() == kept
+    assert not any(kept.refresh_token.encode() in each.request.content for each in line.passed)
+    await phone(town, wallet).refresh()
+
+
+async def test_what_comes_late_for_one_user_changes_nothing_of_the_next(town: Town, alice: Client, bob: int) -> None:
+    wallet, line = MemoryWallet(), Line(town.line())
+    access = await enrolled(town, alice, bob, wallet, line=line)
+    mia, line.lingers = (await alice.add_user(UserDraft("Mia"))).id, 0.5
+    late = asyncio.create_task(access.refresh())
+    await asyncio.sleep(0.2)
+    line.lingers = 0
+    await access.log_in(await alice.begin_app_session(mia))
+    held = access._held()
+    with pytest.raises(refusals.SessionOver):
+        await late
+    assert (access._held(), wallet.load(), access.status) == (held, held, Status.NOT_ENROLLED)
+    assert held.keyring is not None and held.keyring.user_id == mia
+
+
+async def test_a_call_that_a_log_out_overtakes_ends_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module, "LEAVE_SECONDS", 0.2)
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with Access(url, MemoryWallet(new_contents(url, "lwr_x", 0))) as access:
+        asked = asyncio.create_task(access.refresh())
+        while not taken:
+            await asyncio.sleep(0.01)
+        await access.log_out()
+        server.close()
+        for writer in taken:
+            writer.close()
+        with pytest.raises(refusals.Offline):
+            await asked
+    assert access.status is Status.LOGGED_OUT
+
+
+async def test_a_log_out_forgets_at_once_and_gives_the_cloud_a_few_seconds(
+    town: Town, alice: Client, bob: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_module, "LEAVE_SECONDS", 0.5)
+    path, line = tmp_path / "phone.json", Line(town.line())
+    access = await enrolled(town, alice, bob, FileWallet(path), line=line)
+    access._session.forget()
+    line.takes = 5
+    late = asyncio.create_task(access.refresh())  # it is alone with the file
+    await asyncio.sleep(0.1)
+    leaving = asyncio.create_task(access.log_out())
+    await asyncio.sleep(0.1)
+    assert access.status is Status.LOGGED_OUT and not path.exists()
+    await asyncio.wait_for(leaving, 2)
+    with pytest.raises(refusals.SessionOver):
+        await late
+    assert not path.exists()
+
+
+async def test_a_log_out_removes_the_phone_whatever_other_programs_did_with_its_file(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "phone.json"
+    access = await enrolled(town, alice, bob, FileWallet(path))
+    other = phone(town, FileWallet(path))
+    for _ in range(3):
+        other._session.forget()
+        await other.refresh()
+    await access.log_out()
+    assert await alice.list_phones(bob) == await alice.list_app_sessions(bob) == []
+
+
+async def test_what_a_phone_keeps_is_in_no_text_of_it(town: Town, alice: Client, bob: int) -> None:
+    access = await enrolled(town, alice, bob)
+    held = access._held()
+    assert held.refresh_token not in repr(held) and repr(held.tap_key) not in repr(held)
 
 
 async def test_a_phone_comes_back_after_a_restart(town: Town, alice: Client, bob: int, tmp_path: Path) -> None:
@@ -156,7 +345,7 @@ async def test_a_phone_comes_back_after_a_restart(town: Town, alice: Client, bob
 def test_a_wallet_that_cannot_be_read_says_so(town: Town, tmp_path: Path) -> None:
     path = tmp_path / "phone.json"
     path.write_text('{"url": 1}')
-    with pytest.raises(WalletUnreadable):
+    with pytest.raises(refusals.WalletUnreadable):
         phone(town, FileWallet(path))
 
 
@@ -380,19 +569,73 @@ async def test_a_proxy_that_refuses_everything_ends_no_session(town: Town, alice
     line = Line(town.line())
     access = await enrolled(town, alice, bob, line=line)
     line.refuses = True
-    with pytest.raises(UnexpectedAnswer):
+    with pytest.raises(refusals.CloudRefused, match="check the network and the cloud's address") as refused:
         await access.refresh()
+    assert refused.value.code == "unexpected"
     assert access.status is Status.READY and access.code()
     line.refuses = False
     await access.refresh()
 
 
-async def test_who_is_bound_to_their_phone_logs_out_of_it_all_the_same(town: Town, alice: Client, bob: int) -> None:
+@pytest.mark.parametrize("path", ["/oauth2/token", "/v1/account/keyring"])
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_whatever_answers_instead_of_the_cloud_is_told_in_words(
+    town: Town, alice: Client, bob: int, path: str, status: int
+) -> None:
+    class Stranger(Line):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if self.refuses and request.url.path == path:
+                return httpx2.Response(status, html="<h1>Welcome to this network</h1>")
+            return await super().handle_async_request(request)
+
+    line = Stranger(town.line())
+    access = await enrolled(town, alice, bob, line=line)
+    line.refuses = True
+    for asking in (access.refresh(), access.log_in(await alice.begin_app_session(bob))):
+        access._live().forget()
+        with pytest.raises(refusals.CloudRefused) as refused:
+            await asking
+        assert refused.value.code == "unexpected"
+
+
+async def test_what_the_cloud_refuses_keeps_its_code_and_sentence(town: Town, alice: Client, bob: int) -> None:
     access = await enrolled(town, alice, bob)
     await alice.change_user(bob, UserPatch(access=AccessPatch(device_lock=True)))
+    with pytest.raises(refusals.PhoneLocked, match="ask an administrator"):
+        await access.remove(access._ready().phone.id)
+    with pytest.raises(refusals.CloudRefused, match="such phone") as refused:
+        await access.remove(99)
+    assert refused.value.code == "not_found"
+
+
+async def test_a_listener_that_fails_stops_nothing(town: Town, alice: Client, bob: int) -> None:
+    access, told = phone(town), list[Status]()
+
+    def fail(_: Status) -> None:
+        raise RuntimeError("the page is gone")
+
+    access.on_status(fail)
+    access.on_status(told.append)
+    await access.log_in(await alice.begin_app_session(bob))
+    await access.log_out()
+    assert told == [Status.NOT_ENROLLED, Status.LOGGED_OUT]
+    assert await alice.list_app_sessions(bob) == []
+
+
+async def test_who_is_bound_to_their_phone_logs_out_of_it_all_the_same(town: Town, alice: Client, bob: int) -> None:
+    wallet = MemoryWallet()
+    access = await enrolled(town, alice, bob, wallet)
+    await alice.change_user(bob, UserPatch(access=AccessPatch(device_lock=True)))
+    left, [before] = access._held(), await alice.list_phones(bob)
     await access.log_out()
     assert access.status is Status.LOGGED_OUT
     assert await alice.list_app_sessions(bob) == []
+    assert wallet.load() == left.only_keys()
+    await access.log_in(await alice.begin_app_session(bob))
+    assert (await access.enrol("Bob's Pixel")).id == before.id
+    await alice.change_user(bob, UserPatch(access=AccessPatch(device_lock=False)))
+    await access.log_out()
+    assert wallet.load() is None
 
 
 @pytest.mark.parametrize("ahead", [-86_400, 3_600])
@@ -413,6 +656,38 @@ async def test_a_code_is_the_same_for_half_a_minute(town: Town, alice: Client, b
     assert access.code().made_at < first.made_at
 
 
+@pytest.mark.parametrize("ahead", [-3_600, 3_600])
+async def test_a_clock_that_was_corrected_makes_a_good_code_at_once(
+    town: Town, alice: Client, bob: int, ahead: float
+) -> None:
+    clock = Clock(ahead)
+    access = await enrolled(town, alice, bob, clock=clock)
+    read(access)
+    clock.ahead = 10
+    await access.refresh()  # its access token is good still
+    assert abs(read(access).issued_at - time.time()) < 5
+    clock.ahead = 0
+    shown = access.code()
+    await access.refresh()
+    assert access.code() != shown and abs(read(access).issued_at - time.time()) < 5
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "ahead"),
+    [(0, 1000, 0), (0, 1020, 0), (-20, 1000, -20), (0, 1025, 15), (3600, 1010, 0), (0, 990, -20)],
+)
+def test_a_slow_answer_changes_no_clock_that_may_be_right(known: float, told: float, ahead: float) -> None:
+    assert clock_offset(known, told, 1000, 1020) == ahead
+
+
+async def test_a_fresh_code_is_made_for_the_next_door(town: Town, alice: Client, bob: int) -> None:
+    access = await enrolled(town, alice, bob)
+    first = read(access)
+    fresh = access.code(fresh=True)
+    assert read(access).pass_id != first.pass_id
+    assert access.code() == fresh
+
+
 def read(access: Access) -> VerifiedPhoneCode:
     """What a door that knows this phone reads in its code."""
     contents = access._held()
@@ -427,7 +702,7 @@ async def test_a_lost_phone_is_replaced_and_shut_out(town: Town, alice: Client, 
     lost, other = await enrolled(town, alice, bob), await enrolled(town, alice, bob)
     new = phone(town)
     await new.log_in(await alice.begin_app_session(bob))
-    with pytest.raises(PhoneLimitReached):
+    with pytest.raises(refusals.PhoneLimitReached):
         await new.enrol("Bob's new Pixel")
     phones = {each.id for each in await new.phones()}
     mine = lost._ready().phone

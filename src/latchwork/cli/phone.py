@@ -12,9 +12,8 @@ import typer
 
 from latchwork.cli.console import out
 from latchwork.sdk.access import Access
-from latchwork.sdk.refusals import AccessError
-from latchwork.sdk.wallet import FileWallet, WalletUnreadable
-from latchwork.wire.api.problems import Problem
+from latchwork.sdk.refusals import AccessError, NotLoggedIn
+from latchwork.sdk.wallet import FileWallet
 
 phone = typer.Typer(help="A phone in a file: the Access SDK, to try it out.", no_args_is_help=True)
 
@@ -94,14 +93,12 @@ def _with(
         held = wallet.load()
         address = url or (default if held is None else held.url)
         if address is None or (held is None and default is None):
-            raise WalletUnreadable(
-                f"There is no phone in {file}; make one: latchwork phone enrol {file} --session lwr_…"
-            )
+            raise NotLoggedIn(f"There is no phone in {file}; make one: latchwork phone enrol {file} --session lwr_…")
         async with Access(address, wallet) as access:
             return await use(access)
 
     try:
         return asyncio.run(run())
-    except (AccessError, Problem, WalletUnreadable) as error:
+    except AccessError as error:
         print(f"latchwork: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

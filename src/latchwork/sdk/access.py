@@ -5,16 +5,18 @@
     await access.enrol("Bob's Pixel")
     await access.tap()                    # the phone is held to a reader
 
-`docs/access-sdk.md` is the guide. After enrolment everything but `refresh`, `unlock` and `history` works without a
-network. Every method may raise an `AccessError`: a class, a stable code and a sentence for the user each.
+`docs/access-sdk.md` is the guide. After enrolment doors, taps, clicks and codes work without a network. Every method
+may raise an `AccessError`: a class, a stable code and a sentence for the user each.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -26,14 +28,13 @@ from latchwork.policy.decide import TAP_METRES
 from latchwork.policy.model import Ask
 from latchwork.policy.reasons import Reason
 from latchwork.sdk.answers import CloudUnreachable, UnexpectedAnswer
-from latchwork.sdk.app_session import AppSession
+from latchwork.sdk.app_session import AppSession, clock_offset
 from latchwork.sdk.client import Client
 from latchwork.sdk.exchange import Exchange
 from latchwork.sdk.radio import Heard, LinkLost, Radio, RadioOff, exchange
 from latchwork.sdk.refusals import (
     BluetoothOff,
     ConnectionLost,
-    DoorOffline,
     NoReaderNear,
     NotEnrolled,
     NotLoggedIn,
@@ -41,15 +42,17 @@ from latchwork.sdk.refusals import (
     ReaderNotTrusted,
     SessionOver,
     TooFar,
+    WalletUnreadable,
     WalletUnwritable,
     failed,
+    problem,
     refused,
+    unexpected,
 )
-from latchwork.sdk.wallet import Contents, Wallet, new_contents
+from latchwork.sdk.wallet import Contents, MemoryWallet, Wallet, fingerprint, new_contents
 from latchwork.wire import p256
-from latchwork.wire.api import passages
 from latchwork.wire.api.passages import Passage
-from latchwork.wire.api.phones import Keyring, KeyringDoor, Phone, PhoneDraft, ReaderKey, proof_bytes
+from latchwork.wire.api.phones import Keyring, KeyringDoor, Phone, PhoneDraft, PhoneLocked, ReaderKey, proof_bytes
 from latchwork.wire.api.problems import Problem
 from latchwork.wire.pass_ import sign_phone_code
 from latchwork.wire.tap import Answer, PhoneIdentity, PhoneSide, Request, TapFailed
@@ -58,7 +61,10 @@ CODE_SECONDS: Final = 30
 """How long a code is shown before the next one is made; a door takes it five seconds longer."""
 SCAN_SECONDS: Final = 3.0
 """How long readers are listened for at most; a tap ends as soon as one is near enough."""
+LEAVE_SECONDS: Final = 5.0
+"""How long a log-out tries to tell the cloud."""
 
+_log: Final = logging.getLogger(__name__)
 _REFUSED: Final = (SessionOver, CloudUnreachable, UnexpectedAnswer, Problem, WalletUnwritable)
 _DONE: Final = {
     Ask.OPEN: Reason.GRANTED.sentence,
@@ -113,17 +119,18 @@ class Access:
         self._url = url.rstrip("/")
         self._wallet = wallet
         self._radio = radio
-        self._transport = transport
+        self._way = Exchange(self._url, transport)
+        self._is_own_way = transport is None
         self._now = now
         self._listeners: list[Callable[[Status], None]] = []
-        self._contents = wallet.load()
-        self._cloud: Client | None = None
         self._session: AppSession | None = None
+        self._trial: AppSession | None = None
         self._is_over = False
-        self._code: Code | None = None
+        self._codes: dict[tuple[bytes, str, float], Code] = {}
+        kept = wallet.load()
+        if kept is not None and _is_session(kept, self._url):
+            self._session = AppSession(self._way, wallet, kept, now, self._tell)
         self._told = self.status
-        if self._contents is not None:
-            self._connect(self._contents)
 
     async def __aenter__(self) -> Self:
         return self
@@ -135,62 +142,68 @@ class Access:
 
     async def aclose(self) -> None:
         """Ends the connections; the phone stays logged in."""
-        if self._cloud is not None and self._transport is None:
-            await self._cloud.aclose()
+        if self._is_own_way:
+            await self._way.aclose()
 
     # ------------------------------------------------------------------------------------------------ the session
 
     @property
     def status(self) -> Status:
-        if self._contents is None:
+        if self._session is None:
             return Status.SESSION_OVER if self._is_over else Status.LOGGED_OUT
-        keyring = self._contents.keyring
+        keyring = self._session.contents.keyring
         return Status.NOT_ENROLLED if keyring is None or keyring.phone is None else Status.READY
 
     def on_status(self, listener: Callable[[Status], None]) -> Callable[[], None]:
-        """Calls the listener at every change from now on; the answer ends that."""
+        """Calls the listener at every change from now on; the answer ends that. Its errors are logged."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     async def log_in(self, session: str) -> None:
         """Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
 
-        Whoever was logged in before is logged out; the same token again is another try of the same log-in, with the
-        same key. Raises SessionOver when the token is used up or wrong.
+        When it is good, whoever was logged in before is logged out. The same token again is another try of the same
+        log-in, and a refresh once it has succeeded. Raises SessionOver when it is used up or wrong; when it could not
+        be used, everything is as it was.
         """
-        held = self._contents
-        if held is not None and held.refresh_token == session:
-            begun = msgspec.structs.replace(held, url=self._url)
-        else:
-            if held is not None:
-                await self.log_out()
-            begun = new_contents(self._url, session, int(self._now()))
-        self._is_over = False
-        async with self._wallet.alone():
-            self._keep(begun)
-        self._connect(begun)
-        await self.refresh()
+        former = await self._begin(session)
+        begun = self._live()
+        try:
+            await self.refresh()
+        finally:
+            if former is not None:
+                await self._take_leave(former, keeps_phone=former.user_id == begun.contents.user_id)
 
     async def log_out(self) -> None:
-        """Removes this phone and ends its session; whatever the cloud says to that, it is forgotten here."""
-        cloud, phone, session = self._cloud, self._phone(), self._session
-        if cloud is not None and session is not None:
-            if phone is not None:
-                with suppress(*_REFUSED):
-                    await cloud.remove_own_phone(phone.id)
-            with suppress(*_REFUSED):
-                await session.end()
-        await self._forget()
+        """Forgets this phone here, then removes it and ends its session, as far as the cloud answers in five seconds.
+
+        The keys of somebody who is bound to this phone stay for their next log-in.
+        """
+        session = self._session
+        if session is None:
+            self._is_over = False
+            self._tell()
+            return
+        with suppress(SessionOver, WalletUnreadable):
+            session.look()
+        left = session.contents
+        try:
+            self._leave(session, None)
+        finally:
+            is_bound = await self._take_leave(left)
+        keys = left.only_keys()
+        if is_bound and keys is not None and self._wallet.load() is None:
+            self._wallet.save(keys)
 
     # ------------------------------------------------------------------------------------------------ this phone
 
     async def enrol(self, name: str, replaces: int | None = None) -> Phone:
         """Makes this phone known to the doors that its user may open. `replaces`: the id of a lost one.
 
-        Raises `wire.api.phones.PhoneLimitReached` when one must be named, `PhoneLocked` when an administrator must act.
+        Raises PhoneLimitReached when one must be named, PhoneLocked when an administrator must act.
         """
+        keyring = self._held().keyring or await self.refresh()
         held = self._held()
-        keyring = held.keyring or await self.refresh()
         tap, code = p256.load_private(held.tap_key), p256.load_private(held.code_key)
         points = [p256.public_bytes(key.public_key()) for key in (tap, code)]
         said = proof_bytes(keyring.user_id, *points)
@@ -221,10 +234,16 @@ class Access:
 
     async def refresh(self) -> Keyring:
         """Fetches what this phone needs to know to work without a network: do so whenever the app is opened."""
+        session, began = self._live(), self._now()
+
+        def take(held: Contents) -> Contents:
+            ahead = clock_offset(held.clock_offset, keyring.at, began, self._now())
+            of_user = held.of_user(keyring.user_id, keyring.at)
+            return msgspec.structs.replace(of_user, keyring=keyring, clock_offset=ahead)
+
         async with self._asking() as cloud:
             keyring = await cloud.get_keyring()
-            async with self._alone() as kept:
-                self._keep(msgspec.structs.replace(kept, keyring=keyring))
+            await session.change(take)
         return keyring
 
     def doors(self) -> list[KeyringDoor]:
@@ -257,27 +276,26 @@ class Access:
     async def unlock(self, access_point: int) -> Opened:
         """Opens a door through the cloud, from anywhere; for those who may."""
         async with self._asking() as cloud:
-            try:
-                done = await cloud.unlock_own_door(access_point)
-            except passages.DoorOffline:
-                raise DoorOffline from None
+            done = await cloud.unlock_own_door(access_point)
         if done.outcome == "unknown":
             raise ConnectionLost
         if done.outcome == "refused":
             raise refused(done.reason)
         return Opened(access_point, self._name(access_point), done.sentence)
 
-    def code(self) -> Code:
-        """The user's own code, made here; the same until `next_at`, when to ask again."""
+    def code(self, fresh: bool = False) -> Code:
+        """The user's own code, made here; the same until `next_at`, when to ask again.
+
+        `fresh`: another one now, for the next door: a controller takes a code once.
+        """
         keyring, held = self._ready(), self._held()
         assert keyring.phone is not None
-        now = self._now()
-        if self._code is None or not self._code.made_at <= now < self._code.next_at:
-            issued_at = int(now + held.clock_offset)
-            kid = p256.from_b64url(keyring.phone.code_kid)
-            text = sign_phone_code(secrets.token_bytes(8), issued_at, kid, p256.load_private(held.code_key))
-            self._code = Code(text, now, now + CODE_SECONDS)
-        return self._code
+        made_of = held.code_key, keyring.phone.code_kid, held.clock_offset
+        code, now = self._codes.get(made_of), self._now()
+        if fresh or code is None or not code.made_at <= now < code.next_at:
+            code = _new_code(*made_of, now)
+            self._codes = {made_of: code}
+        return code
 
     async def history(self, most: int = 50) -> list[Passage]:
         """Where the user came, went and was refused, the latest first."""
@@ -349,10 +367,13 @@ class Access:
 
     # ------------------------------------------------------------------------------------------------ what is kept
 
-    def _held(self) -> Contents:
-        if self._contents is None:
+    def _live(self) -> AppSession:
+        if self._session is None:
             raise SessionOver if self._is_over else NotLoggedIn
-        return self._contents
+        return self._session
+
+    def _held(self) -> Contents:
+        return self._live().contents
 
     def _ready(self) -> Keyring:
         keyring = self._held().keyring
@@ -360,90 +381,104 @@ class Access:
             raise NotEnrolled
         return keyring
 
-    def _phone(self) -> Phone | None:
-        keyring = self._contents.keyring if self._contents else None
-        return keyring.phone if keyring else None
-
     def _name(self, access_point: int) -> str:
         return next((door.name for door in self.doors() if door.access_point_id == access_point), "")
 
-    def _connect(self, contents: Contents) -> None:
-        key, token = p256.load_private(contents.session_key), contents.refresh_token
+    async def _begin(self, text: str) -> Contents | None:
+        """Exchanges the text that begins a session, which takes the place of the one that is answered, if any.
 
-        def session(way: Exchange) -> AppSession:
-            self._session = AppSession(
-                way, self._url, key, token, self._alone_with_token, self._keep_token, self._now, contents.clock_offset
-            )
-            return self._session
-
-        self._cloud = Client.with_tokens(self._url, session, transport=self._transport)
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[Contents]:
-        """What is kept, as other programs with the same wallet have left it; they change nothing meanwhile.
-
-        Raises SessionOver when that is of another session, or nothing.
+        Nothing has changed when that fails; nothing changes, either, when this session began with it.
         """
         async with self._wallet.alone():
-            kept = self._wallet.load()
-            if kept is None or not _is_same(kept, self._held()):
-                raise SessionOver
-            self._contents = kept
-            self._tell()
-            yield kept
-
-    @asynccontextmanager
-    async def _alone_with_token(self) -> AsyncIterator[str]:
-        async with self._alone() as kept:
-            yield kept.refresh_token
-
-    def _keep_token(self, refresh_token: str, clock_offset: float) -> None:
-        kept = msgspec.structs.replace(self._held(), refresh_token=refresh_token, clock_offset=clock_offset)
-        self._keep(kept)
-
-    def _keep(self, contents: Contents) -> None:
-        self._wallet.save(contents)
-        self._contents = contents
+            if self._session is not None and self._session.contents.began_with == fingerprint(text):
+                return None
+            trial = self._trial_of(text)
+            with _in_the_apps_words():
+                await trial.bearer()
+            former = self._wallet.load()
+            trial.move(self._wallet, trial.contents.with_keys_of(former), self._tell)
+        self._session, self._trial, self._codes, self._is_over = trial, None, {}, False
         self._tell()
+        return former if former is not None and _is_session(former, self._url) else None
 
-    async def _forget(self, is_over: bool = False) -> None:
-        """Here, and in the wallet, unless that holds another session by now."""
-        await self.aclose()
-        held = self._contents
-        self._contents = self._cloud = self._session = self._code = None
-        self._is_over = is_over
+    def _trial_of(self, text: str) -> AppSession:
+        """Each try with a text is made with the same key: the answer to the last one may have been lost."""
+        if self._trial is None or self._trial.contents.began_with != fingerprint(text):
+            contents = new_contents(self._url, text, int(self._now()))
+            self._trial = AppSession(self._way, MemoryWallet(contents), contents, self._now)
+        return self._trial
+
+    def _leave(self, session: AppSession, behind: Contents | None, is_over: bool = False) -> None:
+        """Forgets a session here, but for what is left behind."""
+        self._session, self._codes, self._is_over = None, {}, is_over
         self._tell()
-        if held is None:
-            return
-        async with self._wallet.alone():
-            if _is_same(self._wallet.load(), held):
-                self._wallet.clear()
+        session.leave(behind)
+
+    async def _take_leave(self, left: Contents, keeps_phone: bool = False) -> bool:
+        """Tells the cloud, as far as it answers in time, of a session that is forgotten here.
+
+        Answers whether its user is bound to the phone, which the cloud then keeps.
+        """
+        session = AppSession(self._way, MemoryWallet(left), left, self._now)
+        phone = None if keeps_phone or left.keyring is None else left.keyring.phone
+        is_bound = False
+        with suppress(TimeoutError, *_REFUSED):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                if phone is not None:
+                    try:
+                        await Client.with_tokens(self._way, session).remove_own_phone(phone.id)
+                    except PhoneLocked:
+                        is_bound = True
+                    except _REFUSED:
+                        pass
+                await session.end()
+        return is_bound
 
     def _tell(self) -> None:
         status = self.status
         if status is not self._told:
             self._told = status
             for listener in list(self._listeners):
-                listener(status)
+                try:
+                    listener(status)
+                except Exception:
+                    _log.exception("What the app does when the phone is %s has failed", status)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Client]:
         """The cloud, in the user's name; what goes wrong is told in the app's words."""
-        self._held()
-        assert self._cloud is not None
+        session = self._live()
         try:
-            yield self._cloud
+            with _in_the_apps_words():
+                yield Client.with_tokens(self._way, session)
         except SessionOver:
-            with suppress(WalletUnwritable):
-                await self._forget(is_over=True)
+            if session is self._session:
+                with suppress(WalletUnwritable):
+                    self._leave(session, session.contents.only_keys(), is_over=True)
             raise
-        except CloudUnreachable:
-            raise Offline from None
 
 
-def _is_same(kept: Contents | None, held: Contents) -> bool:
-    """Whether both are of one session."""
-    return kept is not None and kept.session_key == held.session_key
+@contextmanager
+def _in_the_apps_words() -> Iterator[None]:
+    try:
+        yield
+    except CloudUnreachable:
+        raise Offline from None
+    except UnexpectedAnswer as error:
+        raise unexpected() from error
+    except Problem as refusal:
+        raise problem(refusal) from refusal
+
+
+def _is_session(kept: Contents, url: str) -> bool:
+    """Whether a wallet holds a session at this cloud."""
+    return kept.url == url and bool(kept.refresh_token)
+
+
+def _new_code(key: bytes, kid: str, clock_offset: float, now: float) -> Code:
+    issued_at = int(now + clock_offset)
+    text = sign_phone_code(secrets.token_bytes(8), issued_at, p256.from_b64url(kid), p256.load_private(key))
+    return Code(text, now, now + CODE_SECONDS)
 
 
 def _public(key: ReaderKey | None) -> p256.PublicKey | None:

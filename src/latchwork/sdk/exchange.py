@@ -12,7 +12,9 @@ from latchwork.sdk.calls import USER_AGENT, Call, Tries, unreachable
 class Exchange:
     """The way to one cloud."""
 
-    def __init__(self, base_url: str, transport: httpx2.AsyncBaseTransport | None, timeout: float, tries: int) -> None:
+    def __init__(
+        self, base_url: str, transport: httpx2.AsyncBaseTransport | None, timeout: float = 30.0, tries: int = 3
+    ) -> None:
         self._http = httpx2.AsyncClient(
             base_url=base_url, transport=transport, timeout=timeout, headers={"user-agent": USER_AGENT}
         )

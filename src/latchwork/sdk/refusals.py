@@ -1,21 +1,24 @@
-"""What an app tells its user when a door does not open: a class and a sentence each."""
+"""What an app tells its user when something is refused or fails: a class, a stable code and a sentence each."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
 
 from latchwork.policy.reasons import Reason
+from latchwork.wire.api import phones
+from latchwork.wire.api.problems import Problem
 from latchwork.wire.tap import TapFailure
 
 
 class AccessError(Exception):
     """A door did not open, or the phone cannot do what it was asked; `code` is stable, the text is for people."""
 
-    code: ClassVar[str] = "failed"
+    code: str = "failed"
     sentence: ClassVar[str] = "That did not work; please try again."
 
-    def __init__(self, sentence: str | None = None, reason: str | None = None) -> None:
+    def __init__(self, sentence: str | None = None, reason: str | None = None, code: str | None = None) -> None:
         super().__init__(sentence or self.sentence)
+        self.code = code or self.code
         self.reason = reason
         """The door's own reason (`docs/reasons.md`), where a door decided."""
 
@@ -30,6 +33,11 @@ class NotEnrolled(AccessError):
 
 class SessionOver(AccessError):
     code, sentence = "session_over", "Your session is over; please log in again."
+
+
+class WalletUnreadable(AccessError):
+    code = "wallet_unreadable"
+    sentence = "What this phone has kept cannot be read: it is damaged, or of another version."
 
 
 class WalletUnwritable(AccessError):
@@ -78,6 +86,21 @@ class ConnectionLost(AccessError):
     sentence = "The connection to the door was lost; it may have opened. Please try again."
 
 
+class PhoneLimitReached(AccessError):
+    code, sentence = phones.PhoneLimitReached.code, phones.PhoneLimitReached.sentence
+
+
+class PhoneLocked(AccessError):
+    code, sentence = phones.PhoneLocked.code, phones.PhoneLocked.sentence
+
+
+class CloudRefused(AccessError):
+    """The cloud refused for another reason: `code` is one of `docs/errors.md`, or the token endpoint's `error`.
+
+    `unexpected`: it was not the cloud that answered.
+    """
+
+
 _BY_REASON: Final[dict[str, type[AccessError]]] = {
     Reason.LOCKDOWN: Lockdown,
     Reason.TOO_FAR: TooFar,
@@ -88,6 +111,8 @@ _BY_REASON: Final[dict[str, type[AccessError]]] = {
     Reason.CLOCK_UNTRUSTED: DoorFault,
     Reason.OFFLINE_TOO_LONG: DoorFault,
 }
+_UNEXPECTED: Final = "Something else answered instead of the cloud; please check the network and the cloud's address."
+_BY_CODE: Final = {kind.code: kind for kind in (DoorOffline, PhoneLimitReached, PhoneLocked)}
 _UNTRUSTED: Final = frozenset(
     {TapFailure.FORGED, TapFailure.NOT_TRUSTED, TapFailure.UNKNOWN_SITE, TapFailure.WRONG_READER}
 )
@@ -98,6 +123,17 @@ def refused(reason: str) -> AccessError:
     kind = _BY_REASON.get(reason, NotPermitted)
     known = next((each for each in Reason if each == reason), None)
     return kind(None if known is None else known.sentence, reason)
+
+
+def problem(refused: Problem) -> AccessError:
+    """What a problem in the cloud's answer means for an app."""
+    kind = _BY_CODE.get(refused.code)
+    return kind() if kind else CloudRefused(refused.detail, code=refused.code)
+
+
+def unexpected() -> AccessError:
+    """What it means for an app that something answered, but no cloud."""
+    return CloudRefused(_UNEXPECTED, code="unexpected")
 
 
 def failed(failure: TapFailure) -> AccessError:

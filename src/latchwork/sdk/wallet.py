@@ -1,5 +1,8 @@
 """What a phone keeps: three keys, its session, and what it needs to know to work without a network.
 
+When the cloud has ended the session of somebody who is known, the keys of their phone stay, and nothing else: with the
+same keys it is the same phone when they log in again, also for who is bound to theirs.
+
 A file of mode 0600 whose content replaces the former in one step; several programs may use the same one. An app on a
 phone keeps its keys in the keystore instead, and hands in a `Wallet` of its own.
 """
@@ -10,12 +13,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
-from latchwork.sdk.refusals import WalletUnwritable
+from latchwork.sdk.refusals import WalletUnreadable, WalletUnwritable
 from latchwork.wire import p256
 from latchwork.wire.api.phones import Keyring
 
@@ -29,19 +34,46 @@ class Contents(msgspec.Struct, frozen=True):
 
     url: str
     refresh_token: str
+    """Empty: there is no session, only the tap and the code key."""
     session_key: bytes
     """Proves to the cloud that a refresh comes from this phone (RFC 9449)."""
     tap_key: bytes
     code_key: bytes
     made_at: int
-    """When the keys were made, epoch seconds."""
+    """When the tap and the code key were made, epoch seconds."""
     clock_offset: float = 0.0
     """Seconds by which the cloud's clock is ahead of this phone's."""
     keyring: Keyring | None = None
+    user_id: int | None = None
+    """Whose the tap and the code key are; None: the cloud has not told yet."""
+    began_with: str = ""
+    """SHA-256 of the text that began the session, in hexadecimal."""
 
+    def __repr__(self) -> str:
+        return f"Contents({self.url!r})"
 
-class WalletUnreadable(Exception):
-    """What is kept cannot be read: it is of another version, or damaged."""
+    def of_session(self, other: Contents | None) -> bool:
+        """Whether both are of one session."""
+        return other is not None and other.session_key == self.session_key
+
+    def only_keys(self) -> Contents | None:
+        """What stays of a session that the cloud has ended; None: nothing."""
+        if self.user_id is None:
+            return None
+        return Contents(self.url, "", b"", self.tap_key, self.code_key, self.made_at, user_id=self.user_id)
+
+    def with_keys_of(self, former: Contents | None) -> Contents:
+        """With the keys of whoever was here before: they may be the same user."""
+        if former is None or former.url != self.url or former.user_id is None:
+            return self
+        tap_key, code_key, made_at, user_id = former.tap_key, former.code_key, former.made_at, former.user_id
+        return replace(self, tap_key=tap_key, code_key=code_key, made_at=made_at, user_id=user_id)
+
+    def of_user(self, user_id: int, now: int) -> Contents:
+        """With keys that are this user's, and new ones if they were another's."""
+        if self.user_id in (None, user_id):
+            return replace(self, user_id=user_id)
+        return replace(self, tap_key=_new_key(), code_key=_new_key(), made_at=now, user_id=user_id)
 
 
 class Wallet(Protocol):
@@ -65,8 +97,8 @@ class Wallet(Protocol):
 class MemoryWallet:
     """Forgets everything with the program."""
 
-    def __init__(self) -> None:
-        self._contents: Contents | None = None
+    def __init__(self, contents: Contents | None = None) -> None:
+        self._contents = contents
         self._turn = asyncio.Lock()
 
     def alone(self) -> AbstractAsyncContextManager[None]:
@@ -166,8 +198,15 @@ def _sync(directory: Path) -> None:
         os.close(opened)
 
 
-def new_contents(url: str, refresh_token: str, now: int) -> Contents:
-    """A phone that has just been given a session."""
-    keys = (p256.private_bytes(p256.new_key()) for _ in range(3))
-    session, tap, code = keys
-    return Contents(url, refresh_token, session, tap, code, now)
+def new_contents(url: str, session: str, now: int) -> Contents:
+    """A phone that has just been given a session's text."""
+    return Contents(url, session, _new_key(), _new_key(), _new_key(), now, began_with=fingerprint(session))
+
+
+def fingerprint(session: str) -> str:
+    """By which the text that began a session is known again."""
+    return sha256(session.encode()).hexdigest()
+
+
+def _new_key() -> bytes:
+    return p256.private_bytes(p256.new_key())

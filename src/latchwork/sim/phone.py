@@ -8,8 +8,8 @@ from pathlib import Path
 from latchwork.policy.reasons import Reason
 from latchwork.sdk.access import Access
 from latchwork.sdk.bluetooth import BumbleRadio
-from latchwork.sdk.refusals import AccessError, TooFar
-from latchwork.sdk.wallet import FileWallet, WalletUnreadable
+from latchwork.sdk.refusals import AccessError, TooFar, WalletUnreadable
+from latchwork.sdk.wallet import FileWallet
 from latchwork.sim.scan import NoPhone, Told, find_door, radio
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
@@ -171,22 +171,15 @@ class Client:
     @classmethod
     def of_session(cls, base_url: str, token: str | None, *, transport: httpx2.BaseTransport | None = None) -> Client:
         """Calls of somebody who is logged in (`log_in` makes the token), or (None) who is about to log in."""
-        client = cls.with_tokens(base_url, lambda _: SessionToken(token), transport=transport)
+        client = cls.with_tokens(Exchange(base_url, transport), SessionToken(token))
         client._name = f"Client.of_session({base_url!r})"
         return client
 
     @classmethod
-    def with_tokens(
-        cls,
-        base_url: str,
-        tokens: Callable[[Exchange], TokenSource],
-        *,
-        transport: httpx2.BaseTransport | None = None,
-    ) -> Client:
-        """Calls with the tokens of another source, which fetches them on this client's way."""
-        client = cls(base_url, "", "", transport=transport)
-        client._name = f"Client.with_tokens({base_url!r})"
-        client._tokens = tokens(client._exchange)
+    def with_tokens(cls, exchange: Exchange, tokens: TokenSource) -> Client:
+        """Calls with the tokens of another source, on a way that others may share: whoever made it closes it."""
+        client = cls.__new__(cls)
+        client._name, client._exchange, client._tokens = "Client.with_tokens()", exchange, tokens
         return client
 
     def close(self) -> None:
