@@ -233,6 +233,12 @@ async def test_several_phones_open_at_the_same_time(tmp_path: Path) -> None:
     assert told == [Answer(True, "granted")] * 4
 
 
+async def test_one_phone_opens_twice_at_the_same_time(tmp_path: Path) -> None:
+    async with standing(tmp_path) as scene, carrying(scene) as radio, asyncio.timeout(8):
+        told = await asyncio.gather(scene.tap(radio), scene.tap(radio))
+    assert told == [Answer(True, "granted")] * 2
+
+
 async def test_a_phone_that_is_gone_or_talks_nonsense_leaves_the_reader_to_the_next(tmp_path: Path) -> None:
     async with standing(tmp_path) as scene:
         for number in range(10):

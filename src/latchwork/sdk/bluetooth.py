@@ -75,17 +75,27 @@ class BumbleRadio:
         return sorted(found.values(), key=lambda heard: -heard.rssi)
 
     async def connect(self, heard: Heard) -> BumbleLink:
-        """A link under a new random address: nobody on the air can follow a phone. Raises RadioOff or LinkLost."""
-        async with self._turn:
-            device = await self._opened()
-            await _or_off(_take_new_address(device))
-            try:
-                connection = await device.connect_le(Address(heard.address), timeout=CONNECT_SECONDS)
-            except (BaseBumbleError, TimeoutError, OSError) as error:
-                raise LinkLost("the reader did not answer") from error
-            except asyncio.CancelledError:
-                await _or_off(device.send_sync_command(HCI_LE_Create_Connection_Cancel_Command()))
-                raise
+        """A link under a new random address: nobody on the air can follow a phone. Raises RadioOff or LinkLost.
+
+        Whoever wants the adapter next waits until the link is closed.
+        """
+        await self._turn.acquire()
+        try:
+            return await self._linked(heard)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    async def _linked(self, heard: Heard) -> BumbleLink:
+        device = await self._opened()
+        await _or_off(_take_new_address(device))
+        try:
+            connection = await device.connect_le(Address(heard.address), timeout=CONNECT_SECONDS)
+        except (BaseBumbleError, TimeoutError, OSError) as error:
+            raise LinkLost("the reader did not answer") from error
+        except asyncio.CancelledError:
+            await _or_off(device.send_sync_command(HCI_LE_Create_Connection_Cancel_Command()))
+            raise
         link = BumbleLink(connection, self._reads)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -96,6 +106,7 @@ class BumbleRadio:
         except BaseException:
             await link.close()
             raise
+        link.when_closed(self._turn.release)
         return link
 
     async def close(self) -> None:
@@ -128,6 +139,7 @@ class BumbleLink:
         self._write: CharacteristicProxy[bytes]
         self._notify: CharacteristicProxy[bytes]
         self._is_up = True
+        self._closed: Callable[[], None] = lambda: None
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
 
     async def begin(self) -> None:
@@ -159,7 +171,18 @@ class BumbleLink:
             piece = data[start : start + size]
             await self._or_lost(self._write.write_value(piece, with_response=self._reads))
 
+    def when_closed(self, do: Callable[[], None]) -> None:
+        """Calls this once, when the link has been closed."""
+        self._closed = do
+
     async def close(self) -> None:
+        try:
+            await self._hang_up()
+        finally:
+            closed, self._closed = self._closed, lambda: None
+            closed()
+
+    async def _hang_up(self) -> None:
         if not self._is_up:
             return
         hanging_up = asyncio.ensure_future(self._connection.disconnect())
