@@ -58,13 +58,14 @@ class Line(httpx2.AsyncBaseTransport):
         """Seconds until its answer does."""
         self.refuses = False
         """A proxy answers in the cloud's place."""
+        self.says = httpx2.Response(401, text="Please log in to this network.")
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if not self.is_up:
             raise httpx2.ConnectError("no network")
         await asyncio.sleep(self.takes)
         if self.refuses:
-            return httpx2.Response(401, text="Please log in to this network.")
+            return self.says
         answer = await self._way.handle_async_request(request)
         answer.headers["date"] = formatdate(usegmt=True)  # as every server says it
         await asyncio.sleep(self.lingers)
@@ -575,6 +576,16 @@ async def test_a_proxy_that_refuses_everything_ends_no_session(town: Town, alice
     assert access.status is Status.READY and access.code()
     line.refuses = False
     await access.refresh()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_whose_cloud_is_away_is_no_connection(town: Town, alice: Client, bob: int, status: int) -> None:
+    line = Line(town.line())
+    access = await enrolled(town, alice, bob, line=line)
+    line.refuses, line.says = True, httpx2.Response(status, text="Bad gateway")
+    with pytest.raises(refusals.Offline):
+        await access.refresh()
+    assert access.status is Status.READY and access.code()
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/v1/account/keyring"])

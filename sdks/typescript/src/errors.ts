@@ -120,7 +120,10 @@ const BY_REASON = new Map<string, Kind>([
   ["clock_untrusted", DoorFault],
   ["offline_too_long", DoorFault],
 ]);
-const BY_CODE = new Map<string, Kind>([DoorOffline, PhoneLimitReached, PhoneLocked].map((kind) => [kind.code, kind]));
+const BY_CODE = new Map<string, Kind>([
+  ...[DoorOffline, PhoneLimitReached, PhoneLocked].map((kind) => [kind.code, kind] as const),
+  ["unavailable", Offline],
+]);
 
 /** What a door's refusal means for an app; a reason that is not known here is a plain no. */
 export function refused(reason: string): AccessError {

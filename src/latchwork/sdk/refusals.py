@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api import phones
-from latchwork.wire.api.problems import Problem
+from latchwork.wire.api.problems import Problem, Unavailable
 from latchwork.wire.tap import TapFailure
 
 
@@ -112,7 +112,9 @@ _BY_REASON: Final[dict[str, type[AccessError]]] = {
     Reason.OFFLINE_TOO_LONG: DoorFault,
 }
 _UNEXPECTED: Final = "Something else answered instead of the cloud; please check the network and the cloud's address."
-_BY_CODE: Final = {kind.code: kind for kind in (DoorOffline, PhoneLimitReached, PhoneLocked)}
+_BY_CODE: Final = {kind.code: kind for kind in (DoorOffline, PhoneLimitReached, PhoneLocked)} | {
+    Unavailable.code: Offline  # also what a proxy says of a cloud that is away
+}
 _UNTRUSTED: Final = frozenset(
     {TapFailure.FORGED, TapFailure.NOT_TRUSTED, TapFailure.UNKNOWN_SITE, TapFailure.WRONG_READER}
 )
