@@ -72,10 +72,8 @@ async def test_times_are_those_of_the_permission(alice: Client, line: Line, bob:
     schedule = (await alice.post("/v1/schedules", {"name": "Weekdays", "week": weekdays}))["id"]
     grant = {"accessPointId": 1, "startsAt": now - 1000, "endsAt": now + 10 * 86_400, "scheduleId": schedule}
     await alice.patch(f"/v1/users/{bob}/permissions", {"add": [grant]})
-    saturday = (
-        next(now + n * 86_400 for n in range(8) if time.gmtime(now + n * 86_400 + 3600).tm_wday == 5) // 86_400 * 86_400
-        + 43_200
-    )
+    tomorrow = now // 86_400 + 1
+    saturday = next(day for day in range(tomorrow, tomorrow + 7) if (day + 3) % 7 == 5) * 86_400 + 43_200
     monday = saturday + 2 * 86_400
     permission = f"permission/{bob}.1"
     assert (await decision(alice, userId=bob, at=now - 2000))[:2] == ("permission_not_begun", permission)
