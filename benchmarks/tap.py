@@ -72,7 +72,7 @@ class _Connections:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
-        self.certified, self.advert = readers.certified, readers.advert
+        self.certified, self.advert, self.name = readers.certified, readers.advert, readers.name
 
     def begin(self, place: Place, power: int = POWER) -> TapSession | None:
         self.at = time.perf_counter()
