@@ -99,6 +99,13 @@ async def enrolled(town: Town, alice: Client, bob: int, wallet: Wallet | None = 
     return access
 
 
+async def renewed(access: Access) -> None:
+    """Its program exchanges the session's token, three times."""
+    for _ in range(3):
+        access._live().forget()
+        await access.refresh()
+
+
 async def test_a_phone_says_how_far_it_is(town: Town, alice: Client, bob: int) -> None:
     access, told = phone(town), list[Status]()
     stop = access.on_status(told.append)
@@ -319,9 +326,7 @@ async def test_a_log_out_removes_the_phone_whatever_other_programs_did_with_its_
     path = tmp_path / "phone.json"
     access = await enrolled(town, alice, bob, FileWallet(path))
     other = phone(town, FileWallet(path))
-    for _ in range(3):
-        other._session.forget()
-        await other.refresh()
+    await renewed(other)
     await access.log_out()
     assert await alice.list_phones(bob) == await alice.list_app_sessions(bob) == []
 
@@ -461,9 +466,7 @@ async def test_a_token_under_way_is_not_overtaken_by_another_program(
     line.takes = 0.3
     asked = asyncio.create_task(slow.refresh())
     await asyncio.sleep(0.1)
-    for _ in range(3):
-        quick._session.forget()
-        await quick.refresh()
+    await renewed(quick)
     await asked
     await phone(town, FileWallet(path)).refresh()
 
@@ -475,9 +478,7 @@ async def test_what_one_program_keeps_does_not_undo_what_another_has_kept(
     path = tmp_path / "phone.json"
     first = await enrolled(town, alice, bob, FileWallet(path))
     other = phone(town, FileWallet(path))
-    for _ in range(3):
-        other._session.forget()
-        await other.refresh()
+    await renewed(other)
     await first.refresh()  # its access token is good still
     await phone(town, FileWallet(path)).refresh()
 

@@ -81,7 +81,7 @@ class Status(StrEnum):
     NOT_ENROLLED = "not_enrolled"
     READY = "ready"
     SESSION_OVER = "session_over"
-    """The cloud has ended the session; nothing of it is kept."""
+    """The cloud has ended the session; only the keys are kept, for its user's next log-in."""
 
 
 class Code(NamedTuple):
