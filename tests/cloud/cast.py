@@ -183,7 +183,7 @@ class Client:
     async def controller(self, id: int) -> dict[str, Any]:
         return await self.get(f"/v1/controllers/{id}")
 
-    async def until_confirmed(self, controller: int, seconds: float = 10) -> dict[str, Any]:
+    async def until_confirmed(self, controller: int, seconds: float = 30) -> dict[str, Any]:
         """Waits until the controller has confirmed what it should hold."""
         async with asyncio.timeout(seconds):
             while True:
@@ -192,7 +192,7 @@ class Client:
                     return found
                 await asyncio.sleep(0.01)
 
-    async def until_event(self, kind: str, after: int = 0, seconds: float = 10) -> dict[str, Any]:
+    async def until_event(self, kind: str, after: int = 0, seconds: float = 30) -> dict[str, Any]:
         async with asyncio.timeout(seconds):
             while True:
                 page = await self.get("/v1/events", params={"after": after, "limit": 200, "wait": 1})
@@ -327,7 +327,7 @@ class Line:
         signature = p256.sign(signed_by or s.key, link.signed_bytes(self.challenge, plain))
         await self.say(msgspec.structs.replace(plain, signature=signature))
 
-    async def hear(self, kind: type[Message], seconds: float = 5) -> Message:
+    async def hear(self, kind: type[Message], seconds: float = 20) -> Message:
         """The next message, which must be of this kind."""
         async with asyncio.timeout(seconds):
             frame = await self.socket.recv()
@@ -335,7 +335,7 @@ class Line:
         assert isinstance(message, kind), message
         return message
 
-    async def take_state(self, seconds: float = 5) -> Changes:
+    async def take_state(self, seconds: float = 20) -> Changes:
         """Takes one batch of one chunk and confirms it."""
         batch = await self.hear(Changes, seconds)
         assert batch.first
@@ -349,7 +349,7 @@ class Line:
         await self.say(Facts(journal or self.script.journal, first, bodies))
         return await self.hear(Committed)
 
-    async def until_closed(self, seconds: float = 5) -> int:
+    async def until_closed(self, seconds: float = 20) -> int:
         """The close code with which the cloud ended this line."""
         async with asyncio.timeout(seconds):
             try:

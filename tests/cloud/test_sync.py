@@ -324,7 +324,7 @@ async def test_a_link_that_opens_while_the_others_are_looked_at_stays(alice: Cli
             await line.take_state()
             await alice.until_confirmed(1)
             await holding.execute("BEGIN; LOCK TABLE commands IN ACCESS EXCLUSIVE MODE")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not await db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                     await asyncio.sleep(0.02)
             async with eve.linked() as late:

@@ -73,7 +73,7 @@ class Running:
 
         self.until(is_confirmed)
 
-    def until(self, holds: Any, seconds: float = 15) -> None:
+    def until(self, holds: Any, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, "it did not happen in time"

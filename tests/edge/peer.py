@@ -78,7 +78,7 @@ class Peer:
         self._news.set()
         return self.revision
 
-    async def until_applied(self, revision: int | None = None, seconds: float = 10) -> None:
+    async def until_applied(self, revision: int | None = None, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while self.confirmed < (self.revision if revision is None else revision):
                 self.applied.clear()
@@ -91,13 +91,13 @@ class Peer:
         wanted = self.bodies.values() if journal is None else [self.bodies[journal]]
         return [facts.codec.decode(body) for bodies in wanted for body in bodies]
 
-    async def until_fact(self, kind: type[facts.AnyFact], count: int = 1, seconds: float = 10) -> list[facts.AnyFact]:
+    async def until_fact(self, kind: type[facts.AnyFact], count: int = 1, seconds: float = 30) -> list[facts.AnyFact]:
         async with asyncio.timeout(seconds):
             while len(found := [each for each in self.facts() if isinstance(each, kind)]) < count:
                 await asyncio.sleep(0.01)
         return found
 
-    async def until_outcomes(self, count: int, seconds: float = 10) -> list[tuple[int, str]]:
+    async def until_outcomes(self, count: int, seconds: float = 30) -> list[tuple[int, str]]:
         async with asyncio.timeout(seconds):
             while len(self.outcomes) < count:
                 await asyncio.sleep(0.005)
@@ -113,7 +113,7 @@ class Peer:
         if self._socket is not None:
             await self._socket.close(code)
 
-    async def until_linked(self, sessions: int = 1, seconds: float = 10) -> None:
+    async def until_linked(self, sessions: int = 1, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while self.sessions < sessions or self._socket is None:
                 await asyncio.sleep(0.005)

@@ -84,7 +84,7 @@ class Log:
             *rows,
         )
 
-    async def until_opened(self, *wanted: int, seconds: float = 10) -> None:
+    async def until_opened(self, *wanted: int, seconds: float = 30) -> None:
         """Waits until these are in the log, and says what is there if they are not, or not once each."""
         try:
             async with asyncio.timeout(seconds):

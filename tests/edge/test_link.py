@@ -219,7 +219,7 @@ async def test_a_machine_set_back_while_it_ran_goes_on_under_a_new_journal(site:
         site.peer.bodies[identity] *= 100
         await site.peer.hang_up()
         before = len(site.peer.healths)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(site.peer.healths) == before:  # said once the cloud's welcome was understood
                 await asyncio.sleep(0.01)
         await show(edge, alice.invite(site.peer.now))
@@ -426,7 +426,7 @@ async def test_a_controller_says_how_it_is_after_its_welcome_and_every_tick(site
         await site.peer.until_applied()
         await show(edge, "LW1:NOBODYS")
         await site.peer.tick()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(site.peer.healths) < 2:
                 await asyncio.sleep(0.01)
         health = site.peer.healths[-1]

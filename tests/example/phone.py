@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, Response
 from tests.demo.running import Running
 from tests.typescript.peripheral import ADDRESS, Peripheral
 
@@ -74,10 +74,15 @@ class Member:
         return await self.page.locator(".link").inner_text()
 
     async def leave(self) -> None:
-        """Logs out, which gives the phone back."""
+        """Logs out, which gives the phone back: the cloud is told after the page has forgotten it."""
         await self.turn_to("Me")
-        await self.page.get_by_role("button", name="Log out").click()
+        async with self.page.expect_response(is_removal):
+            await self.page.get_by_role("button", name="Log out").click()
         await self.page.get_by_role("button", name="Log in").wait_for()
+
+
+def is_removal(response: Response) -> bool:
+    return response.request.method == "DELETE" and "/v1/account/phones/" in response.url and response.ok
 
 
 @asynccontextmanager

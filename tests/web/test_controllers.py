@@ -35,7 +35,7 @@ def command(page: str) -> tuple[str, str]:
 
 
 async def until_said(http: httpx2.AsyncClient, path: str, said: str) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while said not in (page := (await http.get(path)).text):
             await asyncio.sleep(0.05)
     return page

@@ -58,7 +58,7 @@ async def dora(town: Town, folder: Path, door: int) -> AsyncIterator[Edge]:
 
 
 async def until_in_step(alice: Client, controller: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (found := await alice.get_controller(controller)).revision != found.confirmed_revision:
             await asyncio.sleep(0.02)
 
@@ -124,7 +124,7 @@ async def test_a_real_door_is_unlocked_held_locked_and_set_back(town: Town, tmp_
 
         page = await do("unlock")
         assert "Front door was unlocked once, just now." in page
-        async with asyncio.timeout(5):  # the entry comes up with the journal
+        async with asyncio.timeout(30):  # the entry comes up with the journal
             while '<b class="who">Ada</b> unlocked it' not in page:
                 page = (await http.get(f"/doors/{door}")).text
         page = await do("hold", minutes="15")

@@ -244,7 +244,7 @@ async def test_whoever_is_deactivated_is_not_called_shut_out_before_the_door_kno
             assert "shut for them" in await row()
             await send(http, f"/people/{bob}/active", f"/people/{bob}", active="yes")
             await until_in_step(alice, 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await alice.get_controller(1)).online:
                 await asyncio.sleep(0.05)
         await send(http, f"/people/{bob}/active", f"/people/{bob}", active="no")

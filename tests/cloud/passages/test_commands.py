@@ -205,7 +205,7 @@ async def test_the_real_controller_opens_waits_and_locks_down(alice: Client, bob
         assert (await alice.post(UNLOCK, {}))["outcome"] == "done"
         enrolled = asking(alice, ENROL, {"userId": bob, "seconds": 10})
         await alice.until_event("card_enrolment_requested")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not enrolled.done():
                 await edge.controller.present(1, Direction.ENTRY, card=777123)
                 await asyncio.sleep(0.05)

@@ -116,7 +116,7 @@ class Integrator:
         assert isinstance(await self.good("PATCH", self.permissions(user), body), str)
 
 
-async def until(look: Callable[[], Awaitable[T]], expected: T, seconds: float = 5) -> None:
+async def until(look: Callable[[], Awaitable[T]], expected: T, seconds: float = 20) -> None:
     """Looks until it is as expected."""
     found = await look()
     for _ in range(int(seconds / 0.02)):

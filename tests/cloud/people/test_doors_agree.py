@@ -80,7 +80,7 @@ class Box:
         self.edge.link.up = False
 
     async def is_linked(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.edge is None or self.edge.link.session is None:
                 await asyncio.sleep(0.005)
 
