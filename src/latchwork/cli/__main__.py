@@ -1,3 +1,3 @@
-from latchwork.cli.main import main
+from latchwork.cli import main
 
 main()

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import asyncpg
 import msgspec
 import typer
 from rich.console import Console
@@ -35,10 +34,11 @@ def told() -> Iterator[None]:
         for error in problem.errors:
             print(f"{error.field}: {error.detail}", file=sys.stderr)
         _fail(problem.detail)
-    except asyncpg.PostgresError as error:  # its text may quote what is stored
-        _fail(f"the database refused: {type(error).__name__}")
     except Exception as error:
-        if not (type(error).__module__.startswith("latchwork.") or isinstance(error, OSError | ValueError)):
+        thrower, _, _ = type(error).__module__.partition(".")
+        if thrower == "asyncpg":  # its text may quote what is stored
+            _fail(f"the database refused: {type(error).__name__}")
+        if not (thrower == "latchwork" or isinstance(error, OSError | ValueError)):
             raise
         _fail(str(error) or type(error).__name__)
 

@@ -23,14 +23,15 @@ app = typer.Typer(
 app.add_typer(edge, name="edge")
 
 
-def main() -> None:
+def commands(words: list[str]) -> typer.Typer:
+    """The commands, of which `words` names one; what a controller does not need is not loaded for it."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _end)
-    if sys.argv[1:2] != ["edge"]:  # a controller does not load the cloud
+    if words[:1] != ["edge"]:
         from latchwork.cli import cloud
 
         cloud.register(app)
-    app()
+    return app
 
 
 def _end(number: int, frame: FrameType | None) -> None:
