@@ -24,7 +24,7 @@ OFFICE = 2
 def page(browser: Browser, demo: Running) -> Iterator[Page]:
     context = browser.new_context(base_url=demo.line["baseUrl"])
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.on("dialog", lambda dialog: dialog.accept())
     yield page
     context.close()
@@ -84,7 +84,7 @@ def _give_a_door(page: Page, demo: Running) -> None:
     doors = page.locator("#doors")
     expect(doors).to_contain_text("pending")
     demo.link(up=True)
-    expect(doors).to_contain_text("assigned", timeout=15_000)
+    expect(doors).to_contain_text("assigned", timeout=30_000)
     assert demo.present(OFFICE, card=4711) == "granted"
 
 

@@ -14,7 +14,7 @@ def page(browser: Browser, house: House) -> Iterator[Page]:
     """Of somebody who has logged in, without a script."""
     context = house.enter(browser, java_script_enabled=False)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     yield page
     context.close()
 

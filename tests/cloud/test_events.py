@@ -6,7 +6,10 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from cloud.cast import Client, Cloud, Conn
+from latchwork.cloud.events import service
 
 WRITERS = 16
 
@@ -44,7 +47,10 @@ async def test_numbers_are_gapless_and_in_order_and_a_reader_misses_nothing(
     assert await alice.last_event() == start + total
 
 
-async def test_a_waiting_reader_is_answered_as_soon_as_there_is_news(alice: Client, other_cloud: Cloud) -> None:
+async def test_a_waiting_reader_is_answered_as_soon_as_there_is_news(
+    alice: Client, other_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "NEWS_EVERY", 60)
     for at in (alice, Client(other_cloud, alice.organisation, alice.token)):
         last = await alice.last_event()
         waiting = asyncio.create_task(at.get("/v1/events", params={"after": last, "wait": 20}))
@@ -53,7 +59,7 @@ async def test_a_waiting_reader_is_answered_as_soon_as_there_is_news(alice: Clie
         began = time.monotonic()
         await alice.post("/v1/sites", {"name": "News"})
         page = await waiting
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 15
         assert [event["type"] for event in page["events"]] == ["site_created"]
 
 
@@ -73,7 +79,7 @@ async def test_a_reader_whose_hints_are_lost_still_gets_the_news(alice: Client, 
     waiting = asyncio.create_task(at.get("/v1/events", params={"after": last, "wait": 20}))
     await asyncio.sleep(0.05)
     await alice.post("/v1/sites", {"name": "News"})
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(15):
         assert len((await waiting)["events"]) == 1
 
 
@@ -81,7 +87,7 @@ async def test_a_process_listens_again_after_its_listening_connection_was_lost(
     alice: Client, other_cloud: Cloud, db: Conn
 ) -> None:
     await db.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen%'")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await db.value("SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen%'") < 2:
             await asyncio.sleep(0.1)
 

@@ -413,7 +413,7 @@ async def test_a_visit_is_booked_and_its_qr_is_plain_text_that_a_reader_reads(
     read = await read_pass(alice, made["qrData"])
     assert (read.meeting, read.visitor) == (made["meetingId"], made["visitorId"])
     assert list(read.doors) == [1]
-    assert 58 <= read.expires_at - time.time() <= 60
+    assert 40 < read.expires_at - time.time() <= 60
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,7 @@ async def test_a_qr_is_regenerated_by_post_and_get(vendor: Integrator, alice: Cl
         again = await vendor.good(method, path)
         assert again.keys() == {"meetingId", "visitorId", "qrData", "expiresAt"}
         assert (again["meetingId"], again["visitorId"]) == (made["meetingId"], made["visitorId"])
-        assert abs(again["expiresAt"] - time.time() - 60) < 3
+        assert 40 < again["expiresAt"] - time.time() <= 61
         assert (await read_pass(alice, again["qrData"])).expires_at == again["expiresAt"]
         texts.add(again["qrData"])
     assert len(texts) == 3

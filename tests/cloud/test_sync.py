@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cloud.cast import Client, Cloud, Conn, Script, problem
 from latchwork.cloud.accounts import service as accounts
 from latchwork.cloud.controllers import desired
+from latchwork.cloud.controllers import link as controller_link
 from latchwork.cloud.controllers import service as controllers
 from latchwork.cloud.controllers.model import Held
 from latchwork.cloud.controllers.rules import Course, course
@@ -415,28 +416,29 @@ async def test_an_unreadable_fact_is_kept_as_such_and_stops_nothing(alice: Clien
 
 @pytest.mark.parametrize("hints_are_lost", [False, True])
 async def test_a_change_at_one_process_reaches_a_controller_linked_to_another(
-    alice: Client, other_cloud: Cloud, dora: Script, hints_are_lost: bool
+    alice: Client, other_cloud: Cloud, dora: Script, hints_are_lost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dora.url = other_cloud.url
+    if not hints_are_lost:
+        monkeypatch.setattr(controller_link, "LOOK_EVERY", 60)
     async with dora.linked() as line:
         await line.take_state()
         if hints_are_lost:
             other_cloud.state.hints._waiting.clear()
         for n in range(3):
-            began = time.monotonic()
             await alice.patch("/v1/access-points/1", {"name": f"Door {n}"})
             await line.take_state()
-            assert time.monotonic() - began < (8 if hints_are_lost else 0.9)
 
 
-async def test_what_a_rebuild_changed_is_sent_at_once(alice: Client, dora: Script, db: Conn) -> None:
+async def test_what_a_rebuild_changed_is_sent_at_once(
+    alice: Client, dora: Script, db: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller_link, "LOOK_EVERY", 60)
     async with dora.linked() as line:
         await line.take_state()
         await db.fetch("UPDATE desired_records SET body = '\\x00' WHERE kind = 'door' AND key = '1'")
-        began = time.monotonic()
         assert await alice.rebuilt(1) == 1
         assert [r.key for r in (await line.take_state()).records] == ["1"]
-        assert time.monotonic() - began < 0.9
 
 
 # ------------------------------------------------------------------------------------------------- enrolment

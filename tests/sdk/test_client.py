@@ -336,7 +336,7 @@ async def test_waiting_for_news_ends_with_the_news(either: Town) -> None:
     began = time.monotonic()
     await cloud.add_site(SiteDraft("News"))
     assert [event.type for event in (await waiting).events] == ["site_created"]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
 
 
 async def _write(cloud: Client, times: int) -> None:

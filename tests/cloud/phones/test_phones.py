@@ -10,7 +10,7 @@ import pytest
 
 from cloud.cast import Account, Client, Cloud, Conn, Line, Script, problem
 from cloud.phones.cast import App, installed
-from cloud.test_acting import ended_after
+from cloud.test_acting import until_ended
 from latchwork.cloud.controllers.readers import CERTIFIED_ANEW, CERTIFIED_FOR, renew
 from latchwork.wire import certificate, p256, state
 from latchwork.wire.link import Changes
@@ -131,7 +131,7 @@ async def test_a_phone_replaces_a_lost_one_whose_session_ends(
     new = await installed(alice.cloud, accounts["alice"], bob)
     caller = await new.refresh()
     phone = await caller.post("/v1/account/phones", new.draft(replaces=former["id"]))
-    assert await ended_after(lost) < 1
+    await until_ended(lost)
     assert [each["id"] for each in await caller.get("/v1/account/phones")] == [phone["id"]]
     answer = await refused(caller, new.draft(replaces=former["id"]), "invalid")
     assert answer["errors"][0]["field"] == "replaces"
@@ -184,7 +184,7 @@ async def test_the_same_phone_logs_in_again_even_when_it_is_bound(
     again.tap, again.code = app.tap, app.code
     caller = await again.refresh()
     assert (await caller.post("/v1/account/phones", again.draft()))["id"] == phone["id"]
-    assert await ended_after(before) < 1
+    await until_ended(before)
     assert (await caller.get("/v1/account/keyring"))["phone"]["id"] == phone["id"]
 
 
@@ -198,7 +198,7 @@ async def test_a_removed_phone_is_gone_from_the_doors(alice: Client, dora: Scrip
         assert records(await line.take_state(), "phone").keys() == app.kids
         await caller.delete(f"/v1/account/phones/{phone['id']}")
         assert records(await line.take_state(), "phone") == dict.fromkeys(app.kids)
-    assert await ended_after(caller) < 1
+    await until_ended(caller)
     assert await alice.get(f"/v1/users/{bob}/phones") == []
     assert await alice.rebuilt(1) == 0
 
