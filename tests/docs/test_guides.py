@@ -38,7 +38,8 @@ async def test_your_own_app(demo: Running, tmp_path: Path) -> None:
     async with chromium() as browser:
         page = await opened_app(browser)
         await page.evaluate("() => Object.assign(globalThis, sdk)")
-        ran = await Reader(demo, page).read(DOCS / "your-app.md")
+        guide = DOCS / "your-app.md"
+        ran = await Reader(demo, page, client_of(demo, guide)).read(guide)
     assert (ran.count("python"), ran.count("sh"), ran.count("js")) == (5, 1, 5)
 
 
@@ -53,11 +54,18 @@ async def test_the_python_client(demo: Running) -> None:
     assert await Reader(demo).read(DOCS / "python-client.md") == ["python"] * 11
 
 
+def client_of(demo: Running, guide: Path) -> dict[str, Any]:
+    """An API client with the scopes that the guide names before its first block, and no other."""
+    scopes = re.findall(r"`(\w+:\w+)`", guide.read_text().partition("```python")[0])
+    made: dict[str, Any] = demo.api.post("/v1/clients", json={"name": "Backend", "scopes": scopes}).json()
+    return made
+
+
 class Reader:
     """Somebody who types in what they read: Python and JavaScript into one session each, commands into a shell."""
 
-    def __init__(self, demo: Running, page: Page | None = None) -> None:
-        line = demo.line
+    def __init__(self, demo: Running, page: Page | None = None, client: dict[str, Any] | None = None) -> None:
+        line = {**demo.line, **(client or {})}
         self._page = page
         self._printed = ""
         self._names: dict[str, Any] = {

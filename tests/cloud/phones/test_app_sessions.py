@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from typing import Any
 
@@ -13,8 +14,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
 from cloud.cast import Account, Client, Cloud, Conn, problem
-from cloud.phones.cast import REFRESH_TOKEN, App, installed, offered
+from cloud.phones.cast import EXCHANGE, REFRESH_TOKEN, USER, App, installed, offered
 from cloud.test_acting import until_ended
+from latchwork.wire import p256
 
 
 def error(response: httpx2.Response) -> str:
@@ -38,6 +40,23 @@ async def test_the_client_gets_a_token_for_the_app_that_is_no_access_token(
     assert answer["access_token"].startswith("lwr_")
     refused = await Client(alice.cloud, alice.organisation, answer["access_token"]).call("GET", "/v1/whoami")
     assert refused.status_code == 401
+
+
+async def test_a_client_hands_on_no_scope_that_it_lacks(alice: Client, bob: int) -> None:
+    made = await alice.post("/v1/clients", {"name": "Backend", "scopes": ["users:act", "sites:read"]})
+    form = {
+        "grant_type": EXCHANGE,
+        "subject_token": str(bob),
+        "subject_token_type": USER,
+        "requested_token_type": REFRESH_TOKEN,
+        "client_id": made["clientId"],
+        "client_secret": made["clientSecret"],
+    }
+    for scope, status in (("sites:read", 200), ("visitors:write", 400), ("sites:read visitors:write", 400)):
+        answer = await alice.cloud.http.post("/oauth2/token", data={**form, "scope": scope})
+        assert answer.status_code == status, answer.text
+    assert answer.json()["error"] == "invalid_scope"
+    assert "visitors:write" in answer.json()["error_description"]
 
 
 async def test_the_app_calls_as_its_user_and_nothing_more(alice: Client, app: App, bob: int) -> None:
@@ -88,12 +107,12 @@ async def test_a_lost_first_answer_is_given_again_to_the_same_key_only(app: App)
     assert error(await app.ask(proof=app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
 
 
-async def test_a_token_that_was_used_long_ago_ends_the_session(alice: Client, app: App, bob: int) -> None:
-    stolen = app.refresh_token
+async def test_a_token_that_was_used_long_ago_by_the_same_key_ends_the_session(alice: Client, app: App, bob: int) -> None:
+    copied = app.refresh_token
     await app.refresh()
     caller = await app.refresh()
     last = await alice.last_event()
-    assert error(await app.ask(stolen, app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
+    assert error(await app.ask(copied)) == "invalid_grant"
     await until_ended(caller)
     assert error(await app.ask()) == "invalid_grant"
     told = await alice.until_event("app_session_ended", last)
@@ -104,6 +123,29 @@ async def test_a_token_that_was_used_long_ago_ends_the_session(alice: Client, ap
 async def test_another_key_gets_nothing_and_ends_nothing(app: App) -> None:
     await app.refresh()
     assert error(await app.ask(proof=app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
+    await app.refresh()
+
+
+def with_another_turn(text: str) -> str:
+    """As of somebody who has seen the beginning of a token."""
+    return "lwr_" + p256.b64url(p256.from_b64url(text.removeprefix("lwr_"))[:16] + secrets.token_bytes(32))
+
+
+async def test_whoever_has_seen_a_spent_token_can_end_nothing(app: App) -> None:
+    spent = app.refresh_token
+    tampered = with_another_turn(spent)
+    for _ in range(2):
+        await app.refresh()
+    for text in (spent, tampered):
+        assert error(await app.ask(text, app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
+        assert (await app.cloud.http.post("/oauth2/revoke", data={"token": text})).status_code == 200
+    await app.refresh()
+
+
+async def test_a_text_of_which_only_the_beginning_was_seen_ends_no_session_that_has_not_begun(app: App) -> None:
+    tampered = with_another_turn(app.refresh_token)
+    assert error(await app.ask(tampered, app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
+    assert (await app.cloud.http.post("/oauth2/revoke", data={"token": tampered})).status_code == 200
     await app.refresh()
 
 

@@ -63,6 +63,10 @@ class Token:
     def hash(self) -> bytes:
         return sha256(self.family + self.turn).digest()
 
+    def is_current(self, session: AppSession) -> bool:
+        """Whether it is the session's newest, or the one before, whose answer may have been lost."""
+        return self.hash in (session.newest_hash, session.former_hash)
+
     def following(self, seal: Seal) -> Token:
         """The one that this is exchanged for."""
         return Token(self.family, seal.derive(self.family + self.turn, "app session"))
@@ -139,12 +143,14 @@ async def _refresh(work: Work, seal: Seal, token: Token, found: AppSession, proo
     if user is None or not _may_act(session, client):
         return Refused("This user's access, or the client's that began the session, is switched off.", "access_denied")
     work.actor = Actor("user", str(user.id), user.name)
-    if token.hash not in (session.newest_hash, session.former_hash):
-        await _end(work, session, "reused")
-        return Refused("This refresh token was used before, so its session has ended; begin a new one.")
     if session.thumbprint not in (None, proof.thumbprint):
         await _note_contested(work, session, user)
         return Refused("This session belongs to another key.")
+    if not token.is_current(session):
+        if session.thumbprint is None:
+            return _OVER
+        await _end(work, session, "reused")  # somebody has both token and key
+        return Refused("This refresh token was used before, so its session has ended; begin a new one.")
     new = token.following(seal)
     await store.turn_app_session(
         work.conn, work.scope, session.id, new.hash, token.hash, proof.thumbprint, work.now, work.now + UNUSED_FOR
@@ -175,10 +181,15 @@ async def _able_user(work: Work, id: int) -> UserAccount | None:
 
 
 async def revoke(database: Database, text: str, client: ClientSecret | None, now: int) -> None:
-    """Ends the session of a refresh token (RFC 7009), if this client began it; None: for the app itself."""
+    """Ends the session of a refresh token (RFC 7009), if this client began it; None: for the app itself.
+
+    To the app's own a spent token proves nothing: whoever has seen one could end the session of another.
+    """
     token = read(text)
     found = await _find(database, token, now) if token else None
-    if found is not None and (client is None or client.client.id == found.client):
+    if token is None or found is None:
+        return
+    if token.is_current(found) if client is None else client.client.id == found.client:
         await database.run(Scope(found.organisation), SYSTEM, now, lambda work: _revoke(work, found, client))
 
 

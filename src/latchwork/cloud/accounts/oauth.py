@@ -183,9 +183,11 @@ async def _users(
 
 
 async def _offered(
-    request: Request[Any, Any, Any], found: ClientSecret, user: UserAccount, wanted: Collection[str] | None, now: int
+    request: Request[Any, Any, Any], found: ClientSecret, user: UserAccount, wanted: set[str] | None, now: int
 ) -> OfferAnswer:
     """A one-time token, to be handed to the user's app: it reaches what is the user's own, and these scopes if any."""
+    if lacking := sorted((wanted or set()) - set(found.client.scopes)):
+        raise OAuthError("invalid_scope", f"This client lacks the scope {lacking[0]}, so its apps cannot have it.")
     offered = await request.app.state.database.run(
         Scope(found.organisation),
         Actor("client", found.client.client_id, found.client.name),
