@@ -54,8 +54,11 @@ class Line(httpx2.AsyncBaseTransport):
         self.loses = 0
         self.takes = 0.0
         """Seconds until a request arrives."""
-        self.lingers = 0.0
-        """Seconds until its answer does."""
+        self.goes_on = asyncio.Event()
+        """Answers come when this is set."""
+        self.goes_on.set()
+        self.cut = ""
+        """A path whose answers are lost."""
         self.refuses = False
         """A proxy answers in the cloud's place."""
         self.says = httpx2.Response(401, text="Please log in to this network.")
@@ -68,7 +71,9 @@ class Line(httpx2.AsyncBaseTransport):
             return self.says
         answer = await self._way.handle_async_request(request)
         answer.headers["date"] = formatdate(usegmt=True)  # as every server says it
-        await asyncio.sleep(self.lingers)
+        await self.goes_on.wait()
+        if self.cut and request.url.path.startswith(self.cut):
+            raise httpx2.ReadError("the answer was lost")
         if self.loses:
             self.loses -= 1
             raise httpx2.ReadError("the answer was lost")
@@ -229,13 +234,15 @@ async def test_who_is_bound_to_their_phone_logs_in_again_when_the_session_is_ove
     access = await ended(town, alice, bob, wallet)
     kept, [before] = wallet.load(), await alice.list_phones(bob)
     assert access.status is Status.SESSION_OVER
-    assert kept is not None and kept == kept.only_keys()
+    assert kept is not None and kept == kept.only_keys(is_over=True)
     assert (kept.refresh_token, kept.session_key, kept.keyring, kept.began_with) == ("", b"", None, "")
     for asking in (access.code, access.doors):
         with pytest.raises(refusals.SessionOver):
             asking()
     again = phone(town, wallet)
-    assert again.status is Status.LOGGED_OUT
+    assert again.status is Status.SESSION_OVER
+    await again.log_out()
+    assert again.status is phone(town, wallet).status is Status.LOGGED_OUT
     await again.log_in(await alice.begin_app_session(bob))
     assert (await again.enrol("Bob's Pixel")).id == before.id
 
@@ -271,13 +278,16 @@ async def test_a_session_at_another_cloud_is_none_of_ours(town: Town, alice: Cli
 async def test_what_comes_late_for_one_user_changes_nothing_of_the_next(town: Town, alice: Client, bob: int) -> None:
     wallet, line = MemoryWallet(), Line(town.line())
     access = await enrolled(town, alice, bob, wallet, line=line)
-    mia, line.lingers = (await alice.add_user(UserDraft("Mia"))).id, 0.5
+    mia, goes_on = (await alice.add_user(UserDraft("Mia"))).id, line.goes_on
+    goes_on.clear()
     late = asyncio.create_task(access.refresh())
     await asyncio.sleep(0.2)
-    line.lingers = 0
+    line.goes_on = asyncio.Event()
+    line.goes_on.set()
     await access.log_in(await alice.begin_app_session(mia))
     held = access._held()
-    with pytest.raises(refusals.SessionOver):
+    goes_on.set()
+    with pytest.raises(refusals.NotLoggedIn):
         await late
     assert (access._held(), wallet.load(), access.status) == (held, held, Status.NOT_ENROLLED)
     assert held.keyring is not None and held.keyring.user_id == mia
@@ -314,8 +324,8 @@ async def test_a_log_out_forgets_at_once_and_gives_the_cloud_a_few_seconds(
     leaving = asyncio.create_task(access.log_out())
     await asyncio.sleep(0.1)
     assert access.status is Status.LOGGED_OUT and not path.exists()
-    await asyncio.wait_for(leaving, 2)
-    with pytest.raises(refusals.SessionOver):
+    await asyncio.wait_for(leaving, 4)
+    with pytest.raises(refusals.NotLoggedIn):
         await late
     assert not path.exists()
 
@@ -351,8 +361,88 @@ async def test_a_phone_comes_back_after_a_restart(town: Town, alice: Client, bob
 def test_a_wallet_that_cannot_be_read_says_so(town: Town, tmp_path: Path) -> None:
     path = tmp_path / "phone.json"
     path.write_text('{"url": 1}')
-    with pytest.raises(refusals.WalletUnreadable):
+    with pytest.raises(refusals.WalletUnreadable, match="remove it"):
         phone(town, FileWallet(path))
+
+
+async def test_a_wallet_that_was_damaged_since_is_left_and_entered_anew(
+    town: Town, alice: Client, bob: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "phone.json"
+    access = await enrolled(town, alice, bob, FileWallet(path))
+    path.write_text("{")
+    await access.log_out()
+    assert not path.exists() and await alice.list_phones(bob) == []
+    path.write_text("{")
+    await access.log_in(await alice.begin_app_session(bob))
+    assert phone(town, FileWallet(path)).status is Status.NOT_ENROLLED
+
+
+async def test_a_log_in_whose_keyring_did_not_come_leaves_the_one_before(town: Town, alice: Client, bob: int) -> None:
+    line, wallet = Line(town.line()), MemoryWallet()
+    access = await enrolled(town, alice, bob, wallet, line=line)
+    kept, mia = wallet.load(), (await alice.add_user(UserDraft("Mia"))).id
+    session, line.cut = await alice.begin_app_session(mia), "/v1/account/keyring"
+    with pytest.raises(refusals.Offline):
+        await access.log_in(session)
+    assert (wallet.load(), access.status) == (kept, Status.READY)
+    line.cut = ""
+    await access.log_in(session)
+    assert access.status is Status.NOT_ENROLLED
+    assert await alice.list_phones(bob) == await alice.list_app_sessions(bob) == []
+
+
+async def test_two_log_ins_with_one_text_are_one(town: Town, alice: Client, bob: int) -> None:
+    access, session = phone(town), await alice.begin_app_session(bob)
+    await asyncio.gather(access.log_in(session), access.log_in(session))
+    await access.refresh()
+    assert len(await alice.list_app_sessions(bob)) == 1
+
+
+async def test_a_phone_whose_enrolment_was_never_answered_goes_with_the_log_out(
+    town: Town, alice: Client, bob: int
+) -> None:
+    line = Line(town.line())
+    access = phone(town, line=line)
+    await access.log_in(await alice.begin_app_session(bob))
+    line.cut = "/v1/account/phones"
+    with pytest.raises(refusals.Offline):
+        await access.enrol("Bob's Pixel")
+    assert len(await alice.list_phones(bob)) == 1
+    line.cut = ""
+    await access.log_out()
+    assert await alice.list_phones(bob) == []
+
+
+@pytest.mark.parametrize("session", ["", None])
+async def test_a_log_in_needs_a_session(town: Town, session: str) -> None:
+    with pytest.raises(refusals.CloudRefused, match="your own backend") as refused:
+        await phone(town).log_in(session)
+    assert refused.value.code == "invalid"
+
+
+async def test_what_the_cloud_finds_wrong_with_a_field_is_told(town: Town, alice: Client, bob: int) -> None:
+    access = phone(town)
+    await access.log_in(await alice.begin_app_session(bob))
+    with pytest.raises(refusals.CloudRefused, match="name: "):
+        await access.enrol("")
+
+
+async def test_an_unlock_that_may_have_happened_is_told_from_one_that_was_not_asked(
+    town: Town, alice: Client, bob: int
+) -> None:
+    line = Line(town.line())
+    access = await enrolled(town, alice, bob, line=line)
+    line.cut = "/v1/account/doors"
+    with pytest.raises(refusals.ConnectionLost):
+        await access.unlock(1)
+    line.is_up = False
+    with pytest.raises(refusals.Offline):
+        await access.unlock(1)
+    access._live().forget()
+    line.is_up, line.cut = True, "/oauth2/token"
+    with pytest.raises(refusals.Offline):
+        await access.unlock(1)
 
 
 async def test_doors_and_codes_need_no_network(town: Town, alice: Client, bob: int) -> None:
@@ -490,11 +580,11 @@ async def test_whoever_logs_out_does_so_for_every_program_and_for_no_later_sessi
     first = await enrolled(town, alice, bob, FileWallet(path))
     others = [phone(town, FileWallet(path)) for _ in range(3)]
     await first.log_out()
-    with pytest.raises(refusals.SessionOver):
+    with pytest.raises(refusals.NotLoggedIn):
         await others[0].refresh()
-    assert others[0].status is Status.SESSION_OVER
+    assert others[0].status is Status.LOGGED_OUT
     await first.log_in(await alice.begin_app_session(bob))
-    with pytest.raises(refusals.SessionOver):
+    with pytest.raises(refusals.NotLoggedIn):
         await others[1].refresh()
     await others[2].log_out()
     await first.refresh()

@@ -34,6 +34,7 @@ from latchwork.sdk.exchange import Exchange
 from latchwork.sdk.radio import Heard, LinkLost, Radio, RadioOff, exchange
 from latchwork.sdk.refusals import (
     BluetoothOff,
+    CloudRefused,
     ConnectionLost,
     NoReaderNear,
     NotEnrolled,
@@ -51,6 +52,7 @@ from latchwork.sdk.refusals import (
 )
 from latchwork.sdk.wallet import Contents, MemoryWallet, Wallet, fingerprint, new_contents
 from latchwork.wire import p256
+from latchwork.wire.api.pages import MAX_LIMIT
 from latchwork.wire.api.passages import Passage
 from latchwork.wire.api.phones import Keyring, KeyringDoor, Phone, PhoneDraft, PhoneLocked, ReaderKey, proof_bytes
 from latchwork.wire.api.problems import Problem
@@ -64,6 +66,7 @@ SCAN_SECONDS: Final = 3.0
 LEAVE_SECONDS: Final = 5.0
 """How long a log-out tries to tell the cloud."""
 
+_NO_SESSION: Final = "A session is needed, as your own backend gets it from the cloud."
 _log: Final = logging.getLogger(__name__)
 _REFUSED: Final = (SessionOver, CloudUnreachable, UnexpectedAnswer, Problem, WalletUnwritable)
 _DONE: Final = {
@@ -130,6 +133,8 @@ class Access:
         kept = wallet.load()
         if kept is not None and _is_session(kept, self._url):
             self._session = AppSession(self._way, wallet, kept, now, self._tell)
+        elif kept is not None and kept.url == self._url:
+            self._is_over = kept.is_over
         self._told = self.status
 
     async def __aenter__(self) -> Self:
@@ -163,16 +168,21 @@ class Access:
         """Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
 
         When it is good, whoever was logged in before is logged out. The same token again is another try of the same
-        log-in, and a refresh once it has succeeded. Raises SessionOver when it is used up or wrong; when it could not
-        be used, everything is as it was.
+        log-in, and a refresh once it has succeeded. Raises SessionOver when it is used up or wrong; when it did not get
+        through, everything is as it was.
         """
-        former = await self._begin(session)
-        begun = self._live()
-        try:
+        if not session or not isinstance(session, str):
+            raise CloudRefused(_NO_SESSION, code="invalid")
+        if self._session is not None and self._session.contents.began_with == fingerprint(session):
             await self.refresh()
-        finally:
-            if former is not None:
-                await self._take_leave(former, keeps_phone=former.user_id == begun.contents.user_id)
+            return
+        trial = self._trial_of(session)
+        began = self._now()
+        with _in_the_apps_words():
+            keyring = await Client.with_tokens(self._way, trial).get_keyring()
+        former = await self._begin(trial, self._learnt(trial.contents, keyring, began))
+        if former is not None:
+            await self._take_leave(former, keeps_phone=former.user_id == keyring.user_id)
 
     async def log_out(self) -> None:
         """Forgets this phone here, then removes it and ends its session, as far as the cloud answers in five seconds.
@@ -181,10 +191,9 @@ class Access:
         """
         session = self._session
         if session is None:
-            self._is_over = False
-            self._tell()
+            self._acknowledge()
             return
-        with suppress(SessionOver, WalletUnreadable):
+        with suppress(SessionOver, NotLoggedIn, WalletUnreadable):
             session.look()
         left = session.contents
         try:
@@ -235,15 +244,9 @@ class Access:
     async def refresh(self) -> Keyring:
         """Fetches what this phone needs to know to work without a network: do so whenever the app is opened."""
         session, began = self._live(), self._now()
-
-        def take(held: Contents) -> Contents:
-            ahead = clock_offset(held.clock_offset, keyring.at, began, self._now())
-            of_user = held.of_user(keyring.user_id, keyring.at)
-            return msgspec.structs.replace(of_user, keyring=keyring, clock_offset=ahead)
-
         async with self._asking() as cloud:
             keyring = await cloud.get_keyring()
-            await session.change(take)
+            await session.change(lambda held: self._learnt(held, keyring, began))
         return keyring
 
     def doors(self) -> list[KeyringDoor]:
@@ -274,9 +277,16 @@ class Access:
         return await self._steer(access_point, Ask.NORMAL, seconds)
 
     async def unlock(self, access_point: int) -> Opened:
-        """Opens a door through the cloud, from anywhere; for those who may."""
+        """Opens a door through the cloud, from anywhere; for those who may.
+
+        Raises Offline when the cloud was not asked, ConnectionLost when its answer was lost: the door may have opened.
+        """
         async with self._asking() as cloud:
-            done = await cloud.unlock_own_door(access_point)
+            await self._live().bearer()
+            try:
+                done = await cloud.unlock_own_door(access_point)
+            except CloudUnreachable as lost:
+                raise ConnectionLost if lost.may_be_done else Offline from None
         if done.outcome == "unknown":
             raise ConnectionLost
         if done.outcome == "refused":
@@ -299,8 +309,13 @@ class Access:
 
     async def history(self, most: int = 50) -> list[Passage]:
         """Where the user came, went and was refused, the latest first."""
+        found: list[Passage] = []
         async with self._asking() as cloud:
-            return list((await cloud.page_own_passages(limit=most)).items)
+            async for passage in cloud.page_own_passages(limit=min(most, MAX_LIMIT)):
+                found.append(passage)
+                if len(found) == most:
+                    break
+        return found
 
     # ------------------------------------------------------------------------------------------------ over Bluetooth
 
@@ -384,22 +399,24 @@ class Access:
     def _name(self, access_point: int) -> str:
         return next((door.name for door in self.doors() if door.access_point_id == access_point), "")
 
-    async def _begin(self, text: str) -> Contents | None:
-        """Exchanges the text that begins a session, which takes the place of the one that is answered, if any.
-
-        Nothing has changed when that fails; nothing changes, either, when this session began with it.
-        """
+    async def _begin(self, trial: AppSession, contents: Contents) -> Contents | None:
+        """A session takes the place of the one that is answered, if any."""
+        former: Contents | None = None
         async with self._wallet.alone():
-            if self._session is not None and self._session.contents.began_with == fingerprint(text):
+            with suppress(WalletUnreadable):
+                former = self._wallet.load()
+            if trial.contents.of_session(former):  # two have begun with the same text
                 return None
-            trial = self._trial_of(text)
-            with _in_the_apps_words():
-                await trial.bearer()
-            former = self._wallet.load()
-            trial.move(self._wallet, trial.contents.with_keys_of(former), self._tell)
+            assert contents.user_id is not None
+            trial.move(self._wallet, contents.of_user(contents.user_id, former), self._tell)
         self._session, self._trial, self._codes, self._is_over = trial, None, {}, False
         self._tell()
         return former if former is not None and _is_session(former, self._url) else None
+
+    def _learnt(self, held: Contents, keyring: Keyring, began: float) -> Contents:
+        """With what the cloud has just told, which was asked at an instant of this phone's clock."""
+        ahead = clock_offset(held.clock_offset, keyring.at, began, self._now())
+        return msgspec.structs.replace(held, keyring=keyring, user_id=keyring.user_id, clock_offset=ahead)
 
     def _trial_of(self, text: str) -> AppSession:
         """Each try with a text is made with the same key: the answer to the last one may have been lost."""
@@ -414,19 +431,30 @@ class Access:
         self._tell()
         session.leave(behind)
 
+    def _acknowledge(self) -> None:
+        """Whoever logs out knows that their session is over."""
+        self._is_over = False
+        self._tell()
+        try:
+            kept = self._wallet.load()
+        except WalletUnreadable:
+            self._wallet.clear()
+            return
+        if kept is not None and kept.url == self._url and kept.is_over:
+            self._wallet.save(msgspec.structs.replace(kept, is_over=False))
+
     async def _take_leave(self, left: Contents, keeps_phone: bool = False) -> bool:
         """Tells the cloud, as far as it answers in time, of a session that is forgotten here.
 
         Answers whether its user is bound to the phone, which the cloud then keeps.
         """
         session = AppSession(self._way, MemoryWallet(left), left, self._now)
-        phone = None if keeps_phone or left.keyring is None else left.keyring.phone
         is_bound = False
         with suppress(TimeoutError, *_REFUSED):
             async with asyncio.timeout(LEAVE_SECONDS):
-                if phone is not None:
+                if not keeps_phone:
                     try:
-                        await Client.with_tokens(self._way, session).remove_own_phone(phone.id)
+                        await _remove_phone(Client.with_tokens(self._way, session), left)
                     except PhoneLocked:
                         is_bound = True
                     except _REFUSED:
@@ -451,10 +479,11 @@ class Access:
         try:
             with _in_the_apps_words():
                 yield Client.with_tokens(self._way, session)
-        except SessionOver:
+        except (SessionOver, NotLoggedIn) as gone:
             if session is self._session:
+                is_over = isinstance(gone, SessionOver)
                 with suppress(WalletUnwritable):
-                    self._leave(session, session.contents.only_keys(), is_over=True)
+                    self._leave(session, session.contents.only_keys(is_over), is_over)
             raise
 
 
@@ -473,6 +502,16 @@ def _in_the_apps_words() -> Iterator[None]:
 def _is_session(kept: Contents, url: str) -> bool:
     """Whether a wallet holds a session at this cloud."""
     return kept.url == url and bool(kept.refresh_token)
+
+
+async def _remove_phone(cloud: Client, left: Contents) -> None:
+    """Also one whose enrolment was never answered: the cloud knows it by its key."""
+    phone = None if left.keyring is None else left.keyring.phone
+    if phone is None:
+        tap_kid = p256.b64url(p256.kid(p256.public_bytes(p256.load_private(left.tap_key).public_key())))
+        phone = next((each for each in await cloud.list_own_phones() if each.tap_kid == tap_kid), None)
+    if phone is not None:
+        await cloud.remove_own_phone(phone.id)
 
 
 def _new_code(key: bytes, kid: str, clock_offset: float, now: float) -> Code:

@@ -16,7 +16,11 @@ T = TypeVar("T")
 
 
 class CloudUnreachable(Exception):
-    """No answer came. Whether the call was carried out is unknown."""
+    """No answer came. Whether the call was carried out is unknown, unless nothing went out."""
+
+    def __init__(self, why: str = "", may_be_done: bool = True) -> None:
+        super().__init__(why)
+        self.may_be_done = may_be_done
 
 
 class UnexpectedAnswer(Exception):

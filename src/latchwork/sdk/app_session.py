@@ -23,7 +23,7 @@ from latchwork.sdk.answers import UnexpectedAnswer, problem_of
 from latchwork.sdk.calls import Call
 from latchwork.sdk.credentials import PATH, Granted
 from latchwork.sdk.exchange import Exchange
-from latchwork.sdk.refusals import CloudRefused, SessionOver
+from latchwork.sdk.refusals import CloudRefused, NotLoggedIn, SessionOver, WalletUnreadable
 from latchwork.sdk.wallet import Contents, Wallet
 from latchwork.wire import p256
 
@@ -92,15 +92,18 @@ class AppSession:
         await self._exchange.answer(Call("POST", REVOKE, content=form, headers=_FORM))
 
     def look(self) -> None:
-        """Takes over what other programs with the same wallet have kept; raises SessionOver when it is not of this."""
+        """Takes over what other programs with the same wallet have kept.
+
+        Raises SessionOver or NotLoggedIn when that is not of this session: one of them has found it over, or left it.
+        """
         kept = self._wallet.load()
         if kept is None or not self.contents.of_session(kept):
-            raise SessionOver
+            raise SessionOver if kept is not None and kept.is_over else NotLoggedIn
         self.contents = kept
         self._changed()
 
     async def change(self, make: Callable[[Contents], Contents]) -> None:
-        """Keeps what is made of the contents; raises SessionOver when the wallet holds another session by now."""
+        """Keeps what is made of the contents; raises as `look` when the wallet holds another session by now."""
         async with self._wallet.alone():
             self._keep(make)
 
@@ -111,8 +114,9 @@ class AppSession:
 
     def leave(self, behind: Contents | None) -> None:
         """Leaves this behind in the wallet, unless that holds another session by now; waits for nobody."""
-        if not self.contents.of_session(self._wallet.load()):
-            return
+        with suppress(WalletUnreadable):  # nobody can go on with that
+            if not self.contents.of_session(self._wallet.load()):
+                return
         if behind is None:
             self._wallet.clear()
         else:

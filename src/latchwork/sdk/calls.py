@@ -100,7 +100,8 @@ def pause_after(failure: Exception, failures: int) -> float:
 
 
 def unreachable(base_url: httpx2.URL, error: httpx2.TransportError) -> CloudUnreachable:
-    return CloudUnreachable(f"{base_url} does not answer: {str(error) or type(error).__name__}")
+    why = f"{base_url} does not answer: {str(error) or type(error).__name__}"
+    return CloudUnreachable(why, may_be_done=not isinstance(error, _UNSENT))
 
 
 def _backed_off(failures: int) -> float:

@@ -70,7 +70,8 @@ class Lockdown(AccessError):
 
 
 class ReaderNotTrusted(AccessError):
-    code, sentence = "reader_not_trusted", "This reader could not prove that it belongs here; nothing was told to it."
+    code = "reader_not_trusted"
+    sentence = "The reader could not prove that it belongs here, or this phone's clock is wrong."
 
 
 class DoorOffline(AccessError):
@@ -130,7 +131,8 @@ def refused(reason: str) -> AccessError:
 def problem(refused: Problem) -> AccessError:
     """What a problem in the cloud's answer means for an app."""
     kind = _BY_CODE.get(refused.code)
-    return kind() if kind else CloudRefused(refused.detail, code=refused.code)
+    said = " ".join(f"{each.field}: {each.detail}" if each.field else each.detail for each in refused.errors)
+    return kind() if kind else CloudRefused(said or refused.detail, code=refused.code)
 
 
 def unexpected() -> AccessError:

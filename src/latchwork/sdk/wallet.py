@@ -48,6 +48,8 @@ class Contents(msgspec.Struct, frozen=True):
     """Whose the tap and the code key are; None: the cloud has not told yet."""
     began_with: str = ""
     """SHA-256 of the text that began the session, in hexadecimal."""
+    is_over: bool = False
+    """The cloud has ended the session, and nobody has logged in or out since."""
 
     def __repr__(self) -> str:
         return f"Contents({self.url!r})"
@@ -56,24 +58,18 @@ class Contents(msgspec.Struct, frozen=True):
         """Whether both are of one session."""
         return other is not None and other.session_key == self.session_key
 
-    def only_keys(self) -> Contents | None:
-        """What stays of a session that the cloud has ended; None: nothing."""
+    def only_keys(self, is_over: bool = False) -> Contents | None:
+        """What stays of a session that has ended; None: nothing."""
         if self.user_id is None:
             return None
-        return Contents(self.url, "", b"", self.tap_key, self.code_key, self.made_at, user_id=self.user_id)
+        keys = self.tap_key, self.code_key, self.made_at
+        return Contents(self.url, "", b"", *keys, user_id=self.user_id, is_over=is_over)
 
-    def with_keys_of(self, former: Contents | None) -> Contents:
-        """With the keys of whoever was here before: they may be the same user."""
-        if former is None or former.url != self.url or former.user_id is None:
-            return self
-        tap_key, code_key, made_at, user_id = former.tap_key, former.code_key, former.made_at, former.user_id
-        return replace(self, tap_key=tap_key, code_key=code_key, made_at=made_at, user_id=user_id)
-
-    def of_user(self, user_id: int, now: int) -> Contents:
-        """With keys that are this user's, and new ones if they were another's."""
-        if self.user_id in (None, user_id):
-            return replace(self, user_id=user_id)
-        return replace(self, tap_key=_new_key(), code_key=_new_key(), made_at=now, user_id=user_id)
+    def of_user(self, user_id: int, former: Contents | None) -> Contents:
+        """With the keys of whoever was here before, if that was the same user."""
+        is_same = former is not None and (former.url, former.user_id) == (self.url, user_id)
+        keys = former if former is not None and is_same else self
+        return replace(self, tap_key=keys.tap_key, code_key=keys.code_key, made_at=keys.made_at, user_id=user_id)
 
 
 class Wallet(Protocol):
@@ -139,7 +135,7 @@ class FileWallet:
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
-            raise WalletUnreadable(f"{self._path} holds no phone that can be read.") from error
+            raise WalletUnreadable(f"{self._path} holds no phone that can be read; remove it, log in anew.") from error
 
     def save(self, contents: Contents) -> None:
         with self._writing():
