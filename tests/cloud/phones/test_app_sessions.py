@@ -107,7 +107,9 @@ async def test_a_lost_first_answer_is_given_again_to_the_same_key_only(app: App)
     assert error(await app.ask(proof=app.proof(ECKey.generate_key("P-256")))) == "invalid_grant"
 
 
-async def test_a_token_that_was_used_long_ago_by_the_same_key_ends_the_session(alice: Client, app: App, bob: int) -> None:
+async def test_a_token_that_was_used_long_ago_by_the_same_key_ends_the_session(
+    alice: Client, app: App, bob: int
+) -> None:
     copied = app.refresh_token
     await app.refresh()
     caller = await app.refresh()
