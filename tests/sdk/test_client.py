@@ -363,3 +363,9 @@ async def test_a_visit_is_booked_and_its_code_is_read_from_the_picture(either: T
         meeting = await cloud.add_meeting(visit(door.id))
         picture = Image.open(io.BytesIO(await cloud.draw_png(meeting.id)))
         assert zxingcpp.read_barcode(picture).text.startswith("LW1:")
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8080", "access.example.org", "ftp://access.example.org"])
+def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="https://"):
+        Client(url, "lw_x", "secret")

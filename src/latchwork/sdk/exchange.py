@@ -15,6 +15,9 @@ class Exchange:
     def __init__(
         self, base_url: str, transport: httpx2.AsyncBaseTransport | None, timeout: float = 30.0, tries: int = 3
     ) -> None:
+        """Raises ValueError for an address that is none."""
+        if not base_url.startswith(("http://", "https://")):
+            raise ValueError(f"{base_url!r} is no cloud's address: one begins with https:// or http://.")
         self._http = httpx2.AsyncClient(
             base_url=base_url, transport=transport, timeout=timeout, headers={"user-agent": USER_AGENT}
         )
