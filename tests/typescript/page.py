@@ -20,9 +20,9 @@ FILES = {f"/{path.name}": path for path in build.BUNDLES.values()}
 
 
 @asynccontextmanager
-async def chromium(hosts: str = "") -> AsyncIterator[Browser]:
-    """`hosts`: rules such as `MAP cloud.test 127.0.0.1:8080`."""
-    switches = ["--no-sandbox", *SWITCHES, f"--host-resolver-rules={hosts}"]
+async def chromium(hosts: str = "", *more: str) -> AsyncIterator[Browser]:
+    """`hosts`: rules such as `MAP cloud.test 127.0.0.1:8080`; `more`: switches."""
+    switches = ["--no-sandbox", *SWITCHES, f"--host-resolver-rules={hosts}", *more]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable(), args=switches)
         yield browser

@@ -110,7 +110,7 @@ async def test_the_reader_of_another_door_is_not_taken_for_the_one_meant(browser
 async def test_without_a_choice_or_without_bluetooth_the_user_is_told_so(browser: Browser, app: Page) -> None:
     reader = await Peripheral.near(browser, app, reader_identity())
     reader.is_chosen = False
-    assert (await by_hand(app, "return access.tap()"))["code"] == "no_reader_near"
+    assert (await by_hand(app, "return access.tap()"))["code"] == "cancelled"
     await reader.switch("absent")
     assert (await by_hand(app, "return access.tap()"))["code"] == "bluetooth_off"
 

@@ -1,17 +1,19 @@
 /** What an app includes so that its user's phone opens doors. docs/access-sdk.md is the guide. */
 
 import { metres } from "./advert.ts";
-import type { Door, Keyring, Passage, Phone, PhoneDraft, Unlocked } from "./api.ts";
+import type { Door, Keyring, Passage, Passages, Phone, PhoneDraft, Unlocked } from "./api.ts";
 import { type Bytes, base64url, concat, fromBase64url, hex, number, uint, utf8 } from "./bytes.ts";
-import { type Clock, Cloud, Drawer, type Fetch, Loose, type Method, type Place, the } from "./cloud.ts";
+import { type Clock, Cloud, Drawer, type Fetch, Loose, type Method, the } from "./cloud.ts";
 import { phoneCode } from "./code.ts";
 import {
+  type AccessError,
   BluetoothOff,
   ConnectionLost,
   failed,
+  invalid,
+  known,
   NoReaderNear,
   NotEnrolled,
-  NotLoggedIn,
   NotSecure,
   PhoneLocked,
   refused,
@@ -28,6 +30,7 @@ import {
   former,
   IndexedDbWallet,
   isContents,
+  isOver,
   type Kept,
   newContents,
   userOf,
@@ -50,6 +53,9 @@ const CLOCK_SECONDS = 3;
 
 const KEYRING = "/v1/account/keyring";
 const PHONES = "/v1/account/phones";
+const PASSAGES = "/v1/account/passages";
+/** Passages that the cloud tells at once at most. */
+const PAGE = 200;
 
 const DONE: Readonly<Record<Ask, string>> = {
   open: SENTENCES["granted"]!,
@@ -59,7 +65,8 @@ const DONE: Readonly<Record<Ask, string>> = {
 };
 
 /**
- * How far this phone is. `session_over`: the cloud has ended the session; only the keys are kept, for the same user's next.
+ * How far this phone is, in every page and after a reload. `session_over`: the cloud has ended the session, and nobody has
+ * logged out or in since; only the keys are kept, for the same user's next.
  */
 export type Status = "logged_out" | "not_enrolled" | "ready" | "session_over";
 
@@ -90,7 +97,7 @@ export interface Options {
   readonly now?: Clock;
 }
 
-/** One phone of one user. Every method may reject with an AccessError. */
+/** One phone of one user. Every method may reject, with an AccessError. */
 export class Access {
   readonly #url: string;
   readonly #radio: Radio;
@@ -98,11 +105,11 @@ export class Access {
   readonly #fetch: Fetch;
   readonly #drawer: Drawer;
   readonly #listeners = new Set<(status: Status) => void>();
-  #contents: Contents | null = null;
-  #cloud: Cloud | null = null;
+  /** By what began the session. */
+  readonly #clouds = new Map<string, Cloud>();
+  #kept: Kept | null = null;
   /** A log-in that has not got through yet. */
   #begun: { session: string; loose: Promise<Loose> } | null = null;
-  #isOver = false;
   #told: Status = "logged_out";
   #code: Promise<Code> | null = null;
   #codeUntil = -Infinity;
@@ -121,6 +128,7 @@ export class Access {
 
   /** This phone as it was left. `url`: of the cloud. Rejects with NotSecure and WalletUnwritable where no key can be kept. */
   static async open(url: string, options: Options = {}): Promise<Access> {
+    if (!/^https?:/.test(url)) throw invalid("The cloud's address is needed, such as https://access.example.org.");
     if (!globalThis.crypto?.subtle) throw new NotSecure();
     const access = new Access(url.replace(/\/+$/, ""), options);
     await access.#drawer.load();
@@ -137,8 +145,8 @@ export class Access {
   // The session
 
   get status(): Status {
-    if (!this.#contents) return this.#isOver ? "session_over" : "logged_out";
-    return this.#contents.keyring?.phone ? "ready" : "not_enrolled";
+    if (!isContents(this.#kept)) return isOver(this.#kept) ? "session_over" : "logged_out";
+    return this.#kept.keyring?.phone ? "ready" : "not_enrolled";
   }
 
   /** Calls the listener at every change from now on; the answer ends that. */
@@ -149,12 +157,16 @@ export class Access {
 
   /**
    * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
-   * Whoever was logged in before is logged out once the cloud has taken it; the same token again is another try of the
-   * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong, with NotLoggedIn when somebody
-   * else has logged in at the same time, in another page.
+   * Whoever was logged in before is logged out once the cloud has taken it; the same token again is a refresh, or another
+   * try of the same log-in: in the same page, as the key that has begun to use it goes with the page. Rejects with
+   * SessionOver when the token is used up or wrong, with NotLoggedIn when somebody else has logged in at the same time, in
+   * another page.
    */
   async logIn(session: string): Promise<void> {
-    if (this.#contents?.beganWith === (await fingerprint(session))) return void (await this.refresh());
+    if (!session || typeof session !== "string")
+      throw invalid("A session is needed, as your own backend gets it from the cloud.");
+    if (isContents(this.#kept) && this.#kept.beganWith === (await fingerprint(session)))
+      return void (await this.refresh());
     globalThis.navigator?.storage?.persist?.().catch(() => false);
     if (this.#begun?.session !== session) this.#begun = { session, loose: this.#drafted(session) };
     const loose = await this.#begun.loose;
@@ -166,11 +178,15 @@ export class Access {
     await this.#drawer.change((held) => the(held, loose.contents.beganWith)); // another page may have logged in meanwhile
   }
 
-  /** Forgets this phone, then removes it from the cloud and ends its session there, which takes five seconds at most. */
+  /** Forgets this phone, removes it from the cloud and ends its session there, which takes five seconds at most. */
   async logOut(): Promise<void> {
-    this.#isOver = false;
-    const left = await this.#drawer.change((held) => (isContents(held) ? null : held));
-    if (isContents(left)) await this.#farewell(left, true);
+    let told: Promise<void> | undefined;
+    await this.#drawer.change((held) => {
+      if (!isContents(held)) return held && isOver(held) ? former(held, false) : held;
+      told = this.#farewell(held, true); // now: whoever hears of the log-out may leave the page at once
+      return null;
+    });
+    await told;
   }
 
   // This phone
@@ -180,6 +196,7 @@ export class Access {
    * PhoneLimitReached when one must be named, PhoneLocked when an administrator must act.
    */
   async enrol(name: string, replaces: number | null = null): Promise<Phone> {
+    if (replaces !== null) checkId(replaces, "replaces");
     const { userId } = this.#held().keyring ?? (await this.refresh());
     const { tapKey, codeKey } = this.#held();
     const [tap, code] = await Promise.all([point(tapKey), point(codeKey)]);
@@ -205,7 +222,7 @@ export class Access {
 
   /** Removes one of the user's phones: a lost one; its session ends. */
   async remove(phone: number): Promise<void> {
-    await this.#ask("DELETE", `${PHONES}/${phone}`);
+    await this.#ask("DELETE", `${PHONES}/${checkId(phone, "phone")}`);
   }
 
   // Doors
@@ -225,6 +242,7 @@ export class Access {
 
   /** Opens the door to whose reader the phone is held; with `accessPoint` only if it is that one. */
   async tap(accessPoint: number | null = null, seconds = SCAN_SECONDS): Promise<Opened> {
+    if (accessPoint !== null) checkId(accessPoint);
     const heard = await this.#nearest(TAP_METRES, accessPoint, seconds);
     return this.#exchange(heard, accessPoint, "open", false);
   }
@@ -251,7 +269,7 @@ export class Access {
 
   /** Opens a door through the cloud, from anywhere; for those who may. */
   async unlock(accessPoint: number): Promise<Opened> {
-    const done = await this.#ask<Unlocked>("POST", `/v1/account/doors/${accessPoint}/unlock`);
+    const done = await this.#ask<Unlocked>("POST", `/v1/account/doors/${checkId(accessPoint)}/unlock`);
     if (done.outcome === "unknown") throw new ConnectionLost();
     if (done.outcome === "refused") throw refused(done.reason);
     return { accessPoint, name: this.#name(accessPoint), sentence: done.sentence };
@@ -276,7 +294,7 @@ export class Access {
    * Hands `show` a code now and the next one whenever it is due, until the answer is called. A fresh one that was asked
    * for meanwhile, and one after clock or phone were corrected, is shown at once.
    */
-  showCode(show: (code: Code) => void, fail: (error: unknown) => void): () => void {
+  showCode(show: (code: Code) => void, fail: (error: AccessError) => void): () => void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let turn = 0;
     const next = async (): Promise<void> => {
@@ -288,7 +306,7 @@ export class Access {
         show(code);
         timer = setTimeout(next, Math.max(0, code.nextAt - this.#now()) * 1000);
       } catch (error) {
-        if (mine === turn) fail(error);
+        if (mine === turn) fail(known(error));
       }
     };
     const looked = (): void => void (document.hidden || next());
@@ -306,12 +324,20 @@ export class Access {
 
   /** Where the user came, went and was refused, the latest first. */
   async history(most = 50): Promise<Passage[]> {
-    return (await this.#ask<{ items: Passage[] }>("GET", `/v1/account/passages?limit=${most}`)).items;
+    const found: Passage[] = [];
+    for (let cursor = ""; ;) {
+      const limit = Math.min(most - found.length, PAGE);
+      const page = await this.#ask<Passages>("GET", `${PASSAGES}?limit=${limit}${cursor}`);
+      found.push(...page.items);
+      if (!page.nextCursor || found.length >= most) return found;
+      cursor = `&cursor=${encodeURIComponent(page.nextCursor)}`;
+    }
   }
 
   // Over Bluetooth
 
   async #steer(accessPoint: number, ask: Ask, seconds: number): Promise<Opened> {
+    checkId(accessPoint);
     const door = this.#ready().doors.find((each) => each.accessPointId === accessPoint);
     const heard = await this.#nearest(Math.max(door?.clickRange ?? Infinity, TAP_METRES), accessPoint, seconds);
     return this.#exchange(heard, accessPoint, ask, ask === "open" || away(heard) > TAP_METRES);
@@ -389,8 +415,7 @@ export class Access {
   // What is kept
 
   #held(): Contents {
-    if (!this.#contents) throw this.#isOver ? new SessionOver() : new NotLoggedIn();
-    return this.#contents;
+    return the(this.#kept);
   }
 
   #ready(): Keyring & { phone: Phone } {
@@ -400,7 +425,8 @@ export class Access {
   }
 
   #name(accessPoint: number): string {
-    return this.#contents?.keyring?.doors.find((door) => door.accessPointId === accessPoint)?.name ?? "";
+    const keyring = isContents(this.#kept) ? this.#kept.keyring : null;
+    return keyring?.doors.find((door) => door.accessPointId === accessPoint)?.name ?? "";
   }
 
   async #newCode(madeAt: number): Promise<Code> {
@@ -414,19 +440,26 @@ export class Access {
   async #ask<T>(method: Method, path: string, body?: object, isRepeatable?: boolean): Promise<T> {
     const { beganWith } = this.#held();
     try {
-      return await this.#cloud!.call<T>(method, path, body, isRepeatable);
+      return await this.#cloudOf(beganWith).call<T>(method, path, body, isRepeatable);
     } catch (error) {
       if (error instanceof SessionOver) await this.#drawer.change((held) => this.#end(beganWith, held));
       throw error;
     }
   }
 
-  #cloudOf(place: Place): Cloud {
-    return new Cloud(this.#url, place, this.#fetch, this.#now);
+  #cloudOf(beganWith: string): Cloud {
+    const place = this.#drawer.of(beganWith);
+    const cloud = this.#clouds.get(beganWith) ?? new Cloud(this.#url, place, this.#fetch, this.#now);
+    this.#clouds.set(beganWith, cloud);
+    return cloud;
+  }
+
+  #loose(contents: Contents): Loose {
+    return new Loose(contents, this.#cloudOf(contents.beganWith));
   }
 
   async #drafted(session: string): Promise<Loose> {
-    return new Loose(await newContents(this.#url, session, this.#now()), (place) => this.#cloudOf(place));
+    return this.#loose(await newContents(this.#url, session, this.#now()));
   }
 
   /** The phone of whoever logs in; the same user's keys stay, so that it is the same phone. */
@@ -439,13 +472,12 @@ export class Access {
   /** What is left when the cloud has ended that session. */
   #end(beganWith: string, held: Kept | null): Kept | null {
     if (!isContents(held) || held.beganWith !== beganWith) return held;
-    this.#isOver = true;
-    return former(held);
+    return former(held, true);
   }
 
   /** Tells the cloud to end the session of a phone that is forgotten here, and to remove the phone. */
   async #farewell(left: Contents, removes: boolean): Promise<void> {
-    const loose = new Loose(left, (place) => this.#cloudOf(place));
+    const loose = this.#loose(left);
     const tell = async (): Promise<void> => {
       if (removes) await this.#removeLeft(loose).catch(() => {});
       await loose.cloud.revoke(loose.contents.refreshToken);
@@ -455,14 +487,12 @@ export class Access {
 
   /** A phone that only an administrator takes away keeps its keys, unless somebody has logged in meanwhile. */
   async #removeLeft({ cloud, contents: left }: Loose): Promise<void> {
-    const tapKid = base64url(await kid(await point(left.tapKey)));
-    const phone =
-      left.keyring?.phone ?? (await cloud.call<Phone[]>("GET", PHONES)).find((each) => each.tapKid === tapKid);
+    const phone = left.keyring?.phone ?? (await phoneOf(left, cloud));
     if (!phone) return;
     try {
       await cloud.call("DELETE", `${PHONES}/${phone.id}`);
     } catch (error) {
-      if (error instanceof PhoneLocked) await this.#drawer.change((held) => held ?? former(left));
+      if (error instanceof PhoneLocked) await this.#drawer.change((held) => held ?? former(left, false));
     }
   }
 
@@ -473,13 +503,8 @@ export class Access {
   }
 
   #take(kept: Kept | null): void {
+    this.#kept = kept;
     const contents = isContents(kept) ? kept : null;
-    if (contents && (!this.#cloud || contents.beganWith !== this.#contents?.beganWith)) {
-      this.#cloud = this.#cloudOf(this.#drawer.of(contents.beganWith));
-      this.#isOver = false;
-    }
-    this.#contents = contents;
-    if (!contents) this.#cloud = null;
     const codeOf = `${contents?.beganWith} ${contents?.clockOffset} ${contents?.keyring?.phone?.codeKid}`;
     const isAnother = codeOf !== this.#codeOf;
     this.#codeOf = codeOf;
@@ -503,6 +528,18 @@ export class Access {
   #showAnew(): void {
     for (const next of this.#shown.values()) void next();
   }
+}
+
+/** The phone that the cloud knows by that key. */
+async function phoneOf({ tapKey }: Contents, cloud: Cloud): Promise<Phone | undefined> {
+  const [phones, tapKid] = await Promise.all([cloud.call<Phone[]>("GET", PHONES), point(tapKey).then(kid)]);
+  return phones.find((each) => each.tapKid === base64url(tapKid));
+}
+
+/** The id that an app hands in, which may be anything when nobody has checked its types. */
+function checkId(id: number, name = "accessPoint"): number {
+  if (!Number.isSafeInteger(id)) throw invalid(`${name}: an id is a whole number.`);
+  return id;
 }
 
 async function hear(link: Link, side: PhoneSide): Promise<Bytes | Answer> {
@@ -534,5 +571,5 @@ function lost(error: unknown): never {
   if (error instanceof RadioOff) throw new BluetoothOff();
   if (error instanceof LinkLost) throw new ConnectionLost();
   if (error instanceof TapFailed) throw failed(error.failure);
-  throw error;
+  throw known(error);
 }

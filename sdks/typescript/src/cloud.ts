@@ -1,9 +1,18 @@
 /** The cloud's native API in a user's name, with a session that only this phone can use (RFC 6749 §6, RFC 9449). */
 
 import { base64url, utf8 } from "./bytes.ts";
-import { type AccessError, CloudRefused, NotLoggedIn, Offline, problem, SessionOver } from "./errors.ts";
+import {
+  type AccessError,
+  CloudRefused,
+  ConnectionLost,
+  NotLoggedIn,
+  Offline,
+  type Problem,
+  problem,
+  SessionOver,
+} from "./errors.ts";
 import { point, sign } from "./p256.ts";
-import { type Contents, isContents, type Kept, type Wallet } from "./wallet.ts";
+import { type Contents, isContents, isOver, type Kept, type Wallet } from "./wallet.ts";
 
 const NAME = "latchwork-access";
 const TOKEN_PATH = "/oauth2/token";
@@ -42,9 +51,18 @@ export class Cloud {
     this.#now = now;
   }
 
+  /** The same cloud for the same session in another place. */
+  at(place: Place): Cloud {
+    const cloud = new Cloud(this.#url, place, this.#fetch, this.#now);
+    cloud.#bearer = this.#bearer;
+    cloud.#goodUntil = this.#goodUntil;
+    return cloud;
+  }
+
   /**
    * The answer's body. A GET, a DELETE and a POST that creates (with its Idempotency-Key) are repeated once when no
-   * answer came; nothing else is. Rejects with Offline, SessionOver or what the cloud's problem means.
+   * answer came; nothing else is, and rejects with ConnectionLost then: it may have been carried out. Rejects with
+   * Offline, SessionOver or what the cloud's problem means.
    */
   async call<T>(method: Method, path: string, body?: object, isRepeatable = method !== "POST"): Promise<T> {
     const init = this.#init(method, body, isRepeatable);
@@ -53,6 +71,7 @@ export class Cloud {
       this.#goodUntil = -Infinity;
       response = await this.#authorized(path, init, isRepeatable);
     }
+    if (!isRepeatable && response.status >= 500) throw new ConnectionLost();
     if (!response.ok) throw refusal(response);
     if (response.said === NO_JSON) throw unexpected();
     return response.said as T;
@@ -60,25 +79,24 @@ export class Cloud {
 
   /** Ends the session (RFC 7009). */
   async revoke(refreshToken: string): Promise<void> {
-    await this.#send(
-      `${this.#url}/oauth2/revoke`,
-      form({ token: refreshToken, token_type_hint: "refresh_token" }),
-      true,
-    );
+    const asked = form({ token: refreshToken, token_type_hint: "refresh_token" });
+    await this.#send(`${this.#url}/oauth2/revoke`, { ...asked, keepalive: true }, true);
   }
 
   #init(method: Method, body: object | undefined, isRepeatable: boolean): RequestInit {
     const headers: Record<string, string> = {};
     if (body) headers["content-type"] = "application/json";
     if (method === "POST" && isRepeatable) headers["idempotency-key"] = crypto.randomUUID();
-    return body ? { method, headers, body: JSON.stringify(body) } : { method, headers };
+    const init = { method, headers, keepalive: method === "DELETE" }; // is under way even when the page goes away
+    return body ? { ...init, body: JSON.stringify(body) } : init;
   }
 
   async #authorized(path: string, init: RequestInit, isRepeatable: boolean): Promise<Reply> {
     if (this.#now() >= this.#goodUntil)
       await (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
     const headers = { ...(init.headers as Record<string, string>), authorization: this.#bearer };
-    return this.#send(`${this.#url}${path}`, { ...init, headers }, isRepeatable);
+    const sent = this.#send(`${this.#url}${path}`, { ...init, headers }, isRepeatable);
+    return isRepeatable ? sent : sent.catch(() => Promise.reject(new ConnectionLost()));
   }
 
   /** An answer counts when all of it has come. */
@@ -122,7 +140,13 @@ export class Cloud {
     const told = Date.parse(response.date ?? "") / 1000 || this.#now() + clockOffset;
     if (said.error === "invalid_dpop_proof" && mayRepeat) return this.#grant(held, told - this.#now(), false);
     if (!said.error || isAway(response)) throw stranger(response);
-    throw new CloudRefused(said.error_description, null, said.error);
+    throw new CloudRefused(this.#elsewhere(said.error_description) ?? said.error_description, null, said.error);
+  }
+
+  /** What an app is told that calls the cloud by another name than the one for which the cloud wants proofs. */
+  #elsewhere(described = ""): string | null {
+    const own = /htu (\S+)\/oauth2\/token/.exec(described)?.[1];
+    return own && own !== this.#url ? `This app calls the cloud ${this.#url}, but its public address is ${own}.` : null;
   }
 }
 
@@ -137,9 +161,10 @@ export class Loose implements Place {
   contents: Contents;
   readonly cloud: Cloud;
 
-  constructor(contents: Contents, cloudOf: (place: Place) => Cloud) {
+  /** `cloud`: as this session, or this one's beginning, is let in. */
+  constructor(contents: Contents, cloud: Cloud) {
     this.contents = contents;
-    this.cloud = cloudOf(this);
+    this.cloud = cloud.at(this);
   }
 
   async renew(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void> {
@@ -152,7 +177,7 @@ export class Drawer {
   readonly #url: string;
   readonly #wallet: Wallet;
   readonly #changed: (kept: Kept | null) => void;
-  readonly #others = globalThis.document && new BroadcastChannel(NAME);
+  #others = globalThis.document ? new BroadcastChannel(NAME) : null;
   readonly #turns = new Map<string, Promise<unknown>>();
 
   /** What is kept of another cloud than `url`'s counts as nothing, until it is replaced. */
@@ -184,7 +209,7 @@ export class Drawer {
     });
   }
 
-  /** Changes the contents of the session that began with that text's fingerprint; rejects with NotLoggedIn when they are gone. */
+  /** Changes the contents of the session that began with that text's fingerprint; rejects as `the` when they are gone. */
   async amend(beganWith: string, make: (held: Contents) => Partial<Contents>): Promise<void> {
     await this.change((kept) => {
       const held = the(kept, beganWith);
@@ -202,8 +227,10 @@ export class Drawer {
     return { renew };
   }
 
+  /** From now on other pages are neither heard nor told. */
   close(): void {
     this.#others?.close();
+    this.#others = null;
   }
 
   async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -215,10 +242,10 @@ export class Drawer {
   }
 }
 
-/** The contents of that session; throws NotLoggedIn when they are gone. */
-export function the(kept: Kept | null, beganWith: string): Contents {
-  if (!isContents(kept) || kept.beganWith !== beganWith) throw new NotLoggedIn();
-  return kept;
+/** The contents, of that session if one is given; throws SessionOver or NotLoggedIn when they are gone. */
+export function the(kept: Kept | null, beganWith?: string): Contents {
+  if (isContents(kept) && kept.beganWith === (beganWith ?? kept.beganWith)) return kept;
+  throw isOver(kept) ? new SessionOver() : new NotLoggedIn();
 }
 
 /** RFC 6749 §5.1. */
@@ -260,8 +287,8 @@ function read(text: string): object {
 }
 
 function refusal(response: Reply): AccessError {
-  const { code, detail } = response.said as { code?: string; detail?: string };
-  return code ? problem(code, detail ?? "") : stranger(response);
+  const said = response.said as Partial<Problem>;
+  return said.code ? problem(said as Problem) : stranger(response);
 }
 
 /** What an answer means that does not speak as the cloud does: a proxy's for a cloud that is away, or another server's. */

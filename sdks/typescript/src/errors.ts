@@ -11,8 +11,8 @@ export class AccessError extends Error {
   /** The door's own reason (docs/reasons.md), where a door decided. */
   readonly reason: string | null;
 
-  constructor(sentence?: string, reason: string | null = null, code: string = new.target.code) {
-    super(sentence ?? new.target.sentence);
+  constructor(sentence?: string, reason: string | null = null, code: string = new.target.code, options?: ErrorOptions) {
+    super(sentence ?? new.target.sentence, options);
     this.code = this.name = code;
     this.reason = reason;
   }
@@ -54,6 +54,17 @@ export class BluetoothOff extends AccessError {
   static override readonly sentence = "Bluetooth is off; please switch it on.";
 }
 
+export class GestureNeeded extends AccessError {
+  static override readonly code = "gesture_needed";
+  static override readonly sentence =
+    "A browser looks for readers only in answer to a tap or a click on its page; please press the button again.";
+}
+
+export class Cancelled extends AccessError {
+  static override readonly code = "cancelled";
+  static override readonly sentence = "No reader was chosen.";
+}
+
 export class NoReaderNear extends AccessError {
   static override readonly code = "no_reader_near";
   static override readonly sentence = "There is no reader near; please come closer to the door.";
@@ -76,7 +87,8 @@ export class Lockdown extends AccessError {
 
 export class ReaderNotTrusted extends AccessError {
   static override readonly code = "reader_not_trusted";
-  static override readonly sentence = "This reader could not prove that it belongs here; nothing was told to it.";
+  static override readonly sentence =
+    "The reader could not prove that it belongs here, or this phone's clock is wrong.";
 }
 
 export class DoorOffline extends AccessError {
@@ -105,7 +117,10 @@ export class PhoneLocked extends AccessError {
     "You are bound to your phone; ask an administrator to remove it before you enrol another.";
 }
 
-/** The cloud refused for another reason, `code` is one of docs/errors.md; or what answered is no cloud: `unexpected`. */
+/**
+ * The cloud refused for another reason, `code` is one of docs/errors.md; or it would, and was not asked: `invalid`; or
+ * what answered is no cloud: `unexpected`.
+ */
 export class CloudRefused extends AccessError {}
 
 type Kind = typeof AccessError;
@@ -136,8 +151,26 @@ export function failed(failure: TapFailure): AccessError {
   return failure === "malformed" ? new ConnectionLost() : new ReaderNotTrusted();
 }
 
-/** What a problem in the cloud's answer (RFC 9457, with our `code`) means for an app. */
-export function problem(code: string, detail: string): AccessError {
+/** A problem in the cloud's answer (RFC 9457, with our `code` and what is wrong with each field). */
+export interface Problem {
+  readonly code: string;
+  readonly detail?: string;
+  readonly errors?: readonly { readonly field: string; readonly detail: string }[];
+}
+
+/** What a problem means for an app. */
+export function problem({ code, detail, errors = [] }: Problem): AccessError {
   const kind = BY_CODE.get(code);
-  return kind ? new kind() : new CloudRefused(detail, null, code);
+  const fields = errors.map((each) => (each.field ? `${each.field}: ${each.detail}` : each.detail)).join(" ");
+  return kind ? new kind() : new CloudRefused(fields || detail, null, code);
+}
+
+/** What an app may not ask for, whatever the cloud thinks. */
+export function invalid(sentence: string): AccessError {
+  return new CloudRefused(sentence, null, "invalid");
+}
+
+/** Any error as one of these: what a platform says without a meaning here is the cause. */
+export function known(error: unknown): AccessError {
+  return error instanceof AccessError ? error : new AccessError(undefined, null, undefined, { cause: error });
 }

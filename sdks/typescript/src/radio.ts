@@ -30,7 +30,7 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** Rejects with RadioOff where there is no Bluetooth. */
+/** Rejects with RadioOff where there is no Bluetooth; an AccessError, such as Cancelled, is told as it is. */
 export interface Radio {
   /** Whether `scan` asks the user to choose a reader: then it is called once, and at once. */
   readonly asksUser: boolean;

@@ -15,9 +15,11 @@ interface Keys {
   readonly madeAt: number;
 }
 
-/** What is left of a phone whose session is over: when the same user logs in again, it is the same phone. */
+/** What is left of a phone without its session: when the same user logs in again, it is the same phone. */
 export interface Former extends Keys {
   readonly userId: number;
+  /** The cloud has ended the session, and nobody has logged in or out since. */
+  readonly isOver?: boolean;
 }
 
 /** A phone with its session. One key per purpose. */
@@ -131,14 +133,18 @@ export function isContents(kept: Kept | null): kept is Contents {
   return kept !== null && "refreshToken" in kept;
 }
 
+export function isOver(kept: Kept | null): boolean {
+  return kept !== null && !isContents(kept) && kept.isOver === true;
+}
+
 /** Whose keys they are; undefined as long as the cloud has not said it. */
 export function userOf(kept: Kept): number | undefined {
   return isContents(kept) ? kept.keyring?.userId : kept.userId;
 }
 
 /** What is kept of a phone without its session. */
-export function former(contents: Contents): Former | null {
-  const { url, tapKey, codeKey, madeAt } = contents;
-  const userId = userOf(contents);
-  return userId === undefined ? null : { url, userId, tapKey, codeKey, madeAt };
+export function former(kept: Kept, isOver: boolean): Former | null {
+  const { url, tapKey, codeKey, madeAt } = kept;
+  const userId = userOf(kept);
+  return userId === undefined ? null : { url, userId, tapKey, codeKey, madeAt, isOver };
 }

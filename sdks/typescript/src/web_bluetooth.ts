@@ -2,6 +2,7 @@
 
 import { NOTIFY, SERVICE, WRITE } from "./advert.ts";
 import { type Bytes, equal } from "./bytes.ts";
+import { Cancelled, GestureNeeded } from "./errors.ts";
 import { type Heard, type Link, LinkLost, type Radio, RadioOff } from "./radio.ts";
 
 const PAUSE_MS = 15;
@@ -34,8 +35,8 @@ export class WebBluetooth implements Radio {
       return [chosen];
     } catch (error) {
       if (await this.#isOff()) throw new RadioOff();
-      if (error instanceof DOMException && error.name === "NotFoundError") return [];
-      throw error;
+      const { name } = error as Error;
+      throw name === "NotFoundError" ? new Cancelled() : name === "SecurityError" ? new GestureNeeded() : error;
     }
   }
 

@@ -164,6 +164,18 @@ test("a reader of nobody's key is not trusted, and one whose link is lost may ha
   }
 });
 
+test("where the certificate does not hold now, the user is told to look at the phone's clock", async () => {
+  for (const seconds of [-31, 31].map((years) => years * 365 * 86400)) {
+    const { access, radio } = await phone({ now: () => taps.now + seconds });
+    await assert.rejects(access.tap(), (error: unknown) => {
+      assert.ok(error instanceof errors.ReaderNotTrusted);
+      assert.match(error.message, /or this phone's clock is wrong/);
+      return true;
+    });
+    assert.equal(radio.reader.asked, null);
+  }
+});
+
 test("a reader that says nothing is given up after two seconds, and one that never answers after ten", async () => {
   const { access, radio } = await phone();
   radio.reader.opening = async () => new Uint8Array();
@@ -181,6 +193,51 @@ test("without Bluetooth the user is told to switch it on", async () => {
   await assert.rejects(access.tap(), said(errors.BluetoothOff));
   const browser = await Access.open(URL, { wallet: await wallet() });
   await assert.rejects(browser.tap(), said(errors.BluetoothOff));
+});
+
+test("what a browser's Bluetooth refuses, or a radio of one's own, has a code and its cause", async () => {
+  const refusals = {
+    SecurityError: "gesture_needed",
+    NotFoundError: "cancelled",
+    InvalidStateError: "failed",
+  };
+  for (const [name, code] of Object.entries(refusals)) {
+    const cause = new DOMException("The browser's own words.", name);
+    const requestDevice = async (): Promise<never> => Promise.reject(cause);
+    for (const [isOn, expected] of [
+      [true, code],
+      [false, "bluetooth_off"],
+    ] as const) {
+      const radio = new WebBluetooth({ requestDevice, getAvailability: async () => isOn });
+      await assert.rejects((await phone({ radio })).access.tap(), (error: unknown) => {
+        assert.ok(error instanceof errors.AccessError);
+        assert.equal(error.code, expected);
+        if (expected === "failed") assert.equal(error.cause, cause);
+        return true;
+      });
+    }
+  }
+});
+
+test("what an app may not ask for is refused here, however its types were lost", async () => {
+  const { asked, fetch } = way(answered);
+  const { access } = await phone({ fetch });
+  const wrong: any[] = ["42", "../phones", undefined, null, NaN, 1.5, {}];
+  const calls = ["unlock", "remove", "click", "holdOpen", "lock", "normal"] as const;
+  const asks = [
+    ...calls.flatMap((method) => wrong.map((id) => () => access[method](id))),
+    ...["42", NaN].flatMap((id: any) => [() => access.tap(id), () => access.enrol("Bob's", id)]),
+    ...[undefined, null, "", {}].map((session: any) => () => access.logIn(session)),
+    ...[undefined, "", "access.example.org"].map((url: any) => () => Access.open(url)),
+  ];
+  for (const ask of asks) {
+    await assert.rejects(ask, (error: unknown) => {
+      assert.ok(error instanceof errors.AccessError, String(error));
+      assert.equal(error.code, "invalid");
+      return true;
+    });
+  }
+  assert.deepEqual(asked, []);
 });
 
 // Web Bluetooth that notifies
@@ -265,7 +322,7 @@ test("a code is the same for thirty seconds, then another, and told to whoever s
     const shown: string[] = [];
     stop = access.showCode(
       ({ text }) => shown.push(text),
-      (error) => shown.push(String(error)),
+      (error) => shown.push(error.message),
     );
     await until(() => shown.length === 1);
     await settled(); // it waits for the next one
@@ -386,6 +443,7 @@ interface Asked {
   body: string;
   proof: any;
   key: string | null;
+  outlivesPage: boolean;
 }
 
 /** The way to a cloud whose every answer a test gives. */
@@ -404,6 +462,7 @@ function way(answers: (asked: Asked, times: number) => Response | null | Promise
       path: url.slice(URL.length),
       proof: proof && { ...proof[0], ...proof[1] },
       key: headers.get("idempotency-key"),
+      outlivesPage: init.keepalive === true,
     });
     const answer = await answers(asked.at(-1)!, asked.length);
     if (!answer) throw new TypeError("Failed to fetch");
@@ -451,8 +510,19 @@ test("an enrolment whose answer was lost is repeated as the same one, a remote u
   assert.equal(enrolments.length, 2);
   assert.ok(enrolments[0]!.key);
   assert.equal(enrolments[0]!.key, enrolments[1]!.key);
-  await assert.rejects(access.unlock(42), said(errors.Offline));
+  await assert.rejects(access.unlock(42), said(errors.ConnectionLost));
   assert.equal(asked.filter(({ path }) => path.endsWith("/unlock")).length, 1);
+});
+
+test("a remote unlock that surely was not carried out is told so, and one that may have been too", async () => {
+  for (const [at, answer, kind] of [
+    ["/oauth2/token", () => null, errors.Offline],
+    ["/unlock", () => new Response("no", { status: 504 }), errors.ConnectionLost],
+    ["/unlock", () => Response.json({ code: "door_offline" }, { status: 409 }), errors.DoorOffline],
+  ] as const) {
+    const { fetch } = way((each) => (each.path.endsWith(at) ? answer() : answered(each)));
+    await assert.rejects((await phone({ fetch })).access.unlock(42), said(kind));
+  }
 });
 
 test("a proof refused for the phone's clock is made again by the cloud's", async () => {
@@ -515,6 +585,56 @@ test("a problem of the cloud has its class, and one without keeps its code and s
       return true;
     });
   }
+});
+
+test("what is wrong with each field is told", async () => {
+  const fields = [
+    { field: "name", detail: "A name has 1 to 200 characters." },
+    { field: "", detail: "There is more." },
+  ];
+  const { fetch } = way((each) =>
+    each.path === "/v1/account/phones"
+      ? Response.json({ code: "invalid", detail: "Some fields are wrong.", errors: fields }, { status: 400 })
+      : answered(each),
+  );
+  await assert.rejects((await phone({ fetch })).access.enrol(""), {
+    code: "invalid",
+    message: "name: A name has 1 to 200 characters. There is more.",
+  });
+});
+
+test("a cloud that is called by another name than its own is told by which", async () => {
+  const told = { error: "invalid_dpop_proof", error_description: "" };
+  const { fetch } = way(() => Response.json(told, { status: 400 }));
+  const { access } = await phone({ fetch });
+  told.error_description =
+    "The DPoP proof is for another request; this one is htm POST, htu http://cloud.own:8080/oauth2/token.";
+  await assert.rejects(access.refresh(), {
+    code: "invalid_dpop_proof",
+    message: "This app calls the cloud https://cloud.test, but its public address is http://cloud.own:8080.",
+  });
+  told.error_description = "The DPoP proof was not made just now.";
+  await assert.rejects(access.refresh(), { code: "invalid_dpop_proof", message: told.error_description });
+});
+
+test("a history is as long as it is wanted, whatever the cloud tells at once", async () => {
+  const all = Array.from({ length: 450 }, (_, number) => ({ number }));
+  const { asked, fetch } = way((each) => {
+    if (!each.path.startsWith("/v1/account/passages")) return answered(each);
+    const query = new URLSearchParams(each.path.split("?")[1]);
+    const [limit, from] = [Number(query.get("limit")), Number(query.get("cursor")?.slice(2) ?? 0)];
+    if (limit < 1 || limit > 200) return Response.json({ code: "invalid", detail: "limit" }, { status: 400 });
+    const to = from + limit;
+    return Response.json({ items: all.slice(from, to), nextCursor: to < all.length ? `&=${to}` : null });
+  });
+  const { access } = await phone({ fetch });
+  for (const most of [1, 200, 201, 450, 1000, Infinity]) {
+    assert.deepEqual(await access.history(most), all.slice(0, most));
+  }
+  asked.length = 0;
+  await access.history();
+  assert.equal(asked.length, 1);
+  await assert.rejects(access.history(0), { code: "invalid" });
 });
 
 test("what is no cloud is told so, wherever it answers, and an answer that breaks off is none", async () => {
@@ -682,6 +802,22 @@ test("a page that missed that its user was logged out learns it from the next ca
   assert.deepEqual(told, ["logged_out"]);
 });
 
+test("a closed page works on, and tells the others nothing", async () => {
+  Object.defineProperty(globalThis, "document", { value: new EventTarget(), configurable: true });
+  try {
+    const { asked, fetch } = way(answered);
+    const kept = await wallet();
+    const { access } = await phone({ fetch, wallet: kept });
+    access.close();
+    await access.refresh();
+    await access.logOut();
+    assert.deepEqual([access.status, await kept.load()], ["logged_out", null]);
+    assert.ok(asked.some(({ method }) => method === "DELETE"));
+  } finally {
+    delete (globalThis as any).document;
+  }
+});
+
 test("an app's fault in hearing of a change does not keep it from happening", async (t) => {
   const told = t.mock.method(console, "error", () => {});
   const kept = await wallet();
@@ -733,18 +869,37 @@ test("keys outlive a session that ends by itself, for the same user alone", asyn
     const kept = await wallet();
     const { url, tapKey, codeKey, madeAt } = await contents(kept);
     const { access } = await phone({ fetch, wallet: kept });
+    const { access: meanwhile } = await phone({ fetch, wallet: kept });
     await assert.rejects(access.refresh(), said(errors.SessionOver));
-    assert.deepEqual(await kept.load(), { url, userId: 7, tapKey, codeKey, madeAt });
-    await assert.rejects(access.tap(), said(errors.SessionOver));
-    await assert.rejects(access.code(), said(errors.SessionOver));
-    assert.equal(access.status, "session_over");
+    assert.deepEqual(await kept.load(), { url, userId: 7, tapKey, codeKey, madeAt, isOver: true });
+    await assert.rejects(meanwhile.refresh(), said(errors.SessionOver));
     const { access: again } = await phone({ fetch, wallet: kept });
-    assert.equal(again.status, "logged_out");
+    for (const each of [access, meanwhile, again]) {
+      await assert.rejects(each.tap(), said(errors.SessionOver));
+      await assert.rejects(each.code(), said(errors.SessionOver));
+      assert.equal(each.status, "session_over");
+    }
     isOver = false;
     await again.logIn("lwr_new");
     const now = await contents(kept);
     assert.deepEqual([now.tapKey === tapKey, now.codeKey === codeKey], [isSame, isSame]);
     assert.ok(!asked.some(({ method }) => method === "DELETE"));
+  }
+});
+
+test("who logs out once the session is over is logged out, and so is whose wallet is gone", async () => {
+  const { fetch } = way(() => Response.json({ error: "invalid_grant" }, { status: 400 }));
+  for (const leave of [(access: Access) => access.logOut(), (_: Access, kept: MemoryWallet) => kept.clear()]) {
+    const kept = await wallet();
+    const { tapKey } = await contents(kept);
+    const { access } = await phone({ fetch, wallet: kept });
+    await assert.rejects(access.refresh(), said(errors.SessionOver));
+    await leave(access, kept);
+    const { access: again } = await phone({ fetch, wallet: kept });
+    assert.equal(again.status, "logged_out");
+    await assert.rejects(again.refresh(), said(errors.NotLoggedIn));
+    const left = await kept.load();
+    assert.ok(left === null || left.tapKey === tapKey, "for the same user's next log-in");
   }
 });
 
@@ -774,6 +929,24 @@ test("a phone of the same user stays the same when they log in anew, and is remo
   assert.equal(await kept.load(), null);
 });
 
+test("a log-out removes the phone first, with the token at hand, before anybody can leave the page for it", async () => {
+  const { asked, fetch } = way(answered);
+  const { access } = await phone({ fetch });
+  await access.refresh();
+  asked.length = 0;
+  const askedWhenTold: string[] = [];
+  access.onStatus(() => askedWhenTold.push(...asked.map(({ method }) => method)));
+  await access.logOut();
+  assert.deepEqual(
+    asked.map(({ method, path, outlivesPage }) => [method, path, outlivesPage]),
+    [
+      ["DELETE", "/v1/account/phones/5", true],
+      ["POST", "/oauth2/revoke", true],
+    ],
+  );
+  assert.deepEqual(askedWhenTold, ["DELETE"]);
+});
+
 test("logging out without a network forgets everything here all the same", async () => {
   const kept = await wallet();
   const { access } = await phone({ wallet: kept });
@@ -793,7 +966,8 @@ test("a phone that an administrator alone takes away is logged out of all the sa
   await access.logOut();
   assert.equal(access.status, "logged_out");
   assert.ok(asked.some(({ path }) => path === "/oauth2/revoke"));
-  assert.deepEqual(await kept.load(), { url, userId: 7, tapKey, codeKey, madeAt });
+  assert.deepEqual(await kept.load(), { url, userId: 7, tapKey, codeKey, madeAt, isOver: false });
+  assert.equal((await phone({ fetch, wallet: kept })).access.status, "logged_out");
   await access.logOut();
   assert.ok(await kept.load(), "nobody is logged in, and nothing is forgotten");
 });

@@ -1,6 +1,7 @@
 /** What an app includes so that its user's phone opens doors. docs/access-sdk.md is the guide. */
 import type { Door, Keyring, Passage, Phone } from "./api.ts";
 import { type Clock, type Fetch } from "./cloud.ts";
+import { type AccessError } from "./errors.ts";
 import { type Radio } from "./radio.ts";
 import { type Wallet } from "./wallet.ts";
 /** How long a code is shown before the next one is made; a door takes it five seconds longer. */
@@ -8,7 +9,8 @@ export declare const CODE_SECONDS = 30;
 /** How long readers are listened for at most; a tap ends as soon as one is near enough. */
 export declare const SCAN_SECONDS = 3;
 /**
- * How far this phone is. `session_over`: the cloud has ended the session; only the keys are kept, for the same user's next.
+ * How far this phone is, in every page and after a reload. `session_over`: the cloud has ended the session, and nobody has
+ * logged out or in since; only the keys are kept, for the same user's next.
  */
 export type Status = "logged_out" | "not_enrolled" | "ready" | "session_over";
 /** The user's own code. Instants are epoch seconds of this phone's clock. */
@@ -35,7 +37,7 @@ export interface Options {
     /** The phone's clock, epoch seconds. */
     readonly now?: Clock;
 }
-/** One phone of one user. Every method may reject with an AccessError. */
+/** One phone of one user. Every method may reject, with an AccessError. */
 export declare class Access {
     #private;
     private constructor();
@@ -48,12 +50,13 @@ export declare class Access {
     onStatus(listener: (status: Status) => void): () => void;
     /**
      * Begins with a session token, which is good for ten minutes and once: from now on only this phone can use it.
-     * Whoever was logged in before is logged out once the cloud has taken it; the same token again is another try of the
-     * same log-in, or a refresh. Rejects with SessionOver when the token is used up or wrong, with NotLoggedIn when somebody
-     * else has logged in at the same time, in another page.
+     * Whoever was logged in before is logged out once the cloud has taken it; the same token again is a refresh, or another
+     * try of the same log-in: in the same page, as the key that has begun to use it goes with the page. Rejects with
+     * SessionOver when the token is used up or wrong, with NotLoggedIn when somebody else has logged in at the same time, in
+     * another page.
      */
     logIn(session: string): Promise<void>;
-    /** Forgets this phone, then removes it from the cloud and ends its session there, which takes five seconds at most. */
+    /** Forgets this phone, removes it from the cloud and ends its session there, which takes five seconds at most. */
     logOut(): Promise<void>;
     /**
      * Makes this phone known to the doors that its user may open. `replaces`: the id of a lost one. Rejects with
@@ -91,7 +94,7 @@ export declare class Access {
      * Hands `show` a code now and the next one whenever it is due, until the answer is called. A fresh one that was asked
      * for meanwhile, and one after clock or phone were corrected, is shown at once.
      */
-    showCode(show: (code: Code) => void, fail: (error: unknown) => void): () => void;
+    showCode(show: (code: Code) => void, fail: (error: AccessError) => void): () => void;
     /** Where the user came, went and was refused, the latest first. */
     history(most?: number): Promise<Passage[]>;
 }

@@ -10,6 +10,8 @@ export type Phone = Schemas["Phone"];
 export type PhoneDraft = Schemas["PhoneDraft"];
 /** An entry, an exit or a refusal. */
 export type Passage = Schemas["Passage"];
+/** Some of them, and where the next ones begin. */
+export type Passages = Schemas["Page_latchwork.wire.api.passages.Passage_"];
 /** What became of a remote unlock. */
 export type Unlocked = Schemas["Unlocked"];
 export {};

@@ -8,9 +8,12 @@ export type Clock = () => number;
 export declare class Cloud {
     #private;
     constructor(url: string, place: Place, fetch: Fetch, now: Clock);
+    /** The same cloud for the same session in another place. */
+    at(place: Place): Cloud;
     /**
      * The answer's body. A GET, a DELETE and a POST that creates (with its Idempotency-Key) are repeated once when no
-     * answer came; nothing else is. Rejects with Offline, SessionOver or what the cloud's problem means.
+     * answer came; nothing else is, and rejects with ConnectionLost then: it may have been carried out. Rejects with
+     * Offline, SessionOver or what the cloud's problem means.
      */
     call<T>(method: Method, path: string, body?: object, isRepeatable?: boolean): Promise<T>;
     /** Ends the session (RFC 7009). */
@@ -25,7 +28,8 @@ export interface Place {
 export declare class Loose implements Place {
     contents: Contents;
     readonly cloud: Cloud;
-    constructor(contents: Contents, cloudOf: (place: Place) => Cloud);
+    /** `cloud`: as this session, or this one's beginning, is let in. */
+    constructor(contents: Contents, cloud: Cloud);
     renew(make: (held: Contents) => Promise<Partial<Contents>>): Promise<void>;
 }
 /** The wallet, which pages of one site share: one of them changes it at a time, on what is there. */
@@ -37,11 +41,12 @@ export declare class Drawer {
     load(): Promise<Kept | null>;
     /** Keeps what `make` makes of what is kept, and resolves with what was. */
     change(make: (held: Kept | null) => Kept | null): Promise<Kept | null>;
-    /** Changes the contents of the session that began with that text's fingerprint; rejects with NotLoggedIn when they are gone. */
+    /** Changes the contents of the session that began with that text's fingerprint; rejects as `the` when they are gone. */
     amend(beganWith: string, make: (held: Contents) => Partial<Contents>): Promise<void>;
     /** The place of that session. While the cloud is asked the wallet can be changed: a token of a session that is gone is not kept. */
     of(beganWith: string): Place;
+    /** From now on other pages are neither heard nor told. */
     close(): void;
 }
-/** The contents of that session; throws NotLoggedIn when they are gone. */
-export declare function the(kept: Kept | null, beganWith: string): Contents;
+/** The contents, of that session if one is given; throws SessionOver or NotLoggedIn when they are gone. */
+export declare function the(kept: Kept | null, beganWith?: string): Contents;

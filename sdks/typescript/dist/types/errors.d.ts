@@ -7,7 +7,7 @@ export declare class AccessError extends Error {
     readonly code: string;
     /** The door's own reason (docs/reasons.md), where a door decided. */
     readonly reason: string | null;
-    constructor(sentence?: string, reason?: string | null, code?: string);
+    constructor(sentence?: string, reason?: string | null, code?: string, options?: ErrorOptions);
 }
 export declare class NotSecure extends AccessError {
     static readonly code = "not_secure";
@@ -37,6 +37,14 @@ export declare class BluetoothOff extends AccessError {
     static readonly code = "bluetooth_off";
     static readonly sentence = "Bluetooth is off; please switch it on.";
 }
+export declare class GestureNeeded extends AccessError {
+    static readonly code = "gesture_needed";
+    static readonly sentence = "A browser looks for readers only in answer to a tap or a click on its page; please press the button again.";
+}
+export declare class Cancelled extends AccessError {
+    static readonly code = "cancelled";
+    static readonly sentence = "No reader was chosen.";
+}
 export declare class NoReaderNear extends AccessError {
     static readonly code = "no_reader_near";
     static readonly sentence = "There is no reader near; please come closer to the door.";
@@ -55,7 +63,7 @@ export declare class Lockdown extends AccessError {
 }
 export declare class ReaderNotTrusted extends AccessError {
     static readonly code = "reader_not_trusted";
-    static readonly sentence = "This reader could not prove that it belongs here; nothing was told to it.";
+    static readonly sentence = "The reader could not prove that it belongs here, or this phone's clock is wrong.";
 }
 export declare class DoorOffline extends AccessError {
     static readonly code = "door_offline";
@@ -77,12 +85,28 @@ export declare class PhoneLocked extends AccessError {
     static readonly code = "phone_locked";
     static readonly sentence = "You are bound to your phone; ask an administrator to remove it before you enrol another.";
 }
-/** The cloud refused for another reason, `code` is one of docs/errors.md; or what answered is no cloud: `unexpected`. */
+/**
+ * The cloud refused for another reason, `code` is one of docs/errors.md; or it would, and was not asked: `invalid`; or
+ * what answered is no cloud: `unexpected`.
+ */
 export declare class CloudRefused extends AccessError {
 }
 /** What a door's refusal means for an app; a reason that is not known here is a plain no. */
 export declare function refused(reason: string): AccessError;
 /** What the end of an exchange without a decision means for an app. */
 export declare function failed(failure: TapFailure): AccessError;
-/** What a problem in the cloud's answer (RFC 9457, with our `code`) means for an app. */
-export declare function problem(code: string, detail: string): AccessError;
+/** A problem in the cloud's answer (RFC 9457, with our `code` and what is wrong with each field). */
+export interface Problem {
+    readonly code: string;
+    readonly detail?: string;
+    readonly errors?: readonly {
+        readonly field: string;
+        readonly detail: string;
+    }[];
+}
+/** What a problem means for an app. */
+export declare function problem({ code, detail, errors }: Problem): AccessError;
+/** What an app may not ask for, whatever the cloud thinks. */
+export declare function invalid(sentence: string): AccessError;
+/** Any error as one of these: what a platform says without a meaning here is the cause. */
+export declare function known(error: unknown): AccessError;

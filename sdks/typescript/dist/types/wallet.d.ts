@@ -9,9 +9,11 @@ interface Keys {
     /** When the keys were made, epoch seconds. */
     readonly madeAt: number;
 }
-/** What is left of a phone whose session is over: when the same user logs in again, it is the same phone. */
+/** What is left of a phone without its session: when the same user logs in again, it is the same phone. */
 export interface Former extends Keys {
     readonly userId: number;
+    /** The cloud has ended the session, and nobody has logged in or out since. */
+    readonly isOver?: boolean;
 }
 /** A phone with its session. One key per purpose. */
 export interface Contents extends Keys {
@@ -53,8 +55,9 @@ export declare class IndexedDbWallet implements Wallet {
 export declare function newContents(url: string, session: string, now: number): Promise<Contents>;
 export declare function fingerprint(session: string): Promise<string>;
 export declare function isContents(kept: Kept | null): kept is Contents;
+export declare function isOver(kept: Kept | null): boolean;
 /** Whose keys they are; undefined as long as the cloud has not said it. */
 export declare function userOf(kept: Kept): number | undefined;
 /** What is kept of a phone without its session. */
-export declare function former(contents: Contents): Former | null;
+export declare function former(kept: Kept, isOver: boolean): Former | null;
 export {};
