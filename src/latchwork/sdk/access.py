@@ -366,7 +366,7 @@ class Access:
         except (LinkLost, TimeoutError):
             raise ConnectionLost from None
         except TapFailed as over:
-            raise failed(over) from None
+            raise failed(over.failure) from None
 
     def _side(self, reader: Heard, request: Request) -> PhoneSide:
         held, keyring = self._held(), self._ready()

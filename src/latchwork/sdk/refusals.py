@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from latchwork.policy.reasons import Reason
 from latchwork.wire.api import phones
 from latchwork.wire.api.problems import Problem, Unavailable
-from latchwork.wire.tap import TapFailed, TapFailure
+from latchwork.wire.tap import TapFailure
 
 
 class AccessError(Exception):
@@ -70,7 +70,8 @@ class Lockdown(AccessError):
 
 
 class ReaderNotTrusted(AccessError):
-    code, sentence = "reader_not_trusted", "This reader could not prove that it belongs here; nothing was told to it."
+    code = "reader_not_trusted"
+    sentence = "The reader could not prove that it belongs here, or this phone's clock is wrong."
 
 
 class DoorOffline(AccessError):
@@ -115,10 +116,6 @@ _UNEXPECTED: Final = "Something else answered instead of the cloud; please check
 _BY_CODE: Final = {kind.code: kind for kind in (DoorOffline, PhoneLimitReached, PhoneLocked)} | {
     Unavailable.code: Offline  # also what a proxy says of a cloud that is away
 }
-_WRONG_TIME: Final = (
-    "This reader's certificate is not valid at this time, or this phone's clock is wrong; "
-    "go online once so that it is put right."
-)
 _UNTRUSTED: Final = frozenset(
     {TapFailure.FORGED, TapFailure.NOT_TRUSTED, TapFailure.UNKNOWN_SITE, TapFailure.WRONG_READER}
 )
@@ -143,8 +140,6 @@ def unexpected() -> AccessError:
     return CloudRefused(_UNEXPECTED, code="unexpected")
 
 
-def failed(over: TapFailed) -> AccessError:
+def failed(failure: TapFailure) -> AccessError:
     """What the end of an exchange without a decision means for an app."""
-    if over.failure not in _UNTRUSTED:
-        return ConnectionLost()
-    return ReaderNotTrusted(_WRONG_TIME if over.is_untimely else None)
+    return ReaderNotTrusted() if failure in _UNTRUSTED else ConnectionLost()

@@ -87,11 +87,9 @@ class TapFailure(StrEnum):
 class TapFailed(Exception):
     """The exchange is over and nothing was asked of the door, or nothing is known of its answer."""
 
-    def __init__(self, failure: TapFailure, is_untimely: bool = False) -> None:
+    def __init__(self, failure: TapFailure) -> None:
         super().__init__(failure.value)
         self.failure = failure
-        self.is_untimely = is_untimely
-        """The certificate is genuine, but does not hold now, by this phone's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +280,7 @@ class PhoneSide:
         if found is None or (found.site, found.reader) != (self._site, self._reader):
             raise TapFailed(TapFailure.NOT_TRUSTED)
         if not found.issued_at - LEEWAY <= self._now < found.expires_at + LEEWAY:
-            raise TapFailed(TapFailure.NOT_TRUSTED, is_untimely=True)
+            raise TapFailed(TapFailure.NOT_TRUSTED)
         if not p256.verify(_point(found.public_key), signature, self._transcript):
             raise TapFailed(TapFailure.FORGED)
 
