@@ -26,7 +26,7 @@ from latchwork.sim.example import DESK_SCOPES
 from latchwork.wire.api.accounts import ClientDraft
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
-URL = "http://desk.test"
+URL, PROXY = "http://desk.test", "127.0.0.1"
 PASSWORDS = {"mia@harbour.example": "mias-password", "noah@harbour.example": "noahs-password"}
 ZONE = ZoneInfo("Europe/Berlin")
 
@@ -69,7 +69,7 @@ async def opened_house(dsn: str, folder: Path) -> AsyncIterator[House]:
         login = await building.add_client(ClientDraft("Harbour Desk", list(DESK_SCOPES)))
         assert login.client_secret is not None
         (folder / "sdk").mkdir()
-        settings = Settings(folder / "desk", url, login.client_id, login.client_secret, folder / "sdk", URL)
+        settings = Settings(folder / "desk", url, login.client_id, login.client_secret, folder / "sdk", URL, PROXY)
         async with opened(settings) as desk:
             await sow(_seed(doors), desk.store, desk.visits.cloud)
             yield House(desk, building, doors)

@@ -38,10 +38,13 @@ class Member:
 
     async def log_in(self) -> None:
         await self.page.goto(self.demo.line["clientAppUrl"])
+        await self.give_password()
+        await self.page.get_by_role("heading", name="Make this phone your key").wait_for()
+
+    async def give_password(self) -> None:
         await self.page.get_by_label("E-mail").fill(self.login["email"])
         await self.page.get_by_label("Password").fill(self.login["password"])
         await self.page.get_by_role("button", name="Log in").click()
-        await self.page.get_by_role("heading", name="Make this phone your key").wait_for()
 
     async def enrol(self) -> None:
         await self.page.get_by_role("button", name="Enrol this phone").click()
@@ -55,7 +58,8 @@ class Member:
 
     async def turn_to(self, tab: str) -> None:
         await self.page.get_by_role("navigation").get_by_role("link", name=tab, exact=True).click()
-        await self.page.wait_for_function("tab => document.title.startsWith(tab)", arg=tab)
+        is_there = "tab => document.title.startsWith(tab) && !document.querySelector('main > [aria-busy]')"
+        await self.page.wait_for_function(is_there, arg=tab)
 
     async def said(self) -> str:
         """What the app says above its tabs."""
@@ -111,8 +115,15 @@ async def photographed(page: Page, to: Path) -> str:
     return await asyncio.to_thread(read_code, to)
 
 
+_CUT = """() => [...document.body.querySelectorAll("*:not(option)")].filter((each) => {
+    const { left, right, width } = each.getBoundingClientRect();
+    return width > 0 && (left < -1 || right > innerWidth + 1);
+}).map((each) => each.outerHTML.slice(0, 200))"""
+"""What stands beyond the screen's sides."""
+
+
 async def barriers(page: Page) -> list[str]:
-    """What axe calls serious or critical, light and dark, and what is wider than a small screen."""
+    """What axe calls serious or critical, light and dark; what a small screen cuts, also with text twice as large."""
     found: list[str] = []
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
@@ -124,8 +135,9 @@ async def barriers(page: Page) -> list[str]:
             if each["impact"] in ("serious", "critical")
         ]
     await page.set_viewport_size({"width": SMALL[0], "height": SMALL[1]})
-    if await page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
-        found.append(f"it is wider than {SMALL[0]} pixels")
+    for size in ("200%", ""):
+        await page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
+        found += [f"text of {size or '100%'}, cut: {cut}" for cut in await page.evaluate(_CUT)]
     await page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
     return found
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 from tests.demo.running import Running, start
-from tests.example.phone import Member, Relay, barriers, carried, photographed, screen
+from tests.example.phone import SIZE, SMALL, Member, Relay, barriers, carried, photographed, screen
 from tests.typescript.page import chromium
 
 from latchwork.sdk.bluetooth import BumbleRadio
@@ -63,6 +64,12 @@ async def test_a_tap_over_web_bluetooth_opens_the_door(demo: Running, browser: B
     assert await mia.said() == "You have no permission for this door."
     assert {door["id"]: door["state"] for door in demo.doors.get("/doors").json()}[GARAGE] == "locked"
     await relay.radio.close()
+    closed = "() => Promise.reject(new DOMException('the list of readers was closed', 'NotFoundError'))"
+    await mia.page.evaluate(f"() => {{ navigator.bluetooth.requestDevice = {closed}; }}")
+    await mia.page.get_by_role("button", name="Tap the reader").click()
+    await mia.page.wait_for_function("() => !document.querySelector('button[aria-busy]')")
+    assert await mia.page.locator("#said p").count() == 0
+    await mia.page.reload()
 
 
 async def test_the_own_code_opens_with_phone_and_building_both_offline(
@@ -70,8 +77,10 @@ async def test_the_own_code_opens_with_phone_and_building_both_offline(
 ) -> None:
     await mia.page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
     demo.link(up=False)
+    await mia.turn_to("Doors")
     await mia.context.set_offline(True)
     try:
+        await mia.page.get_by_text("You are offline").wait_for()
         await mia.page.goto(f"{demo.line['clientAppUrl']}/#code")
         await mia.page.reload()
         await mia.page.get_by_text("A new code in").wait_for()
@@ -83,6 +92,9 @@ async def test_the_own_code_opens_with_phone_and_building_both_offline(
             await asyncio.sleep(0.05)
         assert demo.show(fresh, MEETING_ROOM) == "granted"
         assert demo.show(code, GARAGE) != "granted"
+        await mia.turn_to("Doors")
+        await mia.page.get_by_role("button", name="Open Office").click()
+        assert "show your code" in await mia.said()
         await mia.turn_to("Visitors")
         await mia.page.get_by_text("There is no network right now").wait_for()
     finally:
@@ -90,6 +102,18 @@ async def test_the_own_code_opens_with_phone_and_building_both_offline(
         demo.link(up=True)
         demo.until_confirmed()
     mia.heard.clear()  # Chromium itself reports each request that found no network
+    demo.until(lambda: demo.api.get("/v1/passages", params={"door": GARAGE}).json()["items"][0]["manner"] == "code")
+    await mia.turn_to("Me")
+    been = mia.page.get_by_role("listitem").filter(has_text="with a code")
+    assert re.search(r"Garage\s+Today, \d\d:\d\d, with a code\s+.+\.", await been.first.inner_text())
+    assert re.fullmatch(r"Meeting room\s+Today, \d\d:\d\d, with a code", await been.nth(1).inner_text())
+
+
+async def test_a_code_is_whole_also_on_a_phone_on_its_side(mia: Member, tmp_path: Path) -> None:
+    await mia.turn_to("My code")
+    await mia.page.set_viewport_size({"width": SIZE[1], "height": SIZE[0]})
+    assert (await photographed(mia.page, tmp_path / "side.png")).startswith("LW")
+    await mia.page.set_viewport_size({"width": SIZE[0], "height": SIZE[1]})
 
 
 async def test_a_visitors_code_renews_and_only_the_fresh_one_opens(
@@ -145,9 +169,71 @@ async def test_without_a_network_a_visitors_code_says_how_long_it_is_good_and_th
         await page.clock.fast_forward(16_000)
         await page.get_by_text("Your code has ended").wait_for()
         assert await page.locator("canvas").count() == 0
+        await page.get_by_role("heading", name="Vlad Visitor").wait_for()
+        await page.get_by_text("Meeting room").wait_for()
         await context.set_offline(False)
         await page.clock.fast_forward(4_000)
         await page.get_by_text("A new code in").wait_for()
+        other = await mia.invite("Viola Visitor")
+        await page.goto(other)
+        await page.get_by_role("heading", name="Viola Visitor").wait_for()
+        assert await page.title() == "Viola Visitor · Harbour Desk"
+
+
+async def test_an_invitation_is_sent_as_it_stands_and_may_pass_midnight(browser: Browser, mia: Member) -> None:
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await mia.turn_to("Visitors")
+    await mia.page.get_by_role("link", name="Invite a visitor").click()
+    await mia.page.get_by_label("Who comes?").fill("Vic Mistyped")
+    tomorrow = await mia.page.get_by_label("On which day?").evaluate(
+        "day => { day.valueAsNumber += 86400000; return day.value }"
+    )
+    await mia.page.get_by_label("From").fill("22:00")
+    await mia.page.get_by_label("Until").fill("00:30")
+    await mia.page.get_by_text("on the next day").wait_for()
+    await mia.page.route("**/api/visits", lose, times=1)
+    await mia.page.get_by_role("button", name="Invite", exact=True).click()
+    assert "try again" in await mia.said()
+    mia.heard.clear()  # Chromium itself reports the request whose answer was lost
+    await mia.page.get_by_label("Who comes?").fill("Vic Corrected")
+    async with mia.page.expect_request("**/api/visits") as sent:
+        await mia.page.get_by_role("button", name="Invite", exact=True).click()
+    draft = (await sent.value).post_data_json
+    assert draft["starts"] == f"{tomorrow}T22:00" and draft["ends"] > f"{tomorrow}T24:00", draft
+    await mia.page.get_by_role("heading", name="Vic Corrected is invited").wait_for()
+    async with screen(browser) as (_, page):
+        await page.goto(await mia.page.locator(".link").inner_text())
+        await page.get_by_text("Your code appears here when your visit begins: Tomorrow, 22:00").wait_for()
+
+
+async def test_who_may_invite_to_no_room_is_told_what_to_do(demo: Running, mia: Member) -> None:
+    [user] = demo.api.get("/v1/users", params={"search": "Mia"}).json()["items"]
+    doors = f"/v1/users/{user['id']}/permissions"
+    assert demo.api.patch(doors, json={"remove": [FRONT]}).is_success
+    await mia.turn_to("Visitors")
+    await mia.page.get_by_role("link", name="Invite a visitor").click()
+    await mia.page.get_by_text("Please ask the front desk").wait_for()
+    assert demo.api.patch(doors, json={"add": [{"accessPointId": FRONT}]}).is_success
+    demo.until_confirmed()
+
+
+async def test_a_slow_network_is_told_at_once_and_then_given_up(mia: Member) -> None:
+    async def stall(route: Route) -> None:
+        await asyncio.sleep(30)
+
+    await mia.page.route("**/api/visits", stall)
+    await mia.page.get_by_role("navigation").get_by_role("link", name="Visitors").click()
+    await mia.page.get_by_role("heading", name="Visitors").wait_for(timeout=5_000)
+    await mia.page.get_by_text("Loading…").wait_for(timeout=5_000)
+    assert await mia.page.locator("nav [aria-current]").inner_text() == "Visitors"
+    await mia.page.get_by_text("The network is too slow").wait_for(timeout=25_000)
+    await mia.page.unroute("**/api/visits")
+    await mia.page.get_by_role("button", name="Try again").click()
+    await mia.page.get_by_role("link", name="Invite a visitor").wait_for()
+    mia.heard.clear()
 
 
 async def test_a_cancelled_visit_shows_no_code_and_its_last_one_opens_nothing(
@@ -172,13 +258,71 @@ async def test_a_cancelled_visit_shows_no_code_and_its_last_one_opens_nothing(
 async def test_whose_log_in_has_ended_logs_in_again_and_keeps_the_phone(demo: Running, mia: Member) -> None:
     await mia.context.clear_cookies()
     await mia.turn_to("Visitors")
-    await mia.page.get_by_label("E-mail").fill(mia.login["email"])
-    await mia.page.get_by_label("Password").fill(mia.login["password"])
-    await mia.page.get_by_role("button", name="Log in").click()
+    await mia.give_password()
     await mia.page.get_by_role("link", name="Invite a visitor").wait_for()
     await mia.turn_to("My code")
     await mia.page.get_by_text("A new code in").wait_for()
     mia.heard.clear()  # Chromium itself reports the answer 401
+
+
+async def test_whoever_else_logs_in_again_is_somebody_else_at_the_doors_too(demo: Running, browser: Browser) -> None:
+    async with screen(browser) as (context, page):
+        noah = Member(demo, context, page, demo.line["members"][NOAH])
+        await noah.log_in()
+        await noah.enrol()
+        await context.clear_cookies()
+        await noah.turn_to("Visitors")
+        second = Member(demo, context, page, demo.line["members"][MIA])
+        await second.give_password()
+        await page.get_by_role("heading", name="Make this phone your key").wait_for()
+        await page.get_by_role("button", name="Enrol this phone").click()
+        await second.turn_to("Doors")
+        await second.until_ready()
+        assert await page.locator(".card h2").all_inner_texts() == ["Front door", "Office", "Meeting room"]
+        [user] = demo.api.get("/v1/users", params={"search": "Noah"}).json()["items"]
+        assert demo.api.get(f"/v1/users/{user['id']}/phones").json() == []
+        await second.leave()
+
+
+async def test_at_the_limit_the_phone_that_was_used_least_is_proposed(demo: Running, browser: Browser) -> None:
+    assert demo.api.patch("/v1/organisation", json={"phonesPerUser": 1}).is_success
+    async with screen(browser) as (former, left_page), screen(browser) as (context, page):
+        left = Member(demo, former, left_page, demo.line["members"][NOAH])
+        await left.log_in()
+        await left.enrol()
+        noah = Member(demo, context, page, demo.line["members"][NOAH])
+        await noah.log_in()
+        await page.set_viewport_size({"width": SMALL[0], "height": SMALL[1]})
+        enrol = page.get_by_role("button", name="Enrol this phone")
+        await enrol.click()
+        assert "as many phones as you may" in await noah.said()
+        told, asked = await page.locator("#said p").bounding_box(), await enrol.bounding_box()
+        assert told and asked and told["y"] >= asked["y"] + asked["height"], "what is told covers what it asks for"
+        chosen = await page.get_by_label("Does it replace another?").evaluate("s => s.selectedOptions[0].text")
+        assert re.fullmatch(r"My \w+, used Today, \d\d:\d\d", chosen)
+        assert demo.api.patch("/v1/organisation", json={"phonesPerUser": 2}).is_success
+        await page.get_by_label("Does it replace another?").select_option("No, I use both")
+        await noah.enrol()
+        await noah.turn_to("Me")
+        await page.get_by_text("Remove it", exact=True).click()
+        await page.get_by_role("button", name="Yes, remove it").click()
+        assert "opens nothing any more" in await noah.said()
+        await noah.leave()
+
+
+async def test_where_no_key_can_be_kept_the_app_says_why_and_tries_again(demo: Running, browser: Browser) -> None:
+    async with screen(browser) as (context, page):
+        await context.add_init_script(
+            "const open = IDBFactory.prototype.open;"
+            "IDBFactory.prototype.open = () => { throw new DOMException('not here', 'SecurityError'); };"
+            "window.allow = () => { IDBFactory.prototype.open = open; };"
+        )
+        await page.goto(demo.line["clientAppUrl"])
+        await page.get_by_text("This browser keeps nothing").wait_for()
+        assert await barriers(page) == []
+        await page.evaluate("() => allow()")
+        await page.get_by_role("button", name="Try again").click()
+        await page.get_by_label("E-mail").wait_for()
 
 
 async def test_a_hostile_name_is_only_a_name(mia: Member) -> None:
@@ -253,8 +397,8 @@ async def test_a_log_out_without_a_network_is_finished_when_there_is_one(
         if is_opened_anew:
             await page.close()
             page = await context.new_page()
-        await context.set_offline(False)
         async with page.expect_response("**/api/log-out"):
+            await context.set_offline(False)
             if is_opened_anew:
                 await page.goto(demo.line["clientAppUrl"])
         me = await context.request.get(f"{demo.line['clientAppUrl']}/api/me")

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import httpx2
+import pytest
+import uvicorn
 from tests.example.desk import PASSWORDS, URL, House, draft
 
+from harbour_desk.__main__ import server
 from harbour_desk.members import MOST_MISSES
 from harbour_desk.membership import NewMember
 from harbour_desk.seed import Seed, sow
 from latchwork.sdk.client import Client
+from latchwork.wire.api.people import GrantDraft, Interval, PermissionsPatch, ScheduleDraft, UserPatch
 
 MIA, NOAH = PASSWORDS
+
+
+@asynccontextmanager
+async def listening(server: uvicorn.Server) -> AsyncIterator[str]:
+    """The server on a free port; answers its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        running = asyncio.create_task(server.serve(sockets=[line]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{line.getsockname()[1]}"
+        server.should_exit = True
+        await running
 
 
 async def test_a_member_logs_in_and_out(house: House) -> None:
@@ -69,20 +89,72 @@ async def test_what_another_website_sends_changes_nothing(house: House) -> None:
         assert (await browser.get("/api/visits")).json() == []
 
 
-async def test_an_invited_visitor_sees_a_code_that_is_new_each_time(house: House) -> None:
+async def test_what_its_own_pages_send_arrives_whatever_a_proxy_calls_the_host(house: House) -> None:
     async with house.browser(MIA) as browser:
+        behind = await browser.post("/api/visits", json=draft(), headers={"host": "10.0.0.7:8081"})
+        assert behind.is_success, behind.text
+        rebound = {"host": "evil.example", "origin": "http://evil.example"}
+        answer = await browser.post("/api/visits", json=draft(), headers=rebound)
+        assert answer.status_code == 403 and URL in answer.json()["sentence"]
+
+
+@pytest.mark.parametrize(("proxy", "status"), [("127.0.0.1", 200), ("10.0.0.7", 429)])
+async def test_who_guesses_behind_the_proxy_keeps_nobody_else_out(house: House, proxy: str, status: int) -> None:
+    behind = replace(house.desk, settings=replace(house.desk.settings, proxy=proxy))
+    async with listening(server(behind)) as url, httpx2.AsyncClient(base_url=url, headers={"origin": URL}) as browser:
+
+        async def answered(address: str, password: str) -> int:
+            said = {"email": MIA, "password": password}
+            return (await browser.post("/api/log-in", json=said, headers={"x-forwarded-for": address})).status_code
+
+        assert [await answered("192.0.2.1", "guess") for _ in range(MOST_MISSES)] == [401] * MOST_MISSES
+        assert await answered("192.0.2.1", PASSWORDS[MIA]) == 429
+        assert await answered("192.0.2.2", PASSWORDS[MIA]) == status
+
+
+async def test_nobody_invites_through_a_door_that_is_not_theirs(house: House) -> None:
+    async with house.browser(MIA) as browser:
+        assert [room["name"] for room in (await browser.get("/api/rooms")).json()] == ["Lobby"]
+        answer = await browser.post("/api/visits", json=draft(room=2))
+        assert answer.status_code == 403 and answer.json()["sentence"].endswith(".")
+        assert (await browser.post("/api/visits", json=draft(room=1))).is_success
+    assert len([meeting async for meeting in house.building.page_meetings()]) == 1
+
+
+async def test_whose_permission_is_taken_or_does_not_hold_for_the_visit_invites_no_more(house: House) -> None:
+    [noah] = [user.id async for user in house.building.page_users() if user.name == "Noah"]
+    office, now = house.doors[1], int(time.time())
+    schedule = await house.building.add_schedule(ScheduleDraft("Mornings", [[Interval(480, 720)]] * 7))
+    lacking = [
+        PermissionsPatch(add=[GrantDraft(office, ends_at=now + 600)]),
+        PermissionsPatch(add=[GrantDraft(office, starts_at=now + 86_400)]),
+        PermissionsPatch(add=[GrantDraft(office, schedule_id=schedule.id)]),
+        PermissionsPatch(remove=[office]),
+    ]
+    async with house.browser(NOAH) as browser:
+        for patch in lacking:
+            await house.building.change_permissions(noah, patch)
+            assert (await browser.post("/api/visits", json=draft(room=2))).status_code == 403, patch
+            assert (await browser.post("/api/visits", json=draft(room=1))).is_success
+        await house.building.change_user(noah, UserPatch(is_active=False))
+        assert (await browser.post("/api/visits", json=draft(room=1))).status_code == 403
+        assert (await browser.get("/api/rooms")).json() == []
+
+
+async def test_an_invited_visitor_sees_a_code_that_is_new_each_time(house: House) -> None:
+    async with house.browser(NOAH) as browser:
         visit = (await browser.post("/api/visits", json=draft(room=2))).json()
         assert (await browser.get("/api/visits")).json() == [visit]
     async with house.browser() as phone:
         answers = [await phone.post("/api/visit", json={"link": visit["url"].partition("#")[2]}) for _ in range(2)]
     first, second = (answer.json() for answer in answers)
-    assert (first["visitor"], first["host"], first["room"]) == ("Vic", "Mia", "Office")
+    assert (first["visitor"], first["host"], first["room"]) == ("Vic", "Noah", "Office")
     assert first["address"] == "Harbour House, Pier 4"
     assert first["code"]["text"].startswith("LW1:") and first["code"]["text"] != second["code"]["text"]
     assert 55 <= first["code"]["expiresAt"] - first["now"] <= 60
     assert answers[0].headers["cache-control"] == "no-store"
     [meeting] = [meeting async for meeting in house.building.page_meetings()]
-    assert meeting.access_points == house.doors and meeting.visitor.host == "Mia"
+    assert meeting.access_points == house.doors and meeting.visitor.host == "Noah"
 
 
 async def test_before_the_visit_there_is_no_code_and_after_it_none_any_more(house: House) -> None:
@@ -103,8 +175,9 @@ async def test_nobody_sees_or_cancels_somebody_elses_visit(house: House) -> None
         visit = (await mia.post("/api/visits", json=draft())).json()
         assert (await noah.get("/api/visits")).json() == []
         others = await noah.delete(f"/api/visits/{visit['id']}")
-        none = await noah.delete("/api/visits/4711")
-        assert (others.status_code, others.text) == (none.status_code, none.text) == (404, none.text)
+        for number in ("4711", "9" * 23):
+            none = await noah.delete(f"/api/visits/{number}")
+            assert (others.status_code, others.text) == (none.status_code, none.text) == (404, none.text)
         for path in ("/api/me", "/api/rooms", "/api/visits"):
             assert (await nobody.get(path)).status_code == 401
         assert (await nobody.post("/api/visits", json=draft())).status_code == 401
@@ -118,6 +191,28 @@ async def test_a_draft_belongs_to_whoever_sent_it_and_books_once(house: House) -
         assert len({answer.text for answer in answers}) == 1
         assert (await noah.post("/api/visits", json=sent)).json()["id"] != answers[0].json()["id"]
     assert len([meeting async for meeting in house.building.page_meetings()]) == 2
+
+
+async def test_a_draft_with_something_else_in_it_is_refused_and_not_dropped(house: House) -> None:
+    sent = draft()
+    async with house.browser(NOAH) as browser:
+        assert (await browser.post("/api/visits", json=sent)).is_success
+        for other in ({"visitor": "Vera"}, {"room": 2}, draft(minutes=90, draft=sent["draft"])):
+            answer = await browser.post("/api/visits", json={**sent, **other})
+            assert answer.status_code == 409 and "open it again" in answer.json()["sentence"], other
+        [visit] = (await browser.get("/api/visits")).json()
+        assert (visit["visitor"], visit["room"]) == ("Vic", "Lobby")
+
+
+async def test_a_draft_whose_visit_was_cancelled_books_nothing_and_says_so(house: House) -> None:
+    sent = draft()
+    async with house.browser(MIA) as browser:
+        visit = (await browser.post("/api/visits", json=sent)).json()
+        assert (await browser.delete(f"/api/visits/{visit['id']}")).is_success
+        for again in (sent, {**sent, "visitor": "Vera"}):
+            answer = await browser.post("/api/visits", json=again)
+            assert answer.status_code == 409 and "again" in answer.json()["sentence"], answer.text
+        assert (await browser.get("/api/visits")).json() == []
 
 
 async def test_a_link_cannot_be_guessed(house: House) -> None:
@@ -161,6 +256,8 @@ WRONG: list[dict[str, Any]] = [
     {"ends": "0001-01-01T00:00"},
     {"starts": "2001-01-01T10:00", "ends": "2001-01-01T11:00"},
     {"ends": "2099-01-01T10:00"},
+    {"starts": "9999-12-30T10:00", "ends": "9999-12-30T11:00"},
+    {"room": 10**30},
 ]
 
 

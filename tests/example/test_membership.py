@@ -31,6 +31,10 @@ async def test_who_joins_logs_in_and_opens_doors(house: House) -> None:
     said = await _told(house, "doors", ZOE, "--give", str(office), "--take", str(front))
     assert said == f"Done; on its way to doors {office}.", "no controller runs it"
     assert await _doors(house, zoe.id) == {office}
+    async with house.browser() as browser:
+        await browser.post("/api/log-in", json={"email": ZOE, "password": password})
+        assert (await browser.get("/api/rooms")).json() == []
+        assert (await browser.post("/api/visits", json=draft())).status_code == 403, "the front door was taken away"
 
 
 async def _doors(house: House, user: int) -> set[int]:

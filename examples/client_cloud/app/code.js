@@ -11,7 +11,7 @@ export async function codePage() {
   const card = codeCard();
   const page = element(
     "section",
-    {},
+    { class: "held" },
     element("h1", {}, "My code"),
     card.element,
     button("New code", () => access.code({ fresh: true }), { class: "quiet wide" }),

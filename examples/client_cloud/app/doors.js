@@ -4,12 +4,16 @@ import { button, element, icon, say } from "/view.js";
 
 const AGAIN_MS = 2000;
 const NO_BLUETOOTH = "This browser has no Bluetooth, so it cannot tap. Show your code at the reader, or open a door from here.";
+const AT_THE_DOOR = `At the door, ${canTap ? "tap the reader or show your code" : "show your code"}: that needs no network.`;
+const AWAY = ["offline", "door_offline"];
 const NO_DOOR = "No door is yours yet. The front desk can change that.";
 
 export async function doorsPage() {
   const list = element("ul", { class: "cards" });
   const hello = element("h1", {}, `${greeting()}, ${localStorage.getItem("name") ?? "you"}`);
-  const page = element("section", {}, hello, !canTap && element("p", { class: "notice" }, NO_BLUETOOTH), list, tapping());
+  const cannot = !canTap && element("p", { class: "notice" }, NO_BLUETOOTH);
+  const offline = element("p", { class: "notice while-offline" }, `You are offline. ${AT_THE_DOOR}`);
+  const page = element("section", {}, hello, offline, cannot, list, tapping());
   list.replaceChildren(...cards());
   keepFresh(page, list);
   return page;
@@ -39,10 +43,19 @@ function card(door) {
       "div",
       { class: "row" },
       element("div", {}, element("h2", {}, door.name), element("p", {}, hint(door))),
-      can("remote") && ask("Open", () => access.unlock(door.accessPointId), "soft", `Open ${door.name}`),
+      can("remote") && fromAfar(door),
     ),
     isNearby && nearby(door.accessPointId, can),
   );
+}
+
+function fromAfar(door) {
+  const unlock = () =>
+    access.unlock(door.accessPointId).catch((error) => {
+      if (AWAY.includes(error.code)) error.message += ` ${AT_THE_DOOR}`;
+      throw error;
+    });
+  return ask(["Open", element("small", {}, "from afar")], unlock, "soft remote", `Open ${door.name} from afar`);
 }
 
 /** Over Bluetooth, without walking up to the reader; some may also steer the door. */
@@ -70,10 +83,16 @@ function tapping() {
 /** A button that asks a door for something, and says what it answered. */
 function ask(label, start, look = "quiet", name = null) {
   const told = async () => {
-    const door = await start();
-    say(`${door.name}: ${door.sentence}`);
+    const door = await start().catch(unlessClosed);
+    if (door) say(`${door.name}: ${door.sentence}`);
   };
   return button(label, told, { class: look, "aria-label": name });
+}
+
+/** Whoever closes the browser's list of readers knows it. */
+function unlessClosed(error) {
+  if (error.code === "cancelled") return null;
+  throw error;
 }
 
 function hint(door) {
@@ -83,5 +102,5 @@ function hint(door) {
 
 function greeting() {
   const hour = new Date().getHours();
-  return hour < 5 ? "Good night" : hour < 12 ? "Good morning" : hour < 18 ? "Good afternoon" : "Good evening";
+  return hour < 5 || hour >= 18 ? "Good evening" : hour < 12 ? "Good morning" : "Good afternoon";
 }

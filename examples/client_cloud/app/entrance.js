@@ -1,7 +1,7 @@
 // The way in: log in to Harbour Desk, which hands over a session for the doors; then make this phone a key.
 import * as desk from "/desk.js";
 import { access } from "/key.js";
-import { button, element, field, form } from "/view.js";
+import { button, element, field, form, moment } from "/view.js";
 
 export async function logInPage() {
   return element(
@@ -15,9 +15,13 @@ export async function logInPage() {
   );
 }
 
-/** Harbour Desk's own log-in ended before the phone's; the phone stays a key. */
+/** Harbour Desk's own log-in ended before the phone's; the phone stays a key, unless somebody else logs in. */
 export function logInAgain(onward) {
-  return credentials(({ email, password }) => desk.logIn(email, password).then(onward));
+  return credentials(async ({ email, password }) => {
+    const member = await desk.logIn(email, password);
+    if (member.email !== localStorage.getItem("email")) await beginAt(member);
+    await onward();
+  });
 }
 
 function credentials(start) {
@@ -31,27 +35,44 @@ function credentials(start) {
 
 /** Two log-ins in one: ours by password, the doors' with a token that our backend fetches for this member. */
 async function logIn({ email, password }) {
-  const member = await desk.logIn(email, password);
-  localStorage.setItem("name", member.name);
-  await access.logIn(await desk.beginAppSession());
+  await beginAt(await desk.logIn(email, password));
+}
+
+/** Both log-ins are one member's, or there is neither. */
+async function beginAt({ name, email }) {
+  try {
+    await access.logIn(await desk.beginAppSession());
+  } catch (error) {
+    await desk.logOut();
+    throw error;
+  }
+  localStorage.setItem("name", name);
+  localStorage.setItem("email", email);
 }
 
 export async function logOut() {
   localStorage.removeItem("name");
+  localStorage.removeItem("email");
   await Promise.all([desk.logOut(), access.logOut()]); // without a network this phone forgets its keys all the same
 }
 
 export async function enrolPage() {
-  const phones = await access.phones();
+  const phones = (await access.phones()).sort((a, b) => a.lastUsedAt - b.lastUsedAt); // null, a session that is over, first
+  const replaces = replacing(phones);
+  const enrol = ({ name }) =>
+    access.enrol(name, Number(replaces.value) || null).catch((error) => {
+      if (error.code === "phone_limit_reached") replaces.value = phones[0].id;
+      throw error;
+    });
   return element(
     "section",
     { class: "welcome" },
     element("h1", {}, "Make this phone your key"),
     element("p", { class: "quiet-text" }, "The keys are made on it and never leave it. You can take them away at any time."),
     form(
-      ({ name, replaces }) => access.enrol(name, replaces ? Number(replaces) : null),
+      enrol,
       field("What do you call this phone?", element("input", { name: "name", required: true, maxlength: 60, value: guess() })),
-      phones.length > 0 && replacing(phones),
+      phones.length > 0 && field("Does it replace another?", replaces, "A phone that is replaced opens nothing any more."),
       element("button", { class: "wide large" }, "Enrol this phone"),
       button("Log out", logOut, { class: "quiet wide" }),
     ),
@@ -59,12 +80,13 @@ export async function enrolPage() {
 }
 
 function replacing(phones) {
-  const options = phones.map((phone) => element("option", { value: phone.id }, phone.name));
-  return field(
-    "Does it replace another?",
-    element("select", { name: "replaces" }, element("option", { value: "" }, "No, I use both"), options),
-    "A phone that is replaced opens nothing any more.",
-  );
+  const options = phones.map((phone) => element("option", { value: phone.id }, `${phone.name}, ${lastSeen(phone)}`));
+  return element("select", {}, element("option", { value: "" }, "No, I use both"), options);
+}
+
+/** Tells phones of one name apart. */
+export function lastSeen(phone) {
+  return phone.lastUsedAt ? `used ${moment(phone.lastUsedAt)}` : `a key since ${moment(phone.createdAt)}`;
 }
 
 function guess() {

@@ -1,9 +1,17 @@
 // Me: my phones, and where I have been.
-import { logOut } from "/entrance.js";
+import { lastSeen, logOut } from "/entrance.js";
 import { access } from "/key.js";
-import { button, element, icon, moment, say, sentence } from "/view.js";
+import { button, confirmed, element, icon, moment, say, sentence } from "/view.js";
 
-const WAYS = { qr: "with a code", phone: "with a phone", remote: "from afar", card: "with a card" };
+const WAYS = {
+  qr: "with a code",
+  code: "with a code",
+  tap: "with a tap",
+  click: "over Bluetooth",
+  phone: "with a phone",
+  remote: "from afar",
+  card: "with a card",
+};
 
 export async function mePage() {
   const phones = element("ul", { class: "lines" });
@@ -22,6 +30,7 @@ export async function mePage() {
 }
 
 async function fill(list, lines) {
+  list.replaceChildren(element("li", {}, "Loading…"));
   try {
     const found = await lines();
     list.replaceChildren(...(found.length ? found : [element("li", {}, "Nothing yet.")]));
@@ -41,20 +50,23 @@ function phoneLine(list, phone, isThis) {
     await fill(list, () => phoneLines(list));
     say(`${phone.name} opens nothing any more.`);
   };
-  return element(
-    "li",
-    {},
-    element("div", {}, phone.name, element("small", {}, isThis ? "This phone" : "Another phone")),
-    !isThis && button("Remove", remove, { class: "bad", "aria-label": `Remove ${phone.name}` }),
-  );
+  const seen = element("small", {}, isThis ? "This phone" : `Another phone, ${lastSeen(phone)}`);
+  return element("li", {}, element("div", {}, phone.name, seen, !isThis && confirmed("Remove it", "Yes, remove it", remove)));
 }
 
 function passage(each) {
-  const what = each.granted ? `${moment(each.at, each.timezone ?? undefined)}, ${WAYS[each.credential]}` : each.sentence;
+  const when = moment(each.at, each.timezone ?? undefined);
+  const how = WAYS[each.manner] ?? WAYS[each.credential];
   return element(
     "li",
     { class: each.granted ? "yes" : "no" },
     icon(each.granted ? "done" : "stop"),
-    element("div", {}, each.accessPointName, element("small", {}, what)),
+    element(
+      "div",
+      {},
+      each.accessPointName,
+      element("small", {}, `${when}, ${how}`),
+      !each.granted && element("small", {}, each.sentence),
+    ),
   );
 }

@@ -33,6 +33,16 @@ export function button(label, start, attributes = {}) {
   return made;
 }
 
+/** What cannot be undone is asked once more. */
+export function confirmed(question, answer, start) {
+  return element("details", {}, element("summary", {}, question), button(answer, start, { class: "bad" }));
+}
+
+/** What stands there until a page has come. */
+export function loading(title = null) {
+  return element("section", { "aria-busy": "true" }, title && element("h1", {}, title), element("p", { class: "quiet-text" }, "Loading…"));
+}
+
 /** A form that does not leave the page. `start` gets its fields by name. */
 export function form(start, ...children) {
   const made = element("form", {}, children);
@@ -65,7 +75,7 @@ export function sentence(error) {
 
 let hushing = 0;
 
-/** Says something above the tabs; good news goes away by itself. */
+/** Says something where it covers no button: above the one at the thumb, or below the page. Good news goes away by itself. */
 export function say(text, kind = "good") {
   clearTimeout(hushing);
   const said = document.getElementById("said");
@@ -78,6 +88,7 @@ export function say(text, kind = "good") {
       element("button", { type: "button", class: "plain", "aria-label": "Close", onclick: hush }, "×"),
     ),
   );
+  said.scrollIntoView({ block: "nearest" });
   if (kind === "good") hushing = setTimeout(hush, 7000);
 }
 

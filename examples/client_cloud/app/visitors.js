@@ -1,8 +1,10 @@
 // Visitors: who comes, and the form that invites somebody.
 import * as desk from "/desk.js";
-import { button, element, field, form, icon, say, span } from "/view.js";
+import { button, confirmed, element, field, form, icon, say, span } from "/view.js";
 
 const NOBODY = "Nobody is expected. Invite somebody, and they get a code for the doors on their way to you.";
+const NOWHERE = "There is no room yet to which you may invite. Please ask the front desk: all doors on the way there must be yours.";
+const DAY_MS = 86_400_000;
 
 export async function visitorsPage() {
   const list = element("ul", { class: "cards" });
@@ -28,7 +30,7 @@ function card(list, visit) {
     element("h2", {}, visit.visitor),
     element("p", {}, span(visit.startsAt, visit.endsAt, visit.timezone), element("br"), visit.room),
     handOver(visit),
-    element("details", {}, element("summary", {}, "Cancel this visit"), button("Yes, cancel it", remove, { class: "bad" })),
+    confirmed("Cancel this visit", "Yes, cancel it", remove),
   );
 }
 
@@ -52,30 +54,47 @@ function handOver(visit) {
 export async function invitePage() {
   const rooms = await desk.rooms();
   const page = element("section", {}, element("h1", {}, "Invite a visitor"));
-  const draft = crypto.randomUUID(); // one for this form, however often it has to be sent
-  const [date, starts, ends] = soon(rooms[0].timezone);
-  const choices = rooms.map((room) => element("option", { value: room.id }, room.name));
-  const back = element("a", { class: "button quiet", href: "#visitors" }, "Back");
-  page.append(
-    form(
-      (fields) => book(page, rooms, draft, fields),
-      field("Who comes?", element("input", { name: "visitor", required: true, maxlength: 80, autocomplete: "off" })),
-      field("To which room?", element("select", { name: "room" }, choices)),
-      field("On which day?", element("input", { name: "day", type: "date", required: true, value: date, min: date })),
-      element(
-        "div",
-        { class: "pair" },
-        field("From", element("input", { name: "from", type: "time", required: true, value: starts })),
-        field("Until", element("input", { name: "until", type: "time", required: true, value: ends })),
-      ),
-      element("div", { class: "thumb" }, element("button", {}, "Invite"), back),
-    ),
-  );
+  page.append(rooms.length ? invitation(page, rooms) : element("p", { class: "empty" }, NOWHERE));
   return page;
 }
 
+function invitation(page, rooms) {
+  const draft = drafts();
+  const [date, starts, ends] = soon(rooms[0].timezone);
+  const choices = rooms.map((room) => element("option", { value: room.id }, room.name));
+  const day = element("input", { name: "day", type: "date", required: true, value: date, min: date, max: later(date, 365) });
+  const from = element("input", { name: "from", type: "time", required: true, value: starts });
+  const until = element("input", { name: "until", type: "time", required: true, value: ends });
+  const ending = element("output", {});
+  const tell = () => (ending.value = until.value && until.value < from.value ? "on the next day" : "");
+  const back = element("a", { class: "button quiet", href: "#visitors" }, "Back");
+  const made = form(
+    (fields) => book(page, rooms, draft(fields), fields),
+    field("Who comes?", element("input", { name: "visitor", required: true, maxlength: 80, autocomplete: "off" })),
+    field("To which room?", element("select", { name: "room" }, choices)),
+    field("On which day?", day),
+    element("div", { class: "pair" }, field("From", from), field("Until", until, ending)),
+    element("div", { class: "thumb" }, element("button", {}, "Invite"), back),
+  );
+  made.addEventListener("input", tell);
+  tell();
+  return made;
+}
+
+/** A draft's id: the same for as long as the form says the same, so that sending it again books nothing twice. */
+function drafts() {
+  let id, sent;
+  return (fields) => {
+    const said = JSON.stringify(fields);
+    if (said !== sent) [id, sent] = [crypto.randomUUID(), said];
+    return id;
+  };
+}
+
+/** A visit that ends before it starts ends on the next day. */
 async function book(page, rooms, draft, { visitor, room, day, from, until }) {
-  const visit = await desk.invite({ draft, visitor, room: Number(room), starts: `${day}T${from}`, ends: `${day}T${until}` });
+  const ends = `${until < from ? later(day, 1) : day}T${until}`;
+  const visit = await desk.invite({ draft, visitor, room: Number(room), starts: `${day}T${from}`, ends });
   const { address } = rooms.find((each) => each.id === Number(room));
   page.replaceChildren(
     element("h1", { tabindex: "-1" }, `${visit.visitor} is invited`),
@@ -88,12 +107,17 @@ async function book(page, rooms, draft, { visitor, room, day, from, until }) {
   page.querySelector("h1").focus();
 }
 
-/** Today, the last full five minutes and two hours later, as the room's clock shows them; never past midnight. */
+/** 2026-11-22, some days later. */
+function later(day, days) {
+  return new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, 10);
+}
+
+/** Today, the last full five minutes and two hours later, as the room's clock shows them. */
 function soon(timezone) {
   const shown = { dateStyle: "short", timeStyle: "short", timeZone: timezone };
   const local = (ms) => new Intl.DateTimeFormat("sv-SE", shown).format(ms).split(" "); // 2026-11-22 14:05
   const now = Math.floor(Date.now() / 300_000) * 300_000;
   const [date, starts] = local(now);
-  const [laterDate, later] = local(now + 7_200_000);
-  return [date, starts, laterDate === date ? later : "23:59"];
+  const [, ends] = local(now + 7_200_000);
+  return [date, starts, ends];
 }

@@ -50,12 +50,20 @@ async def run(found: settings.Settings, listening: socket.socket, seed: Seed | N
     async with opened(found) as desk:
         if seed is not None:
             await sow(seed, desk.store, desk.visits.cloud)
-        serving = uvicorn.Config(
-            create_app(desk), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(serving)
         print(json.dumps({"url": found.url}), flush=True)
-        await server.serve(sockets=[listening])
+        await server(desk).serve(sockets=[listening])
+
+
+def server(desk: Desk) -> uvicorn.Server:
+    serving = uvicorn.Config(
+        create_app(desk),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        forwarded_allow_ips=desk.settings.proxy,
+    )
+    return uvicorn.Server(serving)
 
 
 def main() -> None:

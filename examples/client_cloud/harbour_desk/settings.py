@@ -18,7 +18,9 @@ class Settings:
     sdk: Path
     """The folder of the built Access SDK for browsers (`sdks/typescript/dist`)."""
     url: str
-    """Where members and visitors reach it."""
+    """Where members and visitors reach it: what changes something is taken from pages of this address alone."""
+    proxy: str
+    """Addresses of the proxy before it, whose word is taken for who asks (`X-Forwarded-For`), with commas between."""
 
     @property
     def is_secure(self) -> bool:
@@ -34,5 +36,6 @@ def read(environment: Mapping[str, str], listens: str) -> Settings:
         client_id=environment["LATCHWORK_CLIENT_ID"],
         client_secret=Path(secret_file).read_text().strip() if secret_file else environment["LATCHWORK_CLIENT_SECRET"],
         sdk=Path(environment["HARBOUR_DESK_SDK"]),
-        url=environment.get("HARBOUR_DESK_URL", listens).rstrip("/"),
+        url=environment.get("HARBOUR_DESK_URL", listens).rstrip("/").lower(),
+        proxy=environment.get("HARBOUR_DESK_PROXY", "127.0.0.1"),
     )

@@ -132,7 +132,11 @@ class Store:
         self._db.execute("delete from visits where id = ?", (id,))
 
     def _one(self, query: str, *values: object) -> Any:
-        return self._db.execute(query, values).fetchone()
+        """The row, or None; also when a number is too large for any."""
+        try:
+            return self._db.execute(query, values).fetchone()
+        except OverflowError:
+            return None
 
 
 def _member(row: sqlite3.Row) -> Member:

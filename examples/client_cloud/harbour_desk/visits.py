@@ -15,14 +15,21 @@ from zoneinfo import ZoneInfo
 from harbour_desk.model import Code, Member, OwnVisit, Refused, Room, Visit, VisitDraft, VisitSeen
 from harbour_desk.store import Store
 from latchwork.sdk.client import Client
-from latchwork.wire.api.problems import Conflict, NotFound
+from latchwork.wire.api.people import OwnDoor
+from latchwork.wire.api.problems import Conflict, IdempotencyKeyReused, Invalid, NotFound
 from latchwork.wire.api.visitors import MeetingDraft, MeetingVisitor
 
 LONGEST_NAME: Final = 80
 LONGEST_VISIT: Final = 86_400
+FURTHEST_AHEAD: Final = 366 * 86_400
 """Seconds."""
 _DRAFT: Final = re.compile(r"[0-9a-f-]{36}")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+_NOT_YOURS: Final = (
+    "You cannot invite to this room then: not all doors on the way are yours. The front desk can change that."
+)
+_ANOTHER: Final = "This form was sent before, with something else in it. Please open it again."
+_CANCELLED: Final = "This visit was booked and cancelled. Please open the form again to invite anew."
 _GONE: Final = "There is no such visit. Please ask your host for a new link."
 
 
@@ -57,21 +64,28 @@ class Visits:
     links: Links
     url: str
 
+    async def rooms(self, host: Member, now: int) -> list[Room]:
+        """Those to which the host may invite now."""
+        own = await self._own_doors(host, now, now)
+        return [room for room in self.store.rooms() if own.issuperset(room.doors)]
+
     async def invite(self, host: Member, draft: VisitDraft, now: int) -> VisitSeen:
-        """Books a visit, once per draft; raises Refused, or what the client raises, and then nothing is booked here."""
+        """Books a visit, once per draft; raises Refused, or what the client raises, and then nothing is booked here.
+
+        Nobody gives away more than they have: every door on the way must be the host's own until the visit ends.
+        """
         room = self.store.find_room(draft.room)
         if room is None:
             raise Refused(400, "There is no such room.")
         visitor, starts_at, ends_at = _checked(draft, room, now)
         if (known := self.store.find_drafted(host.id, draft.draft)) is not None:
-            return self.seen(known)
+            return self._again(known, (visitor, room.id, starts_at, ends_at))
+        if not (await self._own_doors(host, now, ends_at)).issuperset(room.doors):
+            raise Refused(403, _NOT_YOURS)
         key = f"visit-{host.id}-{draft.draft}"
         who = MeetingVisitor(key, name=visitor, host=host.name)
-        # The key makes the call safe to repeat: a booking whose answer was lost is found again, not made twice.
-        meeting = await self.cloud.add_meeting(
-            MeetingDraft(who, starts_at, ends_at, room.doors), idempotency_key=f"harbour-desk-{key}"
-        )
-        self.store.add_visit(host.id, draft.draft, visitor, room.id, starts_at, ends_at, meeting.id)
+        meeting_id = await self._book(MeetingDraft(who, starts_at, ends_at, room.doors))
+        self.store.add_visit(host.id, draft.draft, visitor, room.id, starts_at, ends_at, meeting_id)
         booked = self.store.find_drafted(host.id, draft.draft)
         assert booked is not None
         return self.seen(booked)
@@ -99,6 +113,33 @@ class Visits:
             raise Refused(410, "This visit is over. Thank you for coming!")
         return _own(visit, None if visit.starts_at > now else await self._code(visit), now)
 
+    async def _own_doors(self, host: Member, now: int, until: int) -> set[int]:
+        """Which the host opens now and until then, at any hour. The deactivated, for whom nobody may act, have none.
+
+        A door with a weekly schedule is not among them: a visitor's code knows no schedule.
+        """
+        doors = self.cloud.acting_for(host.user_id).page_own_doors()
+        try:
+            return {door.access_point_id async for door in doors if _is_held(door, now, until)}
+        except Invalid:
+            return set()
+
+    async def _book(self, meeting: MeetingDraft) -> int:
+        """The key makes the call safe to repeat: a booking whose answer was lost is found again, not made twice."""
+        try:
+            booked = await self.cloud.add_meeting(meeting, idempotency_key=f"harbour-desk-{meeting.visitor.key}")
+        except IdempotencyKeyReused:
+            raise Refused(409, _ANOTHER) from None
+        except (NotFound, Conflict):
+            raise Refused(409, _CANCELLED) from None
+        return booked.id
+
+    def _again(self, known: Visit, said: tuple[str, int, int, int]) -> VisitSeen:
+        """The visit that this draft has booked; raises Refused when the draft says something else by now."""
+        if (known.visitor, known.room.id, known.starts_at, known.ends_at) != said:
+            raise Refused(409, _ANOTHER)
+        return self.seen(known)
+
     async def _code(self, visit: Visit) -> Code:
         try:
             fresh = await self.cloud.issue_pass(visit.meeting_id)
@@ -117,6 +158,12 @@ class Visits:
             ends_at=visit.ends_at,
             url=f"{self.url}/visit#{self.links.link(visit.id)}",
         )
+
+
+def _is_held(door: OwnDoor, now: int, until: int) -> bool:
+    has_begun = door.starts_at is None or door.starts_at <= now
+    lasts = door.ends_at is None or door.ends_at >= until
+    return has_begun and lasts and door.schedule is None
 
 
 def _own(visit: Visit, code: Code | None, now: int) -> OwnVisit:
@@ -145,6 +192,8 @@ def _checked(draft: VisitDraft, room: Room, now: int) -> tuple[str, int, int]:
         raise Refused(400, "A visit ends after it starts, within a day.")
     if ends_at <= now:
         raise Refused(400, "This time is over. Please choose a later one.")
+    if starts_at > now + FURTHEST_AHEAD:
+        raise Refused(400, "This is too far ahead. Please choose a day within a year.")
     return visitor, starts_at, ends_at
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from litestar import Litestar, Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
@@ -88,8 +87,9 @@ def check_origin(request: Asked) -> None:
     """What changes something comes from our own pages: browsers say so themselves (Fetch Standard, Origin)."""
     if request.method in ("GET", "HEAD"):
         return
-    if urlsplit(request.headers.get("origin", "")).netloc != request.headers.get("host"):
-        raise Refused(403, "This was not sent by a page of Harbour Desk.")
+    url = _desk(request).settings.url
+    if request.headers.get("origin") != url:
+        raise Refused(403, f"This was not sent by a page of Harbour Desk, which is at {url} alone.")
 
 
 @get(["/", "/{path:path}"])
@@ -132,8 +132,8 @@ async def begin_app_session(request: Asked) -> AppSession:
 
 @get("/api/rooms")
 async def rooms(request: Asked) -> list[Room]:
-    _member(request)
-    return _desk(request).store.rooms()
+    """To which whoever is logged in may invite."""
+    return await _desk(request).visits.rooms(_member(request), _now())
 
 
 @get("/api/visits")
