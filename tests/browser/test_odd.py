@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from tests.browser.house import House
+from tests.browser.house import CARD, House
 
 LONG = "Supercalifragilistic" * 10
 """As long as a name may be, without a space."""
 WIDTHS = (1280, 640, 360)
 """In CSS pixels: a desk, the same at 200 %, a phone."""
+
+LOOKED_AWAY = """is => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""What a tab is told when another one covers it: without a screen Chromium holds all of them for seen."""
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +82,51 @@ def test_what_happened_is_said_in_the_tab_where_it_was_done(inside: BrowserConte
     expect(other.get_by_role("status").filter(has_text="It is done.")).to_be_visible()
     now.close()
     other.close()
+
+
+def test_tabs_that_nobody_looks_at_leave_the_website_to_the_others(inside: BrowserContext, house: House) -> None:
+    tabs = [inside.new_page() for _ in range(8)]
+    for tab in tabs:
+        tab.goto("/")
+        expect(tab.locator("#link")).to_have_text("Live")
+        tab.evaluate(LOOKED_AWAY, True)
+    tabs[-1].goto("/people")
+    expect(tabs[-1].get_by_role("heading", level=1)).to_have_text("People")
+    feed = tabs[0].locator("#lines")
+    before = feed.locator(".line").count()
+    house.demo.present(house.doors[0], card=CARD)
+    house.demo.until(lambda: house.demo.events()[-1]["type"].startswith("access_"))
+    assert feed.locator(".line").count() == before
+    tabs[0].evaluate(LOOKED_AWAY, False)
+    expect(feed.locator(".line")).to_have_count(before + 1)
+    for tab in tabs:
+        tab.close()
+
+
+def test_the_first_page_says_when_one_is_logged_out(browser: Browser, house: House) -> None:
+    context = house.enter(browser)
+    page, other = context.new_page(), context.new_page()
+    page.goto("/")
+    expect(page.locator("#link")).to_have_text("Live")
+    other.goto("/account")
+    other.get_by_role("button", name="Log out", exact=True).click()
+    expect(other).to_have_url(re.compile("/log-in$"))
+    expect(page.locator("#link")).to_have_text("You are logged out. Log in")
+    page.locator("#link").get_by_role("link", name="Log in").click()
+    expect(page).to_have_url(re.compile("/log-in$"))
+    context.close()
+
+
+def test_a_doors_page_follows_the_door(inside: BrowserContext, house: House) -> None:
+    page, door = inside.new_page(), house.doors[2]
+    page.goto(f"/doors/{door}")
+    expect(page.locator("#state")).to_contain_text("Decides for each person")
+    assert house.demo.api.post(f"/v1/access-points/{door}/mode", json={"mode": "locked"}).is_success
+    expect(page.locator("#state")).to_contain_text("Locked for everybody")
+    expect(page.get_by_role("button", name="Back to normal")).to_be_visible()
+    house.demo.present(door, card=CARD)
+    expect(page.locator("#history")).to_contain_text("Bob Builder")
+    page.close()
 
 
 def test_a_double_click_sends_a_form_once(inside: BrowserContext) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.sdk.town import Town
+from msgspec.structs import replace
+from tests.sdk.town import Town, visit
 from tests.web.cast import browser, proof_in, send
 from tests.web.stage import composed, served
 
@@ -18,9 +20,20 @@ from latchwork.edge.runner import Edge, running
 from latchwork.sdk.client import Client
 from latchwork.sim.doors import VirtualWiring
 from latchwork.web.app import Website
+from latchwork.web.door import states_of
+from latchwork.web.standing import stand_of
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.controllers import ControllerDraft
-from latchwork.wire.api.people import GrantDraft, Interval, PermissionsPatch, ScheduleDraft, UserDraft
+from latchwork.wire.api.passages import DoorState
+from latchwork.wire.api.people import (
+    GrantDraft,
+    Interval,
+    Permission,
+    PermissionsPatch,
+    ScheduleDraft,
+    UserDraft,
+    UserPatch,
+)
 from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
 LAB = {
@@ -153,6 +166,41 @@ async def test_who_may_open_it_and_whether_the_door_knows(town: Town) -> None:
     for said in (f'<a href="/people/{bob.id}">Bob &lt;b&gt;</a>', "pending", "since", "Early", "to "):
         assert said in page
     assert "<dt>Mon–Fri</dt><dd>07:00–16:00</dd><dt>Sat–Sun</dt><dd>never</dd><dt>Holidays</dt><dd>never</dd>" in page
+
+
+async def test_whom_the_door_refuses_is_not_said_to_have_it(town: Town) -> None:
+    door, now = await front_door(town), int(time.time())
+    alice = town.client(town.alice)
+    dan, eva, ina = [await alice.add_user(UserDraft(name, access_points=[door])) for name in ("Dan", "Eva", "Ina")]
+    await alice.change_user(dan.id, UserPatch(is_active=False))
+    await alice.change_user(eva.id, UserPatch(access_expires_at=now - 60))
+    over, early = await alice.add_user(UserDraft("Otto")), await alice.add_user(UserDraft("Edna"))
+    await alice.change_permissions(over.id, PermissionsPatch([GrantDraft(door, ends_at=now - 60)]))
+    async with browser(town) as http:
+        page = (await http.get(f"/doors/{door}")).text
+        for person, said in ((dan, "deactivated"), (eva, "access ended"), (over, "over"), (ina, "pending")):
+            row = page[page.index(f'/people/{person.id}"') :]
+            assert re.findall(r'class="tag[^>]*>([^<]+)<', row[: row.index("</tr>")]) == [said]
+        assert '<span class="tag ">over</span>' in (await http.get(f"/people/{over.id}")).text
+        page = (await http.get(f"/people/{ina.id}")).text
+        assert f'<a href="/doors/{door}">Front door</a>' in page
+        assert "the door has no controller yet" in page
+    given = Permission(early.id, door, now + 60, None, None, "assigned", now, "Edna")
+    behind = DoorState(door, "locked", None, True, "online", now, False, None, False, None, now)
+    assert stand_of(given, now) == "early"
+    assert states_of(replace(given, user_is_active=False), behind, now) == ["deactivated", "unheard"]
+
+
+async def test_visitors_of_today_may_open_it_too(town: Town) -> None:
+    door = await front_door(town)
+    alice = town.client(town.alice)
+    other = (await alice.add_access_point(AccessPointDraft(1, "Lab"))).id
+    for key, doors in (("vic", [door]), ("nadia", [other, door]), ("otto", [other])):
+        await alice.add_meeting(visit(*doors, key=key, minutes=1))
+    async with browser(town) as http:
+        assert '<a href="/visitors">and 2 visitors today</a>' in (await http.get(f"/doors/{door}")).text
+        await alice.change_organisation(OrganisationPatch(visitor_module=False))
+        assert "visitors today" not in (await http.get(f"/doors/{door}")).text
 
 
 async def test_lists_go_on_page_by_page(town: Town) -> None:

@@ -9,6 +9,7 @@ from tests.web.test_page import NOON, opened_house
 
 from latchwork.wire.api.people import GrantDraft, Interval, PermissionsPatch, ScheduleDraft, UserDraft
 from latchwork.wire.api.problems import Forbidden
+from latchwork.wire.api.sites import AccessPointDraft
 from latchwork.wire.facts import AccessDecided
 
 
@@ -17,8 +18,9 @@ async def test_one_sees_ones_own_doors_and_where_one_was_and_nobody_elses(town: 
         bob = next(each for each in (await house.alice.page_users(search="Bob")).items)
         eve = await house.alice.add_user(UserDraft("Eve", access_points=[house.lab]))
         week = await house.alice.add_schedule(ScheduleDraft("Office hours", [[Interval(480, 1080)]] * 7))
-        grant = GrantDraft(house.front, ends_at=NOON, schedule_id=week.id)
-        await house.alice.change_permissions(bob.id, PermissionsPatch(add=[grant]))
+        cellar = await house.alice.add_access_point(AccessPointDraft(1, "Cellar"))
+        grants = [GrantDraft(house.front, ends_at=NOON, schedule_id=week.id), GrantDraft(cellar.id)]
+        await house.alice.change_permissions(bob.id, PermissionsPatch(add=grants))
         for who, door, reason in (
             (bob, house.front, "granted"),
             (bob, house.lab, "no_permission"),
@@ -29,7 +31,15 @@ async def test_one_sees_ones_own_doors_and_where_one_was_and_nobody_elses(town: 
         first = await http.get("/")
         page = (await http.get(first.headers["location"])).text
     assert first.headers["location"] == "/mine"
-    for shown in ("Front door", "Office hours", "30 Oct", "on its way to the door", "came in", "no permission"):
+    for shown in (
+        "Front door",
+        "Office hours",
+        "30 Oct",
+        "on its way to the door",
+        "has no controller yet",
+        "came in",
+        "no permission",
+    ):
         assert shown in page
     assert page.count("Lab") == 1  # he was refused there
     assert "Eve" not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from latchwork.web.catalogue import say_in
 from latchwork.web.chart import chart
 from latchwork.web.places import Places
 from latchwork.wire.api.accounts import OrganisationPatch
-from latchwork.wire.api.passages import DoorState, HourCount
+from latchwork.wire.api.passages import DoorModeDraft, DoorState, HourCount
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, Site, SiteDraft
 from latchwork.wire.facts import DoorChanged
 
@@ -73,6 +74,21 @@ async def test_what_needs_attention_is_said_and_where_to_see_to_it(town: Town) -
     assert f'<a href="/doors/{house.lab}">See to it' in page
 
 
+async def test_a_door_that_somebody_holds_open_or_locks_is_among_it_calmly(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        await send(http, f"/doors/{house.lab}/lock", f"/doors/{house.lab}")
+        await house.alice.set_mode(house.front, DoorModeDraft("unlocked", minutes=10))
+        page = (await http.get("/")).text
+        lines = re.findall(r'<li class="need "><p class="gist">([^<]+)</p> <a href="([^"]+)">', page)
+        assert [path for _, path in lines] == [f"/doors/{house.front}", f"/doors/{house.lab}"]
+        assert re.match(
+            r"Front door: Open for everybody until .+\. Set by Alice &amp; Co&#39;s backend at", lines[0][0]
+        )
+        assert re.match(r"Lab: Locked for everybody\. Set by Ada at \d\d:\d\d\.", lines[1][0])
+        await house.alice.set_mode(house.lab, DoorModeDraft("access_control"))
+        assert "Lab: " not in (await http.get("/")).text
+
+
 def test_changes_that_wait_too_long_for_a_door_in_touch_are_told_once_for_its_controller() -> None:
     site = Site(1, "Harbour House", "", "UTC", 0, 0)
     doors = {
@@ -110,6 +126,16 @@ def test_a_day_of_twenty_five_hours_has_twenty_five_bars() -> None:
     assert [bars[n].start for n in (0, 2, 3, 4, 24)] == ["00:00", "02:00", "02:00", "03:00", "23:00"]
     assert bars[24].entries_height == 100
     assert [bar.is_now for bar in bars].index(True) == 0
+
+
+async def test_who_was_at_a_door_last_is_told_to_those_who_may_read_the_log(town: Town) -> None:
+    async with opened_house(town) as house:
+        await house.dora.reports(entry(house))
+        for name, role, is_told in (("Fay", "front_desk", False), ("Ada", "super_admin", True)):
+            async with browser(town, [role], name=name) as http:
+                cloud = town.client_of_session(http.cookies["latchwork"], town.line())
+                [front, lab] = (await cloud.page_door_states()).items
+                assert [bool(each.last_passage) for each in (front, lab)] == [is_told, False]
 
 
 async def test_each_role_begins_where_its_work_is(town: Town) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.sdk.town import Town
 from tests.web.cast import browser, employ, send
 from tests.web.test_doors import dora, front_door, until_in_step
-from tests.web.test_page import HOSTILE, House, entry, opened_house
+from tests.web.test_page import HOSTILE, NOON, House, entry, opened_house
 
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.people import AccessPatch, CardDraft, GrantDraft, PermissionsPatch, UserDraft, UserPatch
@@ -300,6 +300,23 @@ async def test_a_manager_sees_who_reports_to_them_and_changes_nothing(town: Town
 
 
 # ------------------------------------------------------------------------------------------------- why
+
+
+async def test_who_sees_no_sites_reads_times_on_the_doors_clock_or_is_told_that_they_are_utc(town: Town) -> None:
+    async with opened_house(town) as house:
+        await house.alice.change_organisation(OrganisationPatch(attendance_module=True))
+        async with browser(town, ["manager"], name="Max", access_points=[house.front]) as http:
+            max = (await house.alice.page_users(search="Max")).items[0].id
+            bob = await bob_of(house, reporting_to=max)
+            await house.alice.add_card(bob, CardDraft(4711))
+            page = (await http.get(f"/people/{bob}")).text
+            assert [" UTC " in time for time in re.findall("<time.*</time>", page)] == [True]
+            await house.dora.reports(entry(house, credential="card", user=bob, at=NOON))
+            times = re.findall("<time.*</time>", (await http.get(f"/people/{bob}")).text)
+            assert [" UTC " in time for time in times] == [False, False]
+            assert '<time datetime="2026-10-30T13:00:00+01:00"' in times[0]
+            [session] = re.findall("<time.*</time>", (await http.get("/account")).text)
+            assert ('+00:00"' in session, " UTC " in session) == (False, False)
 
 
 async def refusal(house: House, bob: int, reason: str) -> int:

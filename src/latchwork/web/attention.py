@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 from latchwork.web.catalogue import Say
 from latchwork.web.places import Places
-from latchwork.web.standing import hour
+from latchwork.web.standing import hour, mode_sentence
+from latchwork.wire.api.events import Event
 from latchwork.wire.api.passages import DoorState
 
 PATIENCE: Final = 300
@@ -21,15 +22,36 @@ _NAMED: Final = 3
 class Need:
     """A sentence, and the page where it can be seen to."""
 
-    kind: Literal["bad", "wait"]
+    kind: Literal["bad", "wait", ""]
+    """Empty: it is as somebody wanted it."""
     sentence: str
     path: str
 
 
-def needs(states: Iterable[DoorState], where: Places, say: Say, now: float) -> list[Need]:
-    """The doors' own alarms first, then what is the matter with their controllers; empty: all is well."""
+def needs(states: Iterable[DoorState], where: Places, say: Say, now: float, deeds: Iterable[Event] = ()) -> list[Need]:
+    """The doors' own alarms first, what is the matter with their controllers, doors held open or locked; empty: none.
+
+    `deeds`: what somebody did with doors, the latest first, as far back as is known.
+    """
     here = [state for state in states if state.access_point_id in where.doors]
-    return [*_alarms(here, where, say), *_links(here, where, say, now)]
+    return [*_alarms(here, where, say), *_links(here, where, say, now), *_modes(here, where, say, deeds)]
+
+
+def _modes(states: Sequence[DoorState], where: Places, say: Say, deeds: Iterable[Event]) -> Iterator[Need]:
+    """Who did it is said where it is the latest that somebody did with the door's mode."""
+    changes: dict[str, Event] = {}
+    for deed in deeds:
+        if deed.type == "door_mode_changed":
+            changes.setdefault(deed.subject, deed)
+    for state in states:
+        if state.mode == "access_control":
+            continue
+        id, site = state.access_point_id, _site(state, where)
+        sentence = say("now.mode", door=_name(state, where), stands=mode_sentence(state, say, where, site))
+        change = changes.get(f"access_point/{id}")
+        if change is not None and (change.after or {}).get("mode") == state.mode:
+            sentence += " " + say("now.mode_by", name=change.actor.name, when=hour(change.at, where, site, say))
+        yield Need("", sentence, f"/doors/{id}")
 
 
 def _alarms(states: Sequence[DoorState], where: Places, say: Say) -> Iterator[Need]:

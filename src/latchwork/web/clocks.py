@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 
 from latchwork.web.catalogue import Say
 
@@ -24,8 +24,9 @@ def field(at: int | None, zone: tzinfo) -> str:
 
 
 def written(at: float, zone: tzinfo, say: Say) -> str:
-    """As in a sentence: "30 Oct 2026, 13:00"."""
-    return in_words("written", datetime.fromtimestamp(at, zone), say)
+    """As in a sentence: "30 Oct 2026, 13:00"; with "UTC" where that stands for a zone that is not known."""
+    said = in_words("written", datetime.fromtimestamp(at, zone), say)
+    return f"{said} {zone}" if zone is UTC else said
 
 
 def in_words(form: str, local: date, say: Say) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,8 +18,9 @@ from latchwork.web.lines import Line, Moment, moment
 from latchwork.web.look import Look, form, page
 from latchwork.web.passages import means, who, who_path
 from latchwork.web.places import Places, everything, places
-from latchwork.web.standing import Tag, alarm_tags, link_tag, mode_sentence, mode_tags, week
-from latchwork.wire.api.pages import Page
+from latchwork.web.standing import Kind, Tag, alarm_tags, link_tag, mode_sentence, mode_tags, stand_of, week
+from latchwork.web.visits import midnights
+from latchwork.wire.api.pages import MAX_LIMIT, Page
 from latchwork.wire.api.passages import DoorModeDraft, DoorOffline, DoorState, Passage
 from latchwork.wire.api.people import Permission, Schedule
 from latchwork.wire.api.problems import Invalid
@@ -37,7 +39,9 @@ class Holder:
 
     user: int
     name: str
-    state: Tag
+    tags: Sequence[Tag]
+    is_new: bool
+    """Whether `since` is when its change began to be told to the door, not when it was given."""
     since: Moment | None
     times: str
     schedule: str
@@ -52,8 +56,8 @@ async def _show(look: Look, id: int, wrong: Wrong = NOTHING_WRONG, minutes: str 
     door, state, where = await asyncio.gather(
         look.cloud.get_access_point(id), look.cloud.get_door_state(id), places(look.cloud)
     )
-    passages, permissions, schedules = await asyncio.gather(
-        _passages(look, id), _permissions(look, id), _schedules(look)
+    passages, permissions, schedules, visits = await asyncio.gather(
+        _passages(look, id), _permissions(look, id), _schedules(look), _visits(look, door, where)
     )
     used = sorted({each.schedule_id for each in permissions.items if each.schedule_id is not None})
     return look.show(
@@ -68,11 +72,12 @@ async def _show(look: Look, id: int, wrong: Wrong = NOTHING_WRONG, minutes: str 
         told=_moment(state.told_at, where, door),
         seen=_moment(state.last_seen_at, where, door),
         lines=[line_of(each, where, look.say) for each in passages.items],
-        holders=[_holder(each, where, door, schedules, look.say) for each in permissions.items],
+        holders=[_holder(each, state, where, door, schedules, look.say) for each in permissions.items],
         is_settling=state.confirmed is False or any(each.state != "assigned" for each in permissions.items),
         weeks=[(schedules[each], week(schedules[each], look.say)) for each in used if each in schedules],
         older=_next(look, id, "history", passages),
         others=_next(look, id, "who", permissions),
+        visits=visits,
         wrong=wrong,
         minutes=minutes,
     )
@@ -96,6 +101,19 @@ async def _schedules(look: Look) -> Mapping[int, Schedule]:
     if not look.may("permissions:read"):
         return {}
     return {each.id: each for each in await everything(look.cloud.page_schedules())}
+
+
+async def _visits(look: Look, door: AccessPoint, where: Places) -> str:
+    """How many visitors may open it today besides, in words; empty: none, or not for whoever looks."""
+    if not look.may("visitors:read") or "visitor" not in look.who.modules:
+        return ""
+    now = int(time.time())
+    _, midnight = midnights(now, where.zone(door.site_id))
+    found = await look.cloud.page_meetings(ends_after=now, starts_before=midnight, order="start", limit=MAX_LIMIT)
+    count = sum(door.id in each.access_points and each.checked_out_at is None for each in found.items)
+    if found.next_cursor is not None:
+        return look.say("doors.visitors_at_least", n=count)
+    return look.say("doors.visitors" if count > 1 else "doors.visitor", n=count) if count else ""
 
 
 def _next(look: Look, door: int, name: str, listed: Page[Any]) -> str:
@@ -137,17 +155,33 @@ def _done(passage: Passage, say: Say) -> str:
     return say(f"doors.{passage.direction}_{outcome}")
 
 
-_STATES: Final = {"assigned": "good", "pending": "wait", "removing": "bad"}
+_KINDS: Final[Mapping[str, Kind]] = {"assigned": "good", "pending": "wait", "removing": "bad", "unheard": "bad"}
+
+
+def states_of(permission: Permission, state: DoorState, now: float) -> list[str]:
+    """How somebody stands with a door; of whom no door should let in, also whether this one may not know it yet."""
+    ends = permission.user_access_expires_at
+    is_out = not permission.user_is_active or (ends is not None and ends <= now)
+    if permission.state == "removing" or not is_out:
+        return [stand_of(permission, now)]
+    out = "expired" if permission.user_is_active else "deactivated"
+    return [out] if state.pending_since is None else [out, "unheard"]
 
 
 def _holder(
-    permission: Permission, where: Places, door: AccessPoint, schedules: Mapping[int, Schedule], say: Say
+    permission: Permission,
+    state: DoorState,
+    where: Places,
+    door: AccessPoint,
+    schedules: Mapping[int, Schedule],
+    say: Say,
 ) -> Holder:
     schedule = schedules.get(permission.schedule_id or 0)
     return Holder(
         permission.user_id,
         permission.user_name or say("doors.deleted_user"),
-        Tag(_STATES[permission.state], say(f"doors.state_{permission.state}")),  # type: ignore[arg-type]
+        [Tag(_KINDS.get(each, ""), say(f"doors.state_{each}")) for each in states_of(permission, state, time.time())],
+        permission.state != "assigned",
         _moment(permission.since, where, door),
         _times(permission, where, door, say),
         schedule.name if schedule else say("doors.always"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from latchwork.web.catalogue import Say
-from latchwork.web.lines import Line, Moment, moment
+from latchwork.web.lines import Line, Moment, line_of_passage, moment
 from latchwork.web.places import Places
 from latchwork.web.standing import Link, Tag, mode_tags
 from latchwork.wire.api.events import Event
@@ -50,25 +50,20 @@ def alarm_after(event: Event, say: Say) -> tuple[int, str] | None:
     return door, say(f"doors.alarm_{alarm}") if alarm else ""
 
 
-def cards(places: Places, lines: Sequence[Line], states: Iterable[DoorState], say: Say) -> list[SiteCard]:
-    """Every site with its doors, in the order of their names; `lines` oldest first."""
-    last = {line.door: line for line in lines if line.kind in ("granted", "refused")}
+def cards(places: Places, states: Iterable[DoorState], say: Say) -> list[SiteCard]:
+    """Every site with its doors, in the order of their names."""
     by_id = {state.access_point_id: state for state in states}
     by_name = sorted(places.doors.values(), key=lambda door: door.name.casefold())
     return [
         SiteCard(
             site,
-            [
-                _card(places, door, by_id[door.id], last.get(door.id), say)
-                for door in by_name
-                if door.site_id == id and door.id in by_id
-            ],
+            [_card(places, door, by_id[door.id], say) for door in by_name if door.site_id == id and door.id in by_id],
         )
         for id, site in sorted(places.sites.items(), key=lambda item: item[1].name.casefold())
     ]
 
 
-def _card(places: Places, door: AccessPoint, state: DoorState, last: Line | None, say: Say) -> DoorCard:
+def _card(places: Places, door: AccessPoint, state: DoorState, say: Say) -> DoorCard:
     seen = state.last_seen_at if state.link == "offline" else None
     return DoorCard(
         id=door.id,
@@ -79,5 +74,5 @@ def _card(places: Places, door: AccessPoint, state: DoorState, last: Line | None
         last_seen=moment(seen, places, door.site_id) if seen is not None else None,
         tags=[*([Tag("", say("now.open"))] if state.is_open else []), *mode_tags(state, say)],
         alarm=say(f"doors.alarm_{state.alarm}") if state.alarm else "",
-        last=last,
+        last=line_of_passage(state.last_passage, places, say) if state.last_passage else None,
     )

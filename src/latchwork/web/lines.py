@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final, Literal, get_args
 
 from latchwork.web.catalogue import Say, reason
 from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
-from latchwork.wire.api.events import Event
-from latchwork.wire.api.passages import Manner, ModeName
+from latchwork.wire.api.events import DEEDS, Actor, Event
+from latchwork.wire.api.passages import Manner, ModeName, Passage
 
 Kind = Literal["granted", "refused", "alarm", "note"]
 
@@ -29,6 +29,11 @@ class Moment:
     @property
     def clock(self) -> str:
         return f"{self.local:%H:%M:%S}"
+
+    @property
+    def zone(self) -> str:
+        """UTC where that stands for a place's own zone, which is not known; else empty."""
+        return f"{self.local:%Z}" if self.local.tzinfo is UTC else ""
 
     def day(self, say: Say) -> str:
         return in_words("day", self.local, say)
@@ -81,27 +86,8 @@ _HAPPENED: Final[dict[str, Kind]] = {
 }
 """What happened at a door or a controller, and is not about a person; title and sentence by these names."""
 
-_DONE: Final = frozenset(
-    {
-        "door_mode_changed",
-        "alarm_acknowledged",
-        "unlock_requested",
-        "card_enrolment_requested",
-        "user_created",
-        "user_changed",
-        "user_activated",
-        "user_deactivated",
-        "user_deleted",
-        "permission_granted",
-        "permission_changed",
-        "permission_withdrawn",
-        "card_assigned",
-        "card_unassigned",
-        "phone_enrolled",
-        "phone_removed",
-    }
-)
-"""What somebody did with a door, or about who may enter; `did_` before the name of its text."""
+_DONE: Final = frozenset(DEEDS["doors"])
+"""What somebody did with a door; `did_` before the name of its text."""
 
 _MEANS: Final = ("qr", "card", "phone", *(f"phone_{manner}" for manner in get_args(Manner)))
 _ASKED: Final = ("hold_open", "lock", "normal")
@@ -111,6 +97,7 @@ _DECISIONS: Final = ("access_granted", "access_refused")
 LEFT_OUT: Final[frozenset[str]] = frozenset(
     {
         *("door_opened", "door_closed", "request_to_exit"),  # every entry and every exit brings them
+        *DEEDS["people"],
         *("visitor_created", "visitor_changed", "visitor_deleted"),  # a visit is told when the visitor comes
         *("meeting_created", "meeting_changed", "meeting_deleted", "meeting_ended", "visit_link_made"),
         *("visitor_checked_in", "visitor_checked_out"),  # the desk has a page of its own
@@ -126,7 +113,7 @@ LEFT_OUT: Final[frozenset[str]] = frozenset(
         *("identity_provider_changed", "identity_provider_removed"),
     }
 )
-"""What the feed leaves to the log: what goes without saying, and how the organisation is set up."""
+"""What the feed leaves to the log: what goes without saying, and how the organisation is run."""
 
 
 def is_told(event: Event) -> bool:
@@ -136,7 +123,7 @@ def is_told(event: Event) -> bool:
 
 def line_of(event: Event, places: Places, say: Say) -> Line:
     """The line of an event that `is_told`."""
-    kind, who, what, why = _told(event, places, say)
+    kind, who, what, why = _told(event, say)
     site = _site(event, places)
     return Line(
         number=event.number,
@@ -154,6 +141,31 @@ def line_of(event: Event, places: Places, say: Say) -> Line:
     )
 
 
+def line_of_passage(passage: Passage, places: Places, say: Say) -> Line:
+    """The line of the event that it is."""
+    user, visitor, asked = passage.user, passage.visitor, passage.requested_by
+    data = {
+        "accessPointId": passage.access_point_id,
+        "accessPointName": passage.access_point_name,
+        "siteId": passage.site_id,
+        "direction": passage.direction,
+        "reason": passage.reason,
+        "credential": passage.credential,
+        "ask": passage.ask,
+        "count": passage.count,
+        **({"manner": passage.manner} if passage.manner else {}),
+        **({"userId": user.id, "userName": user.name} if user else {}),
+        **(
+            {"visitorName": visitor.name, "visitorKey": visitor.key, "meetingId": visitor.meeting_id} if visitor else {}
+        ),
+        **({"requestedBy": {"name": asked.name}} if asked else {}),
+    }
+    about, kind = f"access_point/{passage.access_point_id}", "granted" if passage.granted else "refused"
+    nobody = Actor("controller", "", "")
+    event = Event(passage.number, f"access_{kind}", passage.at, passage.recorded_at, nobody, about, data)
+    return line_of(event, places, say)
+
+
 def moment(at: float, places: Places, site: int | None) -> Moment:
     """An instant on the clock of a site."""
     return moment_in(at, places.zone(site))
@@ -164,13 +176,13 @@ def moment_in(at: float, zone: tzinfo) -> Moment:
     return Moment(datetime.fromtimestamp(at, zone))
 
 
-def _told(event: Event, places: Places, say: Say) -> tuple[Kind, str, str, str]:
+def _told(event: Event, say: Say) -> tuple[Kind, str, str, str]:
     """Kind, who, what and why."""
     if event.type in _DECISIONS:
         return _decision(event, say)
     if event.type in _HAPPENED:
         return _happening(event, say)
-    return "note", event.actor.name, _deed(event, places, say), str(event.data.get("note", ""))
+    return "note", event.actor.name, _deed(event, say), str(event.data.get("note", ""))
 
 
 def _decision(event: Event, say: Say) -> tuple[Kind, str, str, str]:
@@ -198,16 +210,10 @@ def _happening(event: Event, say: Say) -> tuple[Kind, str, str, str]:
     return _HAPPENED[event.type], "", title, f"{sentence} {made_for}".rstrip()
 
 
-def _deed(event: Event, places: Places, say: Say) -> str:
-    door, mode = event.data.get("accessPointId"), (event.after or {}).get("mode", "")
-    is_own = event.actor.kind == "user" and event.subject == f"user/{event.actor.id}"
-    removes_own = is_own and event.type == "phone_removed"
+def _deed(event: Event, say: Say) -> str:
+    mode = (event.after or {}).get("mode", "")
     return say(
-        "lines.did_remove_own_phone" if removes_own else f"lines.did_{event.type}",
-        name=_subject_name(event),
-        door=_door_name(door, places, say),
-        digits=event.data.get("lastDigits"),
-        phone=event.data.get("phoneName"),
+        f"lines.did_{event.type}",
         mode=say(f"lines.mode_{mode}") if mode in get_args(ModeName) else mode,
         alarm=_alarm(event.data.get("alarm", ""), say),
     )
@@ -216,12 +222,6 @@ def _deed(event: Event, places: Places, say: Say) -> str:
 def _alarm(fact: str, say: Say) -> str:
     """An alarm's title; of a type of a newer cloud its name."""
     return say(f"lines.{fact}") if fact in _HAPPENED else fact.replace("_", " ")
-
-
-def _subject_name(event: Event) -> str:
-    """As it is called in the event, else by its id."""
-    said = (event.data.get("userName"), event.data.get("name"), (event.after or {}).get("name"))
-    return next((str(name) for name in said if name), event.subject.replace("/", " "))
 
 
 def _who(data: dict[str, Any], say: Say) -> str:

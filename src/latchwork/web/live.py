@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from latchwork.sdk.client import Client
@@ -13,13 +14,14 @@ from latchwork.web.lines import is_told, line_of
 from latchwork.web.pages import render
 from latchwork.web.places import Places, places
 from latchwork.wire.api.events import Event
+from latchwork.wire.api.problems import Forbidden, Unauthorized
 
 T = TypeVar("T")
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment shows both ends that the other lives."""
 FARTHEST: Final = 1_000
-"""Events that are caught up with; whoever was away for longer loads the page."""
+"""Events that are caught up with; whoever was away for longer begins an empty list with them."""
 
 
 async def begin(cloud: Client, after: int | None) -> int:
@@ -28,18 +30,24 @@ async def begin(cloud: Client, after: int | None) -> int:
     return last if after is None or after > last else max(after, last - FARTHEST)
 
 
-async def stream(cloud: Client, say: Say, after: int, ending: asyncio.Event) -> AsyncIterator[str]:
-    """Server-sent events for all that happens above a number, until the server ends."""
+async def stream(
+    cloud: Client, say: Say, after: int, ending: asyncio.Event, has_gap: bool = False
+) -> AsyncIterator[str]:
+    """Server-sent events for all that happens above a number, until the server or the session ends.
+
+    `has_gap`: what the browser shows ends before that number.
+    """
     where = await places(cloud)
-    yield "retry: 2000\n\n"
-    async for event in heartbeats(cloud.follow(after), HEARTBEAT, ending):
-        if event is None:
-            yield ": nothing new\n\n"
-            continue
-        if is_new(event, where):
-            where = await places(cloud)
-        if html := news(event, where, say):
-            yield sent(event.number, html)
+    yield "retry: 2000\n\n" + ("event: gap\ndata: gap\n\n" if has_gap else "")
+    with suppress(Unauthorized, Forbidden):  # the browser asks again, and is told so
+        async for event in heartbeats(cloud.follow(after), HEARTBEAT, ending):
+            if event is None:
+                yield ": nothing new\n\n"
+                continue
+            if is_new(event, where):
+                where = await places(cloud)
+            if html := news(event, where, say):
+                yield sent(event.number, html)
 
 
 def is_new(event: Event, where: Places) -> bool:

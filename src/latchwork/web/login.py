@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -11,10 +12,11 @@ from litestar.params import FromPath
 
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, device_of, is_same_origin
-from latchwork.web.lines import moment
+from latchwork.web.lines import moment_in
 from latchwork.web.look import NO_STORE, SAID, FormRefused, Look, form, page, redirect, said_in, saying
 from latchwork.web.pages import render
-from latchwork.web.places import NOWHERE, places
+from latchwork.web.passages import zone_of
+from latchwork.web.people import sites
 from latchwork.wire.api.problems import Invalid, LinkOver, Problem, TooManyRequests, Unauthorized
 from latchwork.wire.api.sessions import PasswordChange, PasswordChoice, PasswordReset, SignedIn, SignInDraft
 
@@ -133,15 +135,23 @@ async def end_session(look: Look, session_id: int) -> Response[Any]:
 
 
 async def _account(look: Look, wrong: Problem | None = None) -> Response[str]:
-    where = await places(look.cloud) if look.may("sites:read") else NOWHERE
+    zone = await _zone(look)
     sessions = await look.cloud.list_sessions()
     return look.show(
         "login/account.html",
         wrong.status if wrong else 200,
         account=await look.cloud.get_account(),
-        sessions=[(s, moment(s.created_at, where, None), moment(s.seen_at, where, None)) for s in sessions],
+        sessions=[(s, moment_in(s.created_at, zone), moment_in(s.seen_at, zone)) for s in sessions],
         wrong=(wrong.errors[0].detail if wrong.errors else wrong.detail) if wrong else "",
     )
+
+
+async def _zone(look: Look) -> tzinfo:
+    """Of the first site; for somebody who sees no sites, of a door of theirs."""
+    if look.may("sites:read"):
+        return (await sites(look)).zone(None)
+    own = (await look.cloud.page_own_doors(limit=1)).items
+    return zone_of(own[0].timezone if own else None)
 
 
 def _language(request: Request[Any, Any, Any]) -> str:

@@ -40,10 +40,11 @@ async def acknowledge(look: Look, number: int) -> Response[Any]:
 @page("/live", needs="events:read")
 async def live(look: Look) -> Response[Any]:
     """What happens from `Last-Event-ID`, else `?after=`, else now on, as server-sent events."""
-    seen = look.request.headers.get("last-event-id") or look.query.get("after")
-    after = await feed.begin(look.cloud, id_of(seen))
+    seen = id_of(look.request.headers.get("last-event-id") or look.query.get("after"))
+    after = await feed.begin(look.cloud, seen)
     headers = {**NO_STORE, "x-accel-buffering": "no"}
-    lines = feed.stream(look.cloud, look.say, after, look.request.app.state.ending)
+    has_gap = seen is not None and seen < after
+    lines = feed.stream(look.cloud, look.say, after, look.request.app.state.ending, has_gap)
     return Stream(lines, media_type="text/event-stream", headers=headers)
 
 

@@ -10,9 +10,10 @@ from typing import Final
 
 from latchwork.sdk.client import Client
 from latchwork.web.attention import Need, needs
+from latchwork.web.catalogue import Say
 from latchwork.web.chart import Chart, chart
 from latchwork.web.doors import SiteCard, cards
-from latchwork.web.lines import Line, is_told, line_of
+from latchwork.web.lines import Line, is_told, line_of, line_of_passage
 from latchwork.web.look import Look
 from latchwork.web.places import Places, allowed, places
 from latchwork.web.visits import midnights
@@ -21,10 +22,6 @@ from latchwork.wire.api.pages import MAX_LIMIT
 
 LINES: Final = 50
 """How many the feed begins with."""
-LOOK_BACK: Final = 5
-"""Pages of events that are searched for them."""
-
-
 ALARMS: Final = 10
 """Open alarms that are shown; the next ones follow as these are seen to."""
 
@@ -59,20 +56,19 @@ class Overview:
 async def overview(look: Look, site: int | None) -> Overview:
     """As it is now; the day is that of a site, where sites differ in their time zone."""
     cloud, now = look.cloud, time.time()
-    where, states, alarms, (events, last) = await asyncio.gather(
-        places(cloud),
+    where, last = await asyncio.gather(places(cloud), cloud.last_event())
+    states, alarms, deeds = await asyncio.gather(
         allowed(cloud.page_door_states(limit=MAX_LIMIT)),
         cloud.page_alarms(open=True, limit=ALARMS),
-        _latest(cloud),
+        cloud.page_events(order="newest", deed="doors", limit=LINES),
     )
-    lines = [line_of(event, where, look.say) for event in events if is_told(event)]
     return Overview(
-        sites=cards(where, lines, states, look.say),
-        lines=lines[: -LINES - 1 : -1],
-        last=last,
+        sites=cards(where, states, look.say),
+        lines=await _latest(cloud, deeds.events, where, look.say),
+        last=last.last,
         alarms=[line_of(alarm.event, where, look.say) for alarm in alarms.items],
         has_more_alarms=alarms.next_cursor is not None,
-        needs=needs(states, where, look.say, now),
+        needs=needs(states, where, look.say, now, deeds.events),
         day=await _day(cloud, where, site, now),
     )
 
@@ -86,14 +82,19 @@ async def _day(cloud: Client, where: Places, site: int | None, now: float) -> Da
     return Day(chart(counts.hours, where.zone(chosen), now), chosen)
 
 
-async def _latest(cloud: Client) -> tuple[list[Event], int]:
-    """The end of the log, oldest first, far enough back to fill the feed, and the last number."""
-    last = upper = (await cloud.last_event()).last
-    events: list[Event] = []
-    for _ in range(LOOK_BACK):
-        if upper == 0 or sum(map(is_told, events)) >= LINES:
-            break
-        lower = max(0, upper - MAX_LIMIT)
-        events = [*(await cloud.page_events(lower, limit=upper - lower)).events, *events]
-        upper = lower
-    return events, last
+async def _latest(cloud: Client, deeds: Sequence[Event], where: Places, say: Say) -> list[Line]:
+    """The newest lines, the latest first.
+
+    Entries, alarms, and what somebody did with a door are asked for by themselves, so that nothing else that the log
+    is filled with, such as an import of people, drowns them.
+    """
+    passages, alarms, log = await asyncio.gather(
+        cloud.page_passages(limit=LINES),
+        cloud.page_alarms(limit=LINES),
+        cloud.page_events(order="newest", limit=MAX_LIMIT),
+    )
+    events = [*(alarm.event for alarm in alarms.items), *deeds, *filter(is_told, log.events)]
+    lines = [line_of_passage(each, where, say) for each in passages.items]
+    lines += [line_of(event, where, say) for event in events]
+    by_number = {line.number: line for line in lines}
+    return sorted(by_number.values(), key=lambda line: line.number, reverse=True)[:LINES]

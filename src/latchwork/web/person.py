@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any, Final, Literal, TypeVar
 
 from litestar import Response
@@ -14,12 +14,14 @@ from litestar import Response
 from latchwork.web import clocks, person_form, phones
 from latchwork.web.catalogue import Say
 from latchwork.web.forms import NOTHING_WRONG, Wrong, wrong_of
-from latchwork.web.lines import Moment, moment
+from latchwork.web.lines import Moment, moment, moment_in
 from latchwork.web.look import Look, form, page
 from latchwork.web.overtaken import known_in, overtaken
+from latchwork.web.passages import zone_of
 from latchwork.web.people import chief as chief_of
 from latchwork.web.people import choices, row, sites
 from latchwork.web.places import Places, everything
+from latchwork.web.standing import Stand, stand_of
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Passage
 from latchwork.wire.api.people import (
     Card,
@@ -52,7 +54,8 @@ class DoorRow:
     id: int
     name: str
     site: str
-    state: Literal["assigned", "pending", "removing", "shut", "unheard"]
+    has_controller: bool
+    state: Stand | Literal["shut", "unheard"]
     """`shut`, `unheard`: of somebody whom no door should let in; the door knows it, or does not yet."""
     since: Moment | None
     limits: Sequence[str]
@@ -70,7 +73,7 @@ class Doors:
 
     @property
     def is_settled(self) -> bool:
-        return all(row.state in ("assigned", "shut") for row in self.rows)
+        return all(row.state in ("assigned", "over", "early", "shut") for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ def _door_row(
         id=given.access_point_id,
         name=door.name if door else say("person.door", id=given.access_point_id),
         site=places.site_name(site),
-        state=given.state,
+        has_controller=door is None or door.controller_id is not None,
+        state=stand_of(given, time.time()),
         since=None if given.since is None else moment(given.since, places, site),
         limits=limits(say, given, places.zone(site), schedules),
     )
@@ -153,10 +157,10 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
         _doors(look, user, where),
         look.cloud.list_cards(user_id),
         _account(look, user_id),
-        _last(look, user_id, where),
+        _last(look, user_id),
     )
     home = where.sites.get(user.home_site_id or 0)
-    zone = where.zone(user.home_site_id)
+    zone = _zone(user, where, last)
     held, apps = await phones.of_person(look, user_id, zone)
     return look.show(
         "people/person.html",
@@ -169,14 +173,14 @@ async def _page(look: Look, user_id: int, refused: Problem | None = None) -> Res
         terms=await _terms(look, user),
         chief=await _name(look, user.reporting_to),
         expires=clocks.written(user.access_expires_at, zone, look.say) if user.access_expires_at is not None else "",
-        deactivated=moment(user.deactivated_at, where, user.home_site_id) if user.deactivated_at is not None else None,
+        deactivated=moment_in(user.deactivated_at, zone) if user.deactivated_at is not None else None,
         doors=doors,
-        cards=[(card, moment(card.created_at, where, user.home_site_id)) for card in cards],
+        cards=[(card, moment_in(card.created_at, zone)) for card in cards],
         phones=held,
         apps=apps,
         readers=await _readers(look),
         account=account,
-        seen=_seen(account, where, user),
+        seen=_seen(account, zone),
         last=last,
         card_seconds=CARD_SECONDS,
         wrong=told(refused) if refused else "",
@@ -188,9 +192,15 @@ def told(refused: Problem) -> str:
     return " ".join(error.detail for error in refused.errors) or refused.detail
 
 
-def _seen(account: Account | None, where: Places, user: User) -> Moment | None:
+def _seen(account: Account | None, zone: tzinfo) -> Moment | None:
     at = account.last_log_in_at if account else None
-    return None if at is None else moment(at, where, user.home_site_id)
+    return None if at is None else moment_in(at, zone)
+
+
+def _zone(user: User, where: Places, last: Sequence[Visit] | None) -> tzinfo:
+    """Of their home site; of where they were last, for whoever may not see that site."""
+    zone = where.zone(user.home_site_id)
+    return zone_of(last[0].passage.timezone) if zone is UTC and last else zone
 
 
 async def _doors(look: Look, user: User, where: Places) -> Doors | None:
@@ -236,12 +246,12 @@ async def _account(look: Look, user_id: int) -> Account | None:
         return None
 
 
-async def _last(look: Look, user_id: int, where: Places) -> list[Visit] | None:
+async def _last(look: Look, user_id: int) -> list[Visit] | None:
     """Newest first; None: whoever looks may not know."""
     if not look.may("events:read"):
         return None
     found = (await look.cloud.page_passages(user=user_id, limit=LAST)).items
-    return [Visit(passage, moment(passage.at, where, passage.site_id)) for passage in found]
+    return [Visit(passage, moment_in(passage.at, zone_of(passage.timezone))) for passage in found]
 
 
 async def _terms(look: Look, user: User) -> list[str]:

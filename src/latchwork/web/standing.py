@@ -12,7 +12,7 @@ from latchwork.web.clocks import in_words
 from latchwork.web.places import Places
 from latchwork.wire.api.controllers import Controller
 from latchwork.wire.api.passages import DoorState
-from latchwork.wire.api.people import Interval, Schedule
+from latchwork.wire.api.people import Interval, Permission, Schedule
 
 Kind = Literal["good", "wait", "bad", ""]
 Link = Literal["none", "waiting", "offline", "frozen", "online"]
@@ -56,6 +56,19 @@ def mode_tags(state: DoorState, say: Say) -> list[Tag]:
 
 def _mode(state: DoorState, say: Say) -> str:
     return say(f"doors.mode_{state.mode}")
+
+
+Stand = Literal["assigned", "pending", "removing", "over", "early"]
+
+
+def stand_of(given: Permission, now: float) -> Stand:
+    """Where a permission has arrived, and whether it holds now: `over` ended, `early` has not begun yet."""
+    if given.state == "removing":
+        return "removing"
+    if given.ends_at is not None and given.ends_at <= now:
+        return "over"
+    is_early = given.state == "assigned" and given.starts_at is not None and given.starts_at > now
+    return "early" if is_early else given.state
 
 
 def mode_sentence(state: DoorState, say: Say, where: Places, site: int) -> str:

@@ -168,6 +168,7 @@ async def _again(look: Look, text: str) -> Meeting | None:
 class Door:
     """A door of a visit, and what it makes of the visit's codes."""
 
+    id: int
     name: str
     site: str
     belongs: bool
@@ -207,6 +208,7 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
         at_the_latest=clock(longest, zone, now, look.say),
         doors=[
             Door(
+                id=door.access_point_id,
                 name=door.name,
                 site=where.places.site_name(door.site_id),
                 belongs=door.belongs,

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from cloud.cast import Client, Line
-from latchwork.cloud.kernel.work import Scope
-from latchwork.cloud.passages import service
+from latchwork.cloud.kernel.work import Reach, Scope
+from latchwork.cloud.passages import service, store
 from latchwork.cloud.passages.model import Search
 from latchwork.wire.facts import AccessDecided, CardPresented, StrikeWithheld
 
@@ -50,6 +50,18 @@ async def test_what_a_door_tells_late_names_who_has_been_deleted(alice: Client, 
     await line.tell(1, decided(user=bob))
     [entry] = (await alice.get("/v1/passages"))["items"]
     assert entry["user"] == {"id": bob, "name": "Bob", "employeeCode": ""}
+
+
+async def test_each_door_says_who_was_there_last(alice: Client, line: Line, bob: int) -> None:
+    await line.tell(1, decided(user=bob), decided(reason="no_permission"), decided(door=2, user=bob))
+    passages = (await alice.get("/v1/passages"))["items"]
+    states = (await alice.get("/v1/door-states"))["items"]
+    assert [state["lastPassage"] for state in states] == [passages[1], passages[0], None]
+    assert (await alice.get("/v1/access-points/1/state"))["lastPassage"] == passages[1]
+    async with alice.cloud.state["database"].connection() as conn:
+        for sites, doors in ({1}, {1, 2}), ({99}, set()), (set(), set()):
+            scope = Scope(alice.organisation, Reach(frozenset(sites), bob))
+            assert (await store.latest_at(conn, scope, [1, 2, 3])).keys() == doors
 
 
 async def test_every_filter_finds_its_own(alice: Client, line: Line, bob: int) -> None:
@@ -166,5 +178,8 @@ async def test_the_history_of_a_few_people_is_read_by_its_index_however_long_the
             plan = await conn.fetch(f"EXPLAIN EXECUTE many({'7' if kind == 'bigint' else chr(39) + '{7,8}' + chr(39)})")
             assert "passages_by_user" in str(plan)
             await conn.execute("DEALLOCATE many")
+        await conn.execute(f"PREPARE latest (integer, bigint[], bigint[]) AS {store._LATEST_AT}")
+        plan = await conn.fetch("EXPLAIN EXECUTE latest (1, '{1,2}', NULL)")
+        assert ("passages_by_door" in str(plan), "Seq Scan" in str(plan)) == (True, False)
     finally:
         await conn.close()

@@ -29,6 +29,7 @@ from latchwork.cloud.app import create_app
 from latchwork.cloud.sessions import rules
 from latchwork.cloud.sessions.rules import Failures
 from latchwork.sdk.client import Client
+from latchwork.wire.api.passages import DoorModeDraft
 from latchwork.wire.api.people import UserDraft, UserPatch
 from latchwork.wire.api.problems import (
     Conflict,
@@ -49,6 +50,7 @@ from latchwork.wire.api.sessions import (
     SignedIn,
     SignInDraft,
 )
+from latchwork.wire.api.sites import AccessPointDraft, SiteDraft
 
 PASSWORD = "correct horse battery"
 EMAIL = "ada@example.org"
@@ -127,6 +129,21 @@ async def test_whoever_logs_out_is_out_and_nobody_else_is(town: Town) -> None:
     await first.log_out()
     await until_refused(first)
     assert [each.is_current for each in await second.list_sessions()] == [True]
+
+
+async def test_whoever_logs_out_while_waiting_for_news_gets_none(town: Town) -> None:
+    alice = town.client(town.alice)
+    home, site = [await alice.add_site(SiteDraft(name)) for name in ("Head office", "Harbour House")]
+    door = await alice.add_access_point(AccessPointDraft(site.id, "Front door"))
+    await employed(town, roles=["site_admin"], home_site_id=home.id, admin_of_sites=[site.id])
+    sam = await logged_in(town)
+    waiting = asyncio.create_task(sam.page_events((await sam.last_event()).last, wait=25))
+    await asyncio.sleep(0.3)
+    await sam.log_out()
+    await until_refused(sam)
+    await alice.set_mode(door.id, DoorModeDraft("locked"))
+    with pytest.raises(Unauthorized):
+        await waiting
 
 
 async def test_one_ends_ones_own_other_session_and_nobody_elses(town: Town) -> None:

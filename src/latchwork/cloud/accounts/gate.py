@@ -10,7 +10,7 @@ from litestar import Request
 
 from latchwork.cloud.accounts.store import IdempotencyKeys
 from latchwork.cloud.accounts.tokens import Tokens
-from latchwork.cloud.kernel.http import Anybody, Caller, May
+from latchwork.cloud.kernel.http import Anybody, Caller, Identity, May
 from latchwork.cloud.kernel.limits import Limits
 from latchwork.cloud.kernel.work import Database
 from latchwork.wire.api.problems import Forbidden, Unauthorized
@@ -35,9 +35,20 @@ class TokenGate:
         if not needs.needs_token:
             self.slow_down(request)
             return Anybody(self._database, int(now), request)
-        identity = await self._tokens.check(bearer(request.headers.get("authorization"), bare_token), now)
+        identity = await self._identity(request, now, bare_token)
         key = (identity.client, identity.user.id) if identity.user else identity.client
         self._take(request, key, identity.rate_per_second, identity.rate_burst)
+        return self._caller(identity, request, needs, now)
+
+    async def recheck(self, request: Request[Any, Any, Any], needs: May) -> Caller:
+        """As `admit`, of a request with a token that was admitted and has waited: it is not counted again."""
+        now = time.time()
+        return self._caller(await self._identity(request, now), request, needs, now)
+
+    async def _identity(self, request: Request[Any, Any, Any], now: float, bare_token: bool = False) -> Identity:
+        return await self._tokens.check(bearer(request.headers.get("authorization"), bare_token), now)
+
+    def _caller(self, identity: Identity, request: Request[Any, Any, Any], needs: May, now: float) -> Caller:
         if needs.scope is not None and needs.scope not in identity.scopes:
             raise Forbidden(f"This client may not do that: its token lacks the scope {needs.scope}.")
         reach = identity.reach(needs.scope)

@@ -56,6 +56,7 @@ def _check_newest(after: int, wait: float, subject: str | None) -> None:
 
 
 async def _oldest(by: Caller, after: int, limit: int, wait: float) -> EventPage:
+    """Whoever waited is answered by the rights that they have by then."""
     until = time.monotonic() + wait
     while True:
         found = await by.read(lambda conn, scope, after=after: service.page(conn, scope, after, limit))  # type: ignore[misc]
@@ -67,6 +68,7 @@ async def _oldest(by: Caller, after: int, limit: int, wait: float) -> EventPage:
             continue
         after = found.last
         await service.sleep_until_news(by.request.app.state.hints, by.scope, min(left, service.NEWS_EVERY))
+        by = await by.still()
 
 
 @get("/v1/events/last")

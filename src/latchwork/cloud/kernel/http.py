@@ -166,6 +166,11 @@ class Caller:
             return Actor("user", str(user.id), user.name)
         return Actor("client", self.identity.client_id, self.identity.name)
 
+    async def still(self) -> Caller:
+        """The caller as they are by now, of a request that waited; raises Unauthorized or Forbidden."""
+        gate: Gate = self.request.app.state.gate
+        return await gate.recheck(self.request, self.request.route_handler.opt["needs"])
+
     async def change(self, use_case: UseCase[T]) -> T:
         """Runs a use case in one transaction."""
         powers = self.identity.user.powers if self.identity.user else None
@@ -233,6 +238,8 @@ class Gate(Protocol):
     """Admits requests; one per app, in `app.state.gate`."""
 
     async def admit(self, request: Request[Any, Any, Any], needs: May) -> Caller | Anybody: ...
+
+    async def recheck(self, request: Request[Any, Any, Any], needs: May) -> Caller: ...
 
 
 class Json(AbstractDTO[T]):

@@ -31,6 +31,7 @@ from latchwork.wire.api.passages import (
 )
 from latchwork.wire.api.people import Card
 
+LOG = "events:read"
 Instant = Annotated[float | None, QueryParameter(ge=0, le=2**40, description="Seconds since the epoch.")]
 Shown = Literal["granted", "refused", "both"]
 
@@ -140,19 +141,21 @@ async def page_door_states(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[DoorState]:
-    """Lists how doors are now: mode, link, open or closed, alarms."""
+    """Lists how doors are now: mode, link, open or closed, alarms; with `events:read` also who was there last."""
+    log = by.scope_of(LOG)
     return await paged_by(
         limit,
         cursor,
-        lambda after, n: by.read(lambda c, s: store.page_states(c, s, site, after, n, by.now)),
+        lambda after, n: by.read(lambda c, s: service.page_states(c, s, log, site, after, n, by.now)),
         lambda state: state.access_point_id,
     )
 
 
 @get("/v1/access-points/{access_point_id:int}/state")
 async def get_door_state(access_point_id: int, by: Annotated[Caller, may("sites:read", within=True)]) -> DoorState:
-    """Answers how a door is now: mode, link, open or closed, alarms."""
-    return await by.read(lambda conn, scope: service.get_state(conn, scope, access_point_id, by.now))
+    """Answers how a door is now: mode, link, open or closed, alarms; with `events:read` also who was there last."""
+    log = by.scope_of(LOG)
+    return await by.read(lambda conn, scope: service.get_state(conn, scope, log, access_point_id, by.now))
 
 
 @post("/v1/access-points/{access_point_id:int}/mode")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from latchwork.cloud.controllers.model import Held
 from latchwork.cloud.events import service as events
 from latchwork.cloud.kernel.work import SYSTEM, Connection, Database, Scope, Work
@@ -59,10 +61,21 @@ async def get_mode(conn: Connection, scope: Scope, door: int, now: int) -> DoorM
     return DoorMode(door, mode.mode, mode.until, confirmed)
 
 
-async def get_state(conn: Connection, scope: Scope, door: int, now: int) -> DoorState:
+async def page_states(
+    conn: Connection, scope: Scope, log: Scope | None, site: int | None, after: int, limit: int, now: int
+) -> list[DoorState]:
+    """How doors (of a site) are now, by ascending door; `log`: where the caller may know who came, None: nowhere."""
+    states = await store.page_states(conn, scope, site, after, limit, now)
+    if log is None:
+        return states
+    latest = await store.latest_at(conn, log, [state.access_point_id for state in states])
+    return [replace(state, last_passage=latest.get(state.access_point_id)) for state in states]
+
+
+async def get_state(conn: Connection, scope: Scope, log: Scope | None, door: int, now: int) -> DoorState:
     """All that can be said of a door now."""
     await sites.get_door(conn, scope, door)
-    [state] = await store.page_states(conn, scope, None, door - 1, 1, now)
+    [state] = await page_states(conn, scope, log, None, door - 1, 1, now)
     return state
 
 

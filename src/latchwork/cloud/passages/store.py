@@ -56,6 +56,14 @@ _TIMEZONE = """(SELECT s.timezone FROM sites s
     WHERE s.organisation_id = passages.organisation_id AND s.id = site_id) AS timezone"""
 
 
+_LATEST_AT = f"""
+    SELECT passed.* FROM unnest($2::bigint[]) AS d (id), LATERAL (
+        SELECT *, {_TIMEZONE} FROM passages
+        WHERE organisation_id = $1 AND access_point_id = d.id ORDER BY number DESC LIMIT 1
+    ) AS passed WHERE $3::bigint[] IS NULL OR passed.site_id = ANY($3)
+"""  # noqa: S608 - our own
+
+
 async def page(conn: Connection, scope: Scope, search: Search, before: int | None, limit: int) -> list[Passage]:
     """Passages with a number below `before`, the newest first."""
     where, values = _where(scope, search)
@@ -90,6 +98,15 @@ async def search(conn: Connection, scope: Scope, search: Search, skip: int, limi
         *values,
     )
     return [_passage(row) for row in rows], total
+
+
+async def latest_at(conn: Connection, scope: Scope, doors: Sequence[int]) -> dict[int, Passage]:
+    """The latest to become known at each of these doors, where it is within reach by its site.
+
+    One step into the index for each door: nothing is searched for further back.
+    """
+    rows = await conn.fetch(_LATEST_AT, scope.organisation, doors, scope.sites)
+    return {row["access_point_id"]: _passage(row) for row in rows}
 
 
 async def get(conn: Connection, scope: Scope, number: int) -> Passage:

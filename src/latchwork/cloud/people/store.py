@@ -499,7 +499,8 @@ async def timezones(conn: Connection, scope: Scope) -> dict[int, str]:
 _PERMISSION = """
     SELECT g.user_id, g.access_point_id, g.starts_at, g.ends_at, g.schedule_id,
         CASE WHEN d.since <= l.confirmed_revision THEN 'assigned' ELSE 'pending' END AS state,
-        g.created_at AS since, u.name AS user_name
+        g.created_at AS since, u.name AS user_name, u.deactivated_at IS NULL AS user_is_active,
+        u.access_expires_at AS user_access_expires_at
     FROM grants g JOIN users u ON u.organisation_id = g.organisation_id AND u.id = g.user_id
     JOIN access_points a ON a.organisation_id = g.organisation_id AND a.id = g.access_point_id
     LEFT JOIN desired_records d ON d.organisation_id = g.organisation_id AND d.kind = 'grant'
@@ -511,7 +512,9 @@ _PERMISSION = """
 _REMOVING = """
     SELECT split_part(d.key, '.', 1)::bigint AS user_id, a.id AS access_point_id, NULL::bigint AS starts_at,
         NULL::bigint AS ends_at, NULL::bigint AS schedule_id, 'removing' AS state, min(m.made_at) AS since,
-        coalesce(max(u.name), '') AS user_name
+        coalesce(max(u.name), '') AS user_name,
+        coalesce(bool_and(u.id IS NOT NULL AND u.deactivated_at IS NULL), false) AS user_is_active,
+        max(u.access_expires_at) AS user_access_expires_at
     FROM desired_records d JOIN controller_links l ON l.controller_id = d.controller_id
     JOIN access_points a ON a.organisation_id = d.organisation_id AND a.id = split_part(d.key, '.', 2)::integer
     LEFT JOIN revision_marks m ON m.controller_id = d.controller_id AND m.revision = d.revision
@@ -551,7 +554,8 @@ async def own_doors(conn: Connection, scope: Scope, user: int, after: int, limit
     rows = await conn.fetch(
         f"""
         SELECT p.access_point_id, a.name, a.zone, s.name AS site_name, s.timezone, p.starts_at, p.ends_at,
-            w.name AS schedule, a.needs_pin, p.state = 'assigned' AS is_ready
+            w.name AS schedule, a.needs_pin, p.state = 'assigned' AS is_ready,
+            a.controller_id IS NOT NULL AS has_controller
         FROM ({_PERMISSION} WHERE g.organisation_id = $1 AND g.user_id = $2 AND g.access_point_id > $3
             ORDER BY 2 LIMIT $4) AS p
         JOIN access_points a ON a.organisation_id = $1 AND a.id = p.access_point_id

@@ -34,13 +34,30 @@ function say(state, text) {
   link.textContent = text;
 }
 
-function follow(after) {
-  const source = new EventSource("/live?after=" + encodeURIComponent(after));
+// A browser has six connections for a host in all its tabs: only a tab that is looked at takes one. Seen again, it goes on where it was.
+let last = lines.dataset.after;
+let source;
+function follow() {
+  source?.close();
+  if (document.hidden) return;
+  source = new EventSource("/live?after=" + encodeURIComponent(last));
   source.onopen = () => say("up", lines.dataset.up);
-  source.onmessage = (event) => show(event.data);
-  source.onerror = () => {
-    say("down", source.readyState === EventSource.CLOSED ? lines.dataset.over : lines.dataset.down);
+  source.onmessage = (event) => {
+    last = event.lastEventId;
+    show(event.data);
   };
+  source.addEventListener("gap", () => lines.replaceChildren());
+  source.onerror = () => {
+    const isOver = source.readyState === EventSource.CLOSED;
+    say("down", isOver ? lines.dataset.over : lines.dataset.down);
+    if (isOver) lookAgain();
+  };
+}
+
+function loggedOut() {
+  source.close();
+  say("down", "");
+  link.append(document.getElementById("logged-out").content.cloneNode(true));
 }
 
 // What is nobody's event (whether controllers are online), and what an alarm changes: the rest of the page is looked at again.
@@ -48,6 +65,7 @@ async function lookAgain() {
   if (document.hidden) return;
   try {
     const answer = await fetch(location.href, { headers: { "x-part": "live" } });
+    if (new URL(answer.url).pathname === "/log-in") return loggedOut();
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-live]")) {
@@ -60,6 +78,9 @@ async function lookAgain() {
   }
 }
 
-follow(lines.dataset.after);
+follow();
 setInterval(lookAgain, 20000);
-document.addEventListener("visibilitychange", lookAgain);
+document.addEventListener("visibilitychange", () => {
+  follow();
+  lookAgain();
+});

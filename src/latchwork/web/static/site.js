@@ -76,10 +76,17 @@ function again(id) {
 // What there is to see: the forms' proofs change each time.
 const bare = (part) => part.outerHTML.replace(/name="csrf" value="\w+"/g, "");
 
+// The page as it is now: parts that ask at the same time share one answer.
+let looking;
+function looked() {
+  looking ??= fetch(location.href, { headers: { "x-part": "again" } })
+    .then((answer) => (answer.ok ? answer.text() : ""))
+    .finally(() => (looking = null));
+  return looking;
+}
+
 async function renew(part) {
-  const answer = await fetch(location.href, { headers: { "x-part": part.id } });
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = new DOMParser().parseFromString(await looked(), "text/html");
   const fresh = page.getElementById(part.id);
   if (fresh && bare(fresh) !== bare(part)) part.replaceWith(fresh);
 }

@@ -99,6 +99,8 @@ class DoorState(msgspec.Struct, frozen=True, rename="camel"):
     """When it last opened, closed or changed otherwise, as the door saw it."""
     pending_since: int | None
     """Since when changes have been waiting for its controller; null: it has them all, or there is none."""
+    last_passage: Passage | None = None
+    """The latest entry or refusal to become known; null: none, or it is not for the caller, who may not read events."""
 
 
 class HourCount(msgspec.Struct, frozen=True, rename="camel"):

@@ -144,6 +144,10 @@ class Permission(msgspec.Struct, frozen=True, rename="camel"):
     """When it was given; of one that is removing, since when. Null: not known."""
     user_name: str = ""
     """Empty: the user was deleted."""
+    user_is_active: bool = True
+    """Whether the user is neither deactivated nor deleted: doors refuse whoever is, whatever their permission says."""
+    user_access_expires_at: int | None = None
+    """When every door refuses the user from."""
 
 
 class OwnDoor(msgspec.Struct, frozen=True, rename="camel"):
@@ -162,6 +166,8 @@ class OwnDoor(msgspec.Struct, frozen=True, rename="camel"):
     needs_pin: bool
     is_ready: bool
     """Whether the door knows of it already."""
+    has_controller: bool = True
+    """False: nothing moves its lock yet, so it opens for nobody."""
 
 
 class Limits(msgspec.Struct, frozen=True, rename="camel"):
