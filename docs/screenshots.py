@@ -48,12 +48,16 @@ def photographed(browser: Browser, house: House) -> Iterator[tuple[str, bytes]]:
     """Each page's name with its picture as PNG: light and dark, desk and phone."""
     for screen, options in SCREENS.items():
         for scheme in ("light", "dark"):
-            context = house.enter(browser, color_scheme=scheme, reduced_motion="reduce", **options)
-            shown = context.new_page()
+            look: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce", **options}
+            inside = house.enter(browser, **look)
+            outside = browser.new_context(base_url=house.demo.line["baseUrl"], **look)
+            insider, guest = inside.new_page(), outside.new_page()
             for template in pages():
+                shown = guest if template == "/log-in" else insider  # who is logged in is sent on from there
                 shown.goto(house.path(template))
                 yield f"{named(template)}-{screen}-{scheme}", shown.screenshot()
-            context.close()
+            inside.close()
+            outside.close()
 
 
 def optimised(picture: bytes) -> Image.Image:

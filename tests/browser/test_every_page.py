@@ -27,7 +27,17 @@ def inside(browser: Browser, house: House) -> Iterator[BrowserContext]:
 
 @pytest.mark.parametrize("template", pages())
 def test_a_page_is_for_everybody(inside: BrowserContext, house: House, template: str) -> None:
-    page = inside.new_page()
+    is_for_everybody(inside.new_page(), house, template)
+
+
+def test_the_log_in_is_for_everybody(browser: Browser, house: House) -> None:
+    """Who is logged in is sent on from there."""
+    context = browser.new_context(base_url=house.demo.line["baseUrl"])
+    is_for_everybody(context.new_page(), house, "/log-in")
+    context.close()
+
+
+def is_for_everybody(page: Page, house: House, template: str) -> None:
     heard = _listen(page, house.demo.line["baseUrl"])
     answer = page.goto(house.path(template))
     assert answer is not None

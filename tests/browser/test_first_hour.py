@@ -130,6 +130,7 @@ def _find_out_why(page: Page, demo: Running) -> None:
 
 def _end_the_visit(page: Page, visit: str, demo: Running, code: str) -> None:
     page.goto(visit)
+    page.get_by_role("link", name="End the visit").click()
     page.get_by_role("button", name="End the visit").click()
     _said(page, "The visit is over.")
     expect(page.locator("main")).to_contain_text("no code opens a door for it")

@@ -140,3 +140,53 @@ def test_a_double_click_sends_a_form_once(inside: BrowserContext) -> None:
     expect(page.get_by_text("Annexe is there.")).to_be_visible()
     page.close()
     assert len(sent) == 1
+
+
+def test_an_answer_to_a_form_survives_reload_and_back(inside: BrowserContext, house: House) -> None:
+    """Nothing is sent again, and no page says that it is gone."""
+    page = inside.new_page()
+    visit, link = house.path("/visitors/{meeting_id}"), page.get_by_label("The visitor's link")
+    page.goto(visit)
+    page.get_by_role("button", name="Make a link").click()
+    expect(link).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Make a link")).to_be_visible()
+    expect(link).to_have_count(0)
+    page.get_by_role("button", name="Make a link").click()
+    expect(link).to_be_visible()
+    page.goto("/people/import")
+    page.get_by_label("Or paste it").fill("name\nNobody Yet")
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.get_by_text("New people: 1.")).to_be_visible()
+    page.get_by_role("button", name="Import them").click()
+    expect(page.get_by_role("status").get_by_text("Imported.")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Import people")).to_be_visible()
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("button", name="Make a link")).to_be_visible()
+    page.close()
+
+
+def test_a_search_after_the_sessions_end_leads_to_the_log_in_and_on(browser: Browser, house: House) -> None:
+    context = house.enter(browser)
+    page = context.new_page()
+    page.goto("/people")
+    context.clear_cookies()
+    page.get_by_role("searchbox").fill("bob")
+    page.wait_for_url("**/log-in?next=*search%3Dbob*")
+    context.close()
+
+
+def test_a_form_that_was_stopped_can_be_sent_again(inside: BrowserContext) -> None:
+    page = inside.new_page()
+    page.clock.install()
+    page.goto("/settings/terms")
+    page.get_by_label("New term").fill("Night shift")
+    page.route("**/settings/terms", lambda route: route.abort("aborted"))
+    page.get_by_role("button", name="Add the term").click()
+    page.unroute("**/settings/terms")
+    page.clock.fast_forward(6_000)
+    page.get_by_role("button", name="Add the term").click()
+    expect(page.get_by_text("The term Night shift is there.")).to_be_visible()
+    page.close()

@@ -67,6 +67,10 @@ def test_a_visit_is_booked_and_ended(page: Page) -> None:
     page.get_by_role("button", name="Book", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Wanda Walk")
     expect(page.get_by_text("Wanda Walk is booked.")).to_be_visible()
+    page.get_by_role("link", name="End the visit").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("End the visit of Wanda Walk?")
+    page.get_by_role("button", name="End the visit").click()
+    expect(page.get_by_text("The visit is over. Doors that are online")).to_be_visible()
 
 
 def test_the_visitors_own_page_renews_itself(page: Page, house: House) -> None:

@@ -46,6 +46,7 @@ from latchwork.wire.api.sessions import (
     PasswordChange,
     PasswordChoice,
     PasswordReset,
+    PasswordToken,
     SignedIn,
     SignInDraft,
 )
@@ -57,7 +58,7 @@ BEYOND = {"aclose", "follow", "acting_for", "of_session", "begin_app_session"}
 CREATIONS = {
     *("add_site", "add_access_point", "add_controller", "add_client", "add_visitor", "add_meeting"),
     *("add_user", "add_card", "add_schedule", "add_term", "unlock", "enrol_card", "import_users"),
-    *("enrol_phone", "unlock_own_door"),
+    *("enrol_phone", "unlock_own_door", "make_visit_link", "invite_user"),
 }
 _NAMES = {
     "endsAfter": "ends_after",
@@ -163,6 +164,7 @@ async def _tour_accounts(call: Tour) -> None:
 async def _tour_log_in(call: Tour) -> None:
     ada = await call("add_user", UserDraft("Ada", email="ada@example.org"))
     link = (await call("invite_user", ada.id)).url
+    assert (await call("show_password_link", PasswordToken(link.rpartition("/")[2]))).email == "ada@example.org"
     await call("choose_password", PasswordChoice(link.rpartition("/")[2], "correct horse battery"))
     await call("reset_password", PasswordReset("nobody@example.org"))
     assert (await call("get_user_account", ada.id)).has_password
@@ -170,6 +172,7 @@ async def _tour_log_in(call: Tour) -> None:
         issuer = f"http://localhost:{server.server_port}"
         await call("set_identity_provider", IdentityProviderDraft("Own", issuer, "latchwork", "secret"))
         assert (await call("get_identity_provider")).issuer == issuer
+        assert (await call("get_sign_in_offer")).is_offered
         begun = await call("begin_sign_in", SignInDraft())
         async with httpx2.AsyncClient() as http:
             back = httpx2.URL((await http.post(begun.url, data={"sub": "ada"})).headers["location"]).params
@@ -182,6 +185,7 @@ async def _tour_log_in(call: Tour) -> None:
     assert (await hers("begin_own_app_session")).token.startswith("lwr_")
     other = next(each for each in await hers("list_sessions") if not each.is_current)
     await hers("end_session", other.id)
+    await hers("end_other_sessions")
     await hers("change_password", PasswordChange("correct horse battery", "another long one"))
     await hers("log_out")
     await call("remove_user_account", ada.id)

@@ -240,11 +240,13 @@ PUBLIC: dict[str, Takes] = {
 """Operations that need no token. `pass_jwks` is compared in a test of its own: its keys are for everybody."""
 
 LOGGING_IN = {
-    *("log_in", "reset_password", "choose_password", "begin_sign_in", "finish_sign_in"),
+    *("log_in", "reset_password", "show_password_link", "choose_password", "begin_sign_in", "finish_sign_in"),
+    "get_sign_in_offer",
     *(
         "list_sessions",
         "log_out",
         "end_session",
+        "end_other_sessions",
         "get_account",
         "change_password",
         "page_own_doors",

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 from tests.sdk.town import Town, visit
 from tests.web.cast import browser, proof_in, send
 from tests.web.stage import composed, served
+from tests.web.test_page import opened_house
 
 from latchwork.edge.enrol import enrol
 from latchwork.edge.runner import Edge, running
@@ -90,6 +92,26 @@ async def test_a_newcomer_makes_a_site_and_its_first_door(town: Town) -> None:
         assert changed.status_code == 303
         assert "Laboratory" in (await http.get("/doors")).text
         assert "for 2.5 seconds" in (await http.get("/doors/1")).text
+
+
+async def test_no_two_sites_and_no_two_doors_of_one_are_called_the_same(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        annexe = await house.alice.add_site(SiteDraft("Annexe"))
+        conn = await asyncpg.connect(town.dsn)
+        for table in ("sites", "access_points"):
+            await conn.execute(f"UPDATE {table} SET created_at = created_at - 60")
+        await conn.close()
+        site, door = {"name": "harbour house", "location": "", "timezone": "UTC"}, {**LAB, "name": "front DOOR"}
+        for path, fields, said in (
+            ("/doors/sites/new", site, "There is a site of this name already"),
+            (f"/doors/sites/{annexe.id}", site, "There is a site of this name already"),
+            ("/doors/new", door, "There is a door of this name at this site already"),
+        ):
+            refused = await send(http, path, **fields)
+            assert (refused.status_code, said in refused.text) == (400, True), path
+        assert (await send(http, "/doors/new", **{**door, "siteId": str(annexe.id)})).status_code == 303
+        own = await send(http, f"/doors/{house.front}/change", **door)
+        assert own.status_code == 303, "its own name in other letters"
 
 
 async def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(town: Town) -> None:

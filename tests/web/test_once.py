@@ -26,7 +26,7 @@ async def everything(house: House) -> list[Any]:
     ("form", "fields"),
     [
         ("/visitors/book", VISIT),
-        ("/people/new", {"name": "Bob", "roles": "end_user"}),
+        ("/people/new", {"name": "Bob", "roles": "end_user", "email": "bob@example.org"}),
         ("/people/import", {"csv": "name\nBob", "confirmed": "yes"}),
         ("/doors/sites/new", {"name": "Annexe", "timezone": "UTC"}),
         ("/doors/new", {"siteId": "1", "name": "Gate", "strikeSeconds": "5", "heldSeconds": "30"}),

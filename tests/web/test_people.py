@@ -6,12 +6,14 @@ import asyncio
 import re
 from pathlib import Path
 
+import asyncpg
 import pytest
 from tests.sdk.town import Town
-from tests.web.cast import browser, employ, send
+from tests.web.cast import browser, employ, send, stranger
 from tests.web.test_doors import dora, front_door, until_in_step
 from tests.web.test_page import HOSTILE, NOON, House, entry, opened_house
 
+from latchwork.web.app import Website
 from latchwork.wire.api.accounts import OrganisationPatch
 from latchwork.wire.api.people import AccessPatch, CardDraft, GrantDraft, PermissionsPatch, UserDraft, UserPatch
 from latchwork.wire.api.sites import AccessPointPatch, SiteDraft
@@ -48,6 +50,34 @@ async def test_people_are_found_by_the_beginning_of_any_word_and_paged(town: Tow
         assert "Nobody was found" in (await http.get("/people?search=zz")).text
 
 
+async def test_people_are_found_without_accents_by_e_mail_code_and_the_end_of_a_card(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        draft = UserDraft("Zoë Łukasz O'Brien", email="z.lukasz@Example.org", employee_code="E-0017")
+        zoe = (await house.alice.add_user(draft)).id
+        ann = (await house.alice.add_user(UserDraft("Ann 4711", email="Müller@example.org"))).id
+        await house.alice.add_card(zoe, CardDraft(1_234_564_711))
+        await house.alice.add_card(ann, CardDraft(994_711))
+        for search, found in (
+            ("zoe", {zoe}),
+            ("ZOË o'b", {zoe}),
+            ("z.luk", {zoe}),
+            ("z.lukasz@example.org", {zoe}),
+            ("müller@example.org", {ann}),
+            ("e-00", {zoe}),
+            ("e0017", {zoe}),
+            ("4711", {zoe, ann}),
+            ("0017", set()),
+            ("564711", set()),
+            ("@", set()),
+            ("'", set()),
+        ):  # fmt: skip
+            shown = (await http.get("/people", params={"search": search})).text
+            assert {int(id) for id in re.findall(r'href="/people/(\d+)"', shown)} == found, search
+        for search in ("z.luk", "zluk", "e-00", "e0017", "4711"):  # which is no name of hers
+            hosts = (await http.get("/visitors/hosts", params={"search": search})).text
+            assert "Zoë" not in hosts
+
+
 async def test_a_person_is_made_or_the_form_comes_back_with_what_is_wrong_at_its_field(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         await house.alice.change_access_point(house.front, AccessPointPatch(is_default=True))
@@ -74,6 +104,34 @@ async def test_a_person_is_made_or_the_form_comes_back_with_what_is_wrong_at_its
     )  # 18:00 in Berlin
     assert "Front door pending since" in page
     assert "31 Jan 2030, 18:00" in page
+
+
+async def test_a_second_person_with_the_same_e_mail_is_asked_about(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob = await bob_of(house, email="Desk@example.org")
+        await _grown_old(town)
+        same = {"name": "Zoë", "email": "desk@example.org"}
+        for path in ("/people/new", f"/people/{await bob_of(house)}/edit"):
+            asked = await send(http, path, **same)
+            assert (asked.status_code, "Bob Builder has this e-mail already" in asked.text) == (400, True)
+            assert (await send(http, path, **same, emailAnyway="yes")).status_code == 303
+        assert (await send(http, f"/people/{bob}/edit", name="Bob B", email="desk@example.org")).status_code == 303
+
+
+async def _grown_old(town: Town) -> None:
+    conn = await asyncpg.connect(town.dsn)
+    await conn.execute("UPDATE users SET created_at = created_at - 3600")
+    await conn.close()
+
+
+async def test_a_form_that_comes_back_begins_at_what_is_wrong(town: Town) -> None:
+    async with opened_house(town), browser(town) as http:
+        refused = await send(http, "/people/new", name="Bob", email="no address", roles="end_user")
+        assert "<title>Error: New person" in refused.text
+        assert re.findall(r"name=\"(\w+)\"[^>]* autofocus", refused.text) == ["email"]
+        refused = await send(http, "/people/import", csv="")
+        assert 'role="alert" tabindex=-1 autofocus' in refused.text
+        assert "Error:" not in (await http.get("/people/new")).text
 
 
 async def test_somebody_is_made_to_report_to_somebody(town: Town) -> None:
@@ -128,8 +186,34 @@ async def test_an_import_is_previewed_and_then_confirmed(town: Town) -> None:
         assert (await house.alice.page_users(search="ann")).items == []
         assert (await send(http, "/people/import", csv=sheet, confirmed="yes")).status_code == 303
         assert "Imported. New people: 2, " in (await http.get("/people")).text
-        for wrong, sentence in (("", "nothing in it"), ("name;email\r\n", "semicolons"), ("name\r\n\ufffd", "UTF-8")):
+        for wrong, sentence in (("", "nothing in it"), ("name\r\n\ufffd", "UTF-8")):
             assert sentence in (await send(http, "/people/import", csv=wrong)).text
+
+
+async def test_a_sheet_with_semicolons_comes_in_as_excel_saves_it(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        sheet = f'name;email;roles;accessPoints\r\nZoë;zoe@example.org;end_user|front_desk;"{house.front}"\r\n'
+        shown = await send(http, "/people/import", csv=sheet)
+        assert '<th scope="col">email</th>' in shown.text and "<td>Zoë</td><td>zoe@example.org</td>" in shown.text
+        assert (await send(http, "/people/import", csv=sheet, confirmed="yes")).status_code == 303
+        (zoe,) = (await house.alice.page_users(search="zoë")).items
+        assert (zoe.email, sorted(zoe.roles)) == ("zoe@example.org", ["end_user", "front_desk"])
+        assert [each.access_point_id async for each in house.alice.page_permissions(zoe.id)] == [house.front]
+
+
+async def test_a_preview_says_whom_it_would_change_and_how(town: Town) -> None:
+    async with opened_house(town) as house, browser(town) as http:
+        bob, ann = await bob_of(house, email="bob@example.org"), await bob_of(house)
+        sheet = f"id,name,email,accessPoints\r\n{bob},Mallory,m@example.org,{house.front}\r\n{ann},Bob Builder,,\r\n"
+        shown = (await send(http, "/people/import", csv=sheet)).text
+        for said in (
+            "The name is another", "<del>bob@example.org</del>", "<ins>m@example.org</ins>", "<ins>Front door</ins>",
+        ):  # fmt: skip
+            assert said in shown
+        assert f'href="/people/{bob}"' in shown and f'href="/people/{ann}"' not in shown
+        assert (await house.alice.get_user(bob)).name == "Bob Builder"
+        same = (await send(http, "/people/import", csv=f"id,name\r\n{bob},Bob Builder\r\n")).text
+        assert "Nothing changes about the people who are here" in same
 
 
 async def test_an_uploaded_file_is_read_and_an_export_comes_in_again(town: Town) -> None:
@@ -200,12 +284,41 @@ async def test_cards_and_pins_come_and_go_and_are_never_shown(town: Town) -> Non
         assert not (await house.alice.get_user(bob)).has_pin
 
 
+async def test_whose_card_it_is_is_said_to_whoever_may_know(town: Town) -> None:
+    async with opened_house(town) as house:
+        bob = await bob_of(house)
+        await house.alice.add_card(bob, CardDraft(47_110_815))
+        annexe = (await house.alice.add_site(SiteDraft("Annexe"))).id
+        zoe = (await house.alice.add_user(UserDraft("Zoë", home_site_id=annexe))).id
+        for name, role, said in (("Ada", "super_admin", "to Bob Builder."), ("Sam", "site_admin", "to somebody else.")):
+            more = {"home_site_id": annexe, "admin_of_sites": [annexe]} if role == "site_admin" else {}
+            async with browser(town, [role], name=name, **more) as http:
+                refused = await send(http, f"/people/{zoe}/cards", f"/people/{zoe}", number="47110815")
+                assert (refused.status_code, f"This card belongs {said}" in refused.text) == (409, True)
+
+
+def path_in(page: str) -> str:
+    """Where the link on a page leads to."""
+    found: str = re.findall(r'value="http://cloud.test(/password/[\w-]+)"', page)[0]
+    return found
+
+
 async def test_somebody_is_invited_by_a_link_that_is_shown_once(town: Town) -> None:
     async with opened_house(town) as house, browser(town) as http:
         bob = await bob_of(house, email="bob@example.org")
         path = f"/people/{bob}"
         invited = await send(http, f"{path}/invite", path)
         assert re.search(r'value="http://cloud.test/password/[\w-]+"', invited.text)
+        once = invited.request.content.decode()
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        again = await http.post(f"{path}/invite", content=once, headers=form)
+        assert "made already" in again.text and "/password/" not in again.text
+        async with stranger(Website(town.app)) as guest:
+            for _ in range(2):  # a mail program's preview does not use it up
+                good = await guest.get(path_in(invited.text))
+                assert (good.status_code, "bob@example.org" in good.text) == (200, True)
+            dead = await guest.get("/password/garbage")
+            assert (dead.status_code, "This link is over" in dead.text, "<form" in dead.text) == (410, True, False)
         page = (await http.get(path)).text
         assert "no password chosen yet" in page
         assert "/password/" not in page

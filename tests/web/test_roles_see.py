@@ -38,6 +38,8 @@ WHO = (
     ("super_admin site_admin", "/people/{user_id}/doors/{door_id} /why /people/explain"),
     ("super_admin site_admin front_desk", "/visitors /visitors/expected /visitors/history /visitors/hosts"),
     ("super_admin site_admin front_desk", "/visitors/book /visitors/{meeting_id} /visitors/{meeting_id}/change"),
+    ("super_admin site_admin front_desk", "/visitors/{meeting_id}/end /visitors/{meeting_id}/cancel"),
+    ("super_admin front_desk", "/visitors/{meeting_id}/delete-visitor"),
     ("super_admin", "/doors/new /doors/sites/new /doors/sites/{site_id} /people/import /people/template.csv"),
     ("super_admin site_admin manager", "/settings/log /settings/terms"),
     ("super_admin site_admin", "/settings /settings/holidays /settings/schedules"),

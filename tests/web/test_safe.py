@@ -90,6 +90,62 @@ async def test_logging_out_ends_the_session_and_not_only_its_cookie(town: Town) 
     assert (answer.status_code, answer.headers.get("location")) == (303, "/log-in?next=%2Faccount")
 
 
+@pytest.mark.parametrize("secure", [True, False])
+async def test_every_cookie_stays_on_https_and_goes_when_it_should(town: Town, secure: bool) -> None:
+    """A browser ignores what would take a `__Host-` cookie back unless that is Secure, too."""
+    await employ(town, "Ada")
+    async with stranger(Website(town.app, secure=secure)) as http:
+        http.cookies.update({name: cookie.value for name, cookie in _cookies(await log_in(http, "Ada")).items()})
+        page = await http.get("/account")
+        answer = await http.post("/log-out", data={"csrf": _proof_in(page)})
+    cookies = _cookies(answer)
+    assert cookies.keys() == {"latchwork-said", "__Host-latchwork" if secure else "latchwork"}
+    assert {bool(cookie["secure"]) for cookie in cookies.values()} == {secure}
+    gone = cookies["__Host-latchwork" if secure else "latchwork"]
+    assert (gone["max-age"], gone["path"]) == ("0", "/")
+    assert page.headers.get("strict-transport-security") == ("max-age=31536000" if secure else None)
+
+
+async def test_head_is_answered_as_get_without_its_content(town: Town) -> None:
+    async with browser(town) as http, stranger(Website(town.app)) as guest:
+        for who, path in ((http, "/"), (guest, "/"), (guest, "/log-in"), (http, "/static/site.css")):
+            head, got = await who.head(path), await who.get(path)
+            assert (head.status_code, head.content) == (got.status_code, b""), path
+            assert head.headers.get("location") == got.headers.get("location")
+            assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_whoever_is_logged_in_is_not_asked_again(town: Town) -> None:
+    async with browser(town) as http:
+        csrf = await proof(http)
+        for next, path in (("/people?search=b", "/people?search=b"), ("/log-in", "/"), ("//evil.example", "/")):
+            answer = await http.get("/log-in", params={"next": next})
+            assert (answer.status_code, answer.headers["location"]) == (303, path)
+        assert (await http.post("/doors/sites/new", data={"csrf": csrf, "name": "A", "timezone": "UTC"})).is_redirect
+    async with stranger(Website(town.app), cookies={"latchwork": "lws_over"}) as http:
+        assert (await http.get("/log-in")).status_code == 200
+
+
+@pytest.mark.parametrize("hint", [{"sec-fetch-site": "same-origin"}, {"origin": "http://localhost:8080"}])
+async def test_a_form_of_the_session_before_is_kept_and_sent_with_a_click(town: Town, hint: dict[str, str]) -> None:
+    await employ(town, "Eve")
+    alice = town.client(town.alice)
+    async with browser(town) as http:
+        fields = {"csrf": await proof(http), "name": "Pier <b>", "timezone": "UTC"}
+        await log_in(http, "Ada")
+        assert (await http.post("/doors/sites/new", data=fields)).text.count("Pier") == 0, "nobody says whence it comes"
+        asked = await http.post("/doors/sites/new", data=fields, headers=hint)
+        assert (asked.status_code, "Not saved yet" in asked.text, "Pier &lt;b&gt;" in asked.text) == (403, True, True)
+        assert (await alice.page_sites()).items == []
+        again = {**fields, "csrf": re.findall(r'name="csrf" value="(\w+)"', asked.text)[-1]}
+        assert (await http.post("/doors/sites/new", data=again, headers=hint)).status_code == 303
+        assert [site.name for site in (await alice.page_sites()).items] == ["Pier <b>"]
+        secret = {"csrf": fields["csrf"], "current": "once typed", "password": "never shown again"}
+        assert "never shown again" not in (await http.post("/account/password", data=secret, headers=hint)).text
+        await log_in(http, "Eve")
+        assert "Pier" not in (await http.post("/doors/sites/new", data=fields, headers=hint)).text, "it was Ada's"
+
+
 # ------------------------------------------------------------------------------------------------- packed
 
 
@@ -120,6 +176,10 @@ async def test_the_length_of_a_page_tells_nothing(town: Town) -> None:
 )  # fmt: skip
 def test_gzip_is_for_whoever_asks_for_it(accept: str, takes: bool) -> None:
     assert takes_packed(accept) is takes
+
+
+def _cookies(answer: httpx2.Response) -> dict[str, Any]:
+    return {name: value for each in answer.headers.get_list("set-cookie") for name, value in SimpleCookie(each).items()}
 
 
 def _proof_in(answer: Any) -> str:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sdk.town import Town
-from tests.web.cast import browser, proof_in, send
+from tests.web.cast import browser, proof_in, send, stranger
 
 from latchwork.sdk.client import Client, Credentials
 from latchwork.web import hours
+from latchwork.web.app import Website
 from latchwork.web.audit import ACTORS, entry_of
 from latchwork.web.catalogue import say_in
 from latchwork.web.clients import SCOPES
@@ -100,7 +101,10 @@ async def test_holidays_are_kept_for_each_site(town: Town) -> None:
         assert page.index("1 January 2999") < page.index("25 December 2999") < page.index("Past holidays (1)")
         wrong = await send(http, f"{at}/add", "/settings/holidays", day="Christmas")
         assert (wrong.status_code, "such as 2027-12-25" in wrong.text) == (400, True)
+        await send(http, f"{at}/add", "/settings/holidays", day="2999-01-01")
+        assert "1 January 2999 is a holiday already." in (await http.get("/settings/holidays")).text
         await send(http, f"{at}/remove", "/settings/holidays", day="2999-01-01")
+        assert "1 January 2999 is an ordinary day again" in (await http.get("/settings/holidays")).text
     assert (await alice.get_holidays(site.id)).dates == ["2001-01-01", "2999-12-25"]
 
 
@@ -125,12 +129,19 @@ async def test_a_provider_is_set_without_its_secret_ever_being_shown(town: Town)
         await send(http, "/settings/sign-in", **{**draft, "clientSecret": "", "name": "Ours"})
         page = (await http.get("/settings/sign-in")).text
         assert ('value="Ours"' in page, "hush" in page) == (True, False)
+        assert "/log-in/with" in await _log_in_page(town)
         await send(http, "/settings/sign-in/remove", "/settings/sign-in")
+        assert "/log-in/with" not in await _log_in_page(town), "nobody is sent where there is nothing"
         log = unescape(re.sub(r"<[^>]+>", "", (await http.get("/settings/log")).text))
         assert "hush" not in log
         assert "set the sign-in provider Own" in log
         assert "removed the sign-in provider of Alice & Co" in log
         assert "There is no provider yet" in (await http.get("/settings/sign-in")).text
+
+
+async def _log_in_page(town: Town) -> str:
+    async with stranger(Website(town.app)) as guest:
+        return (await guest.get("/log-in")).text
 
 
 async def test_a_pass_key_is_replaced_step_by_step(town: Town) -> None:
@@ -190,6 +201,22 @@ def test_hours_are_read_as_they_are_written(interval: Interval) -> None:
 def test_what_is_no_span_of_time_is_refused(text: str) -> None:
     with pytest.raises(hours.NoHours):
         hours.read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "meant"),
+    [
+        ("9-5", "midnight_or", "09:00-17:00"),
+        ("8-12, 13:00-5", "midnight_or", "13:00-17:00"),
+        ("22-6", "midnight", None),
+    ],
+)
+def test_hours_past_midnight_are_written_out(text: str, reason: str, meant: str | None) -> None:
+    with pytest.raises(hours.NoHours) as refused:
+        hours.read(text)
+    assert (refused.value.reason, refused.value.values.get("meant")) == (reason, meant)
+    assert hours.read(refused.value.values["written"])[0].end > hours.DAY
+    assert hours.read("9-0") == [Interval(540, hours.DAY)], "which ends at midnight"
 
 
 # ------------------------------------------------------------------------------------------------- API clients

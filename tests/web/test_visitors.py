@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx2
 import pytest
 from tests.sdk.town import Town
-from tests.web.cast import browser, employ, send, stranger
+from tests.web.cast import browser, employ, proof_in, send, stranger
 from tests.web.test_page import House, entry, opened_house
 
 from latchwork.policy.reasons import Reason
@@ -237,6 +237,46 @@ async def test_the_visitors_page_shows_who_where_when_and_a_code_without_a_log_i
         assert "noindex" in answer.headers["x-robots-tag"]
         assert "style=" not in answer.text
         assert path.rpartition("/")[2] not in answer.text
+
+
+async def test_a_link_page_that_is_loaded_anew_leaves_the_link_alone(town: Town) -> None:
+    async with opened_house(town) as house, browser(town, DESK) as desk, stranger(Website(town.app)) as phone:
+        path = f"/visitors/{(await invited(house, 'Vic')).id}"
+        made = await send(desk, f"{path}/link", path)
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        again = await desk.post(f"{path}/link", content=made.request.content, headers=form)
+        assert "made already" in again.text
+        assert (await phone.get(link_in(made.text))).status_code == 200
+        anew = await desk.post(f"{path}/link", data={"csrf": proof_in(again.text)})
+        assert (await phone.get(link_in(anew.text))).status_code == 200
+
+
+async def test_who_comes_is_changed_by_whoever_reaches_all_visits(town: Town) -> None:
+    async with opened_house(town) as house:
+        alice = house.alice
+        annexe = await alice.add_site(SiteDraft("Annexe"))
+        gate = await alice.add_access_point(AccessPointDraft(annexe.id, "Gate"))
+        vic = await invited(house, "Vic", email="vic@example.org")
+        late = MeetingDraft(MeetingVisitor("vic"), vic.start_time, vic.end_time + 60, [gate.id])
+        there = await alice.add_meeting(late)
+        async with browser(town, ["site_admin"], home_site_id=annexe.id, admin_of_sites=[annexe.id]) as sam:
+            path = f"/visitors/{there.id}"
+            page = (await sam.get(path)).text
+            assert "Delete the visitor" not in page and "End the visit" in page
+            assert (await sam.get(f"{path}/delete-visitor")).status_code == 403
+            times = {"from": local(-10), "until": local(90), "door": str(gate.id)}
+            name = {"name": "Mallory", "email": "mallory@example.org"}
+            refused = await send(sam, f"{path}/change", **times, **name)
+            assert (refused.status_code, "where your role does not reach" in refused.text) == (403, True)
+            refused = await send(sam, "/visitors/book", again=str(there.id), **times, **name)
+            assert (refused.status_code, "where your role does not reach" in refused.text) == (403, True)
+            assert (await alice.get_visitor(vic.visitor.id)).email == "vic@example.org"
+            own = {"name": "Vic", "email": "vic@example.org"}
+            assert (await send(sam, f"{path}/change", **times, **own)).status_code == 303
+            assert (await send(sam, "/visitors/book", again=str(there.id), **times, **own)).status_code == 303
+            await alice.end_meeting(vic.id)
+            assert (await send(sam, f"{path}/change", **times, **name)).status_code == 303
+        assert (await alice.get_visitor(vic.visitor.id)).name == "Mallory"
 
 
 async def test_a_link_ends_when_it_is_resent_and_with_its_visit(town: Town) -> None:

@@ -90,11 +90,14 @@ from latchwork.wire.api.sessions import (
     NewSession,
     PasswordChange,
     PasswordChoice,
+    PasswordLink,
     PasswordReset,
+    PasswordToken,
     Session,
     SignedIn,
     SignIn,
     SignInDraft,
+    SignInOffer,
 )
 from latchwork.wire.api.sites import AccessPoint, AccessPointDraft, AccessPointPatch, Site, SiteDraft, SitePatch
 from latchwork.wire.api.visitors import (
@@ -247,6 +250,10 @@ class Client:
         """Ends the session that asks."""
         await self._delete("/v1/sessions/current")
 
+    async def end_other_sessions(self) -> None:
+        """Ends all of the caller's sessions but the one that asks."""
+        await self._delete("/v1/sessions/others")
+
     async def end_session(self, session_id: int) -> None:
         """Ends one of the caller's sessions."""
         await self._delete(f"/v1/sessions/{session_id}")
@@ -267,6 +274,10 @@ class Client:
         """Changes the caller's password; their other sessions end."""
         await self._do("/v1/account/password", change)
 
+    async def show_password_link(self, token: PasswordToken) -> PasswordLink:
+        """Whose password the link of an invitation or a reset is for; raises LinkOver. The link stays as it is."""
+        return await self._post("/v1/account/password-link", PasswordLink, token, is_safe=False, needs_token=False)
+
     async def choose_password(self, choice: PasswordChoice) -> None:
         """Sets the password of whoever holds the link of an invitation or a reset."""
         await self._do("/v1/account/password-by-link", choice, needs_token=False)
@@ -274,6 +285,10 @@ class Client:
     async def reset_password(self, reset: PasswordReset) -> None:
         """Mails a link to whoever has an account with this e-mail; says nothing about whether somebody has."""
         await self._do("/v1/account/reset", reset, needs_token=False)
+
+    async def get_sign_in_offer(self) -> SignInOffer:
+        """Whether there is an OpenID provider to sign in with; needs no token."""
+        return record_of(await self._answer(Call("GET", "/v1/sign-ins"), needs_token=False), SignInOffer)
 
     async def begin_sign_in(self, draft: SignInDraft) -> SignIn:
         """Where somebody signs in with their organisation's own OpenID provider, by their e-mail's domain."""
@@ -299,9 +314,13 @@ class Client:
         """The log-in of a user; raises NotFound when they have none."""
         return await self._get(f"/v1/users/{user_id}/account", Account)
 
-    async def invite_user(self, user_id: int) -> Invitation:
-        """Makes the link with which a user chooses a password and logs in; an older link ends."""
-        return await self._post(f"/v1/users/{user_id}/invitation", Invitation, is_safe=False)
+    async def invite_user(self, user_id: int, *, idempotency_key: str | None = None) -> Invitation:
+        """Makes the link with which a user chooses a password and logs in; an older link ends.
+
+        Never repeated by itself: the answer to a repeat makes no link, and shows none.
+        """
+        path = f"/v1/users/{user_id}/invitation"
+        return await self._create(path, None, Invitation, idempotency_key, is_safe=False)
 
     async def remove_user_account(self, user_id: int) -> None:
         """Takes a user's log-in away: their sessions end; their doors stay."""
@@ -567,9 +586,13 @@ class Client:
         """Entries and refusals with a meeting's codes, the latest to become known first."""
         return self._list(f"/v1/meetings/{meeting_id}/passages", Page[Passage], limit, cursor)
 
-    async def make_visit_link(self, meeting_id: int) -> VisitLink:
-        """A fresh link to the visitor's own page, mailed where that can be; the link before ends."""
-        return await self._post(f"/v1/meetings/{meeting_id}/link", VisitLink, is_safe=False)
+    async def make_visit_link(self, meeting_id: int, *, idempotency_key: str | None = None) -> VisitLink:
+        """A fresh link to the visitor's own page, mailed where that can be; the link before ends.
+
+        Never repeated by itself: the answer to a repeat makes no link, and shows none.
+        """
+        path = f"/v1/meetings/{meeting_id}/link"
+        return await self._create(path, None, VisitLink, idempotency_key, is_safe=False)
 
     async def show_visit(self, token: VisitToken) -> ShownVisit:
         """The visit of whoever holds the link of a visitor's own page, with a fresh code; needs no token of a client.
@@ -604,7 +627,10 @@ class Client:
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
     ) -> Listing[User]:
-        """Users; with `search` those whose name has words that begin so."""
+        """Users; with `search` those whose name has words that begin so, or whose e-mail or employee code does.
+
+        Accents and punctuation do not count. Four digits also find a card that ends so.
+        """
         return self._list("/v1/users", Page[User], limit, cursor, search=search, active=active)
 
     async def add_user(self, draft: UserDraft, *, idempotency_key: str | None = None) -> User:

@@ -12,7 +12,7 @@ import httpx2
 import litestar
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.params import FromPath
 from litestar.routes import HTTPRoute
@@ -40,7 +40,7 @@ from latchwork.web import (
 )
 from latchwork.web.catalogue import chosen, say_in
 from latchwork.web.entrance import Entrance, is_allowed
-from latchwork.web.look import NO_STORE, FormRefused, redirect
+from latchwork.web.look import NO_STORE, FormRefused, page_above, redirect
 from latchwork.web.packing import packing, takes_packed
 from latchwork.web.pages import STATIC, render
 from latchwork.wire.api.problems import NotFound, Problem, Unauthorized
@@ -59,6 +59,8 @@ _SECURITY: Final = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+_HTTPS_ALONE: Final = (b"strict-transport-security", b"max-age=31536000")
+"""RFC 6797; of this name alone, for what stands under others we cannot know."""
 MAX_FORM: Final = 2 * 1024 * 1024
 
 
@@ -87,6 +89,8 @@ class Website:
             here = httpx2.ASGITransport(cloud, client=(address, 0))  # type: ignore[arg-type]  # Litestar's is narrower
             return Client.of_session(_IN_PROCESS, session, transport=here)
 
+        self._security = [*_SECURITY, _HTTPS_ALONE] if secure else _SECURITY
+        self._is_secure = secure
         self._app = Litestar(
             route_handlers=[
                 *login.endpoints,
@@ -143,14 +147,34 @@ class Website:
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(each for each in _SECURITY if each[0] not in own)]
+                given = [_for_https(each) for each in message["headers"]] if self._is_secure else message["headers"]
+                own = {name for name, _ in given}
+                message["headers"] = [*given, *(each for each in self._security if each[0] not in own)]
             await out(message)
 
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": HttpMethod.GET}, _without_body(send)
         out = packing(scope, send)
         names = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         is_ours = is_allowed(names[0], self._hosts) if len(names) == 1 else self._hosts is None
         await (self._app if is_ours else _misdirected)(scope, receive, sending)
+
+
+def _for_https(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """No cookie goes, or is taken back, by http: without Secure a browser keeps a `__Host-` one (RFC 6265bis §5.6)."""
+    name, value = header
+    return (name, value + b"; Secure") if name == b"set-cookie" and b"; secure" not in value.lower() else header
+
+
+def _without_body(send: Send) -> Send:
+    """The answer to HEAD: that to GET without its content (RFC 9110 §9.3.2)."""
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            message["body"] = b""
+        await send(message)
+
+    return sending
 
 
 def _first(path: str) -> str:
@@ -177,7 +201,7 @@ def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
     if isinstance(error, Unauthorized):
         return login.to_log_in(request)
     is_form = request.method == "POST"
-    page = _page_above(request) if is_form or isinstance(error, MethodNotAllowedException) else ""
+    page = page_above(request) if is_form or isinstance(error, MethodNotAllowedException) else ""
     if page and not is_form:
         return redirect(page)
     language = chosen(request.headers.get("accept-language", ""))
@@ -194,14 +218,6 @@ def _refused(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
         back=page,
     )
     return Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
-
-
-def _page_above(request: Request[Any, Any, Any]) -> str:
-    """The page on which a form stands, going by their paths: `/people/2` of `/people/2/cards/enrol`."""
-    path = request.url.path
-    while path and not any(page.fullmatch(path) for page in request.app.state.pages):
-        path = path.rpartition("/")[0]
-    return path or login.HOME
 
 
 def _told(error: Exception, language: str) -> tuple[int, str, str]:

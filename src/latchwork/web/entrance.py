@@ -42,7 +42,15 @@ class Entrance:
         cloud = self._client(session, self.address(request))
         who = await cloud.whoami()
         language = chosen(request.headers.get("accept-language", ""))
-        return Look(cloud, who, say_in(language), language, session, csrf_of(session), request)
+        return Look(cloud, who, say_in(language), language, session, csrf_of(session, who), request)
+
+    async def is_in(self, request: Request[Any, Any, Any]) -> bool:
+        """Whether somebody is logged in there."""
+        try:
+            await self.look(request)
+        except Unauthorized:
+            return False
+        return True
 
     def guest(self, request: Request[Any, Any, Any]) -> Client:
         """The cloud for somebody who is not logged in."""
@@ -121,15 +129,6 @@ def device_of(user_agent: str) -> str:
     system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "")
     name = {"Edg": "Edge", "OPR": "Opera"}.get(browser, browser)
     return " on ".join(part for part in (name, system) if part) or "Unknown device"
-
-
-def is_same_origin(headers: Any) -> bool:
-    """Whether a form came from a page of this host (Sec-Fetch-Site; older browsers: Origin); no hint at all: yes."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 def is_allowed(host: str, allowed: Collection[str] | None) -> bool:

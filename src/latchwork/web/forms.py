@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import time
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from latchwork.web.differences import Difference
 from latchwork.wire.api.problems import FieldError, Invalid, Problem
 
 T = TypeVar("T")
+
+MOMENT: Final = 10
+"""Seconds within which a form may come twice, by a double click or because no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,30 @@ def kept(typed: Mapping[str, T], was: Mapping[str, T], now: Mapping[str, T], *to
     mine.update(*(group for group in together if group & mine))
     chosen = {name: typed if name in mine else now for name in names}
     return {name: fields[name] for name, fields in chosen.items() if name in fields}
+
+
+class Named(Protocol):
+    """A site or a door."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def created_at(self) -> int: ...
+
+
+def check_name(name: str, others: Iterable[Named], sentence: str, own: int | None = None) -> None:
+    """Raises Invalid when another is called the same; `own`: the id of what gets the name, None when it is new.
+
+    What is new and was made a moment ago may be this very form, sent twice.
+    """
+    before = time.time() - MOMENT
+    for other in others:
+        if other.name.casefold() == name.casefold() and other.id != own and (own or other.created_at < before):
+            raise Invalid(errors=[FieldError("name", sentence)])
 
 
 def whole(text: str, field: str, sentence: str) -> int:

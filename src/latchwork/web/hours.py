@@ -17,11 +17,14 @@ _NEVER: Final = ("", "never", "closed", "-", "–")
 
 
 class NoHours(ValueError):
-    """A part of what was written is no span of time, or (`overlap`) runs into another one."""
+    """A part of what was written is no span of time, or (`overlap`) runs into another one.
 
-    def __init__(self, part: str, reason: str = "no_span") -> None:
+    `midnight`: it would pass midnight, which has to be `written` out; `midnight_or`: perhaps `meant` otherwise.
+    """
+
+    def __init__(self, part: str, reason: str = "no_span", **more: str) -> None:
         super().__init__(part)
-        self.part, self.reason = part, reason
+        self.reason, self.values = reason, {"part": part, **more}
 
 
 def read(text: str) -> list[Interval]:
@@ -47,7 +50,17 @@ def _interval(part: str) -> Interval:
     end += DAY if end < start else 0
     if max(minute, last_minute) > 59 or start >= DAY or not start < end <= start + DAY:
         raise NoHours(part)
+    if end > DAY and None in (match[2], match[4]):
+        raise _passing_midnight(part, start, end)
     return Interval(start, end)
+
+
+def _passing_midnight(part: str, start: int, end: int) -> NoHours:
+    """ "9-5" is the day's work to many, and twenty hours by the clock."""
+    written, afternoon = write([Interval(start, end)]), end - DAY + DAY // 2
+    if not start < afternoon < DAY:
+        return NoHours(part, "midnight", written=written)
+    return NoHours(part, "midnight_or", written=written, meant=write([Interval(start, afternoon)]))
 
 
 def write(intervals: Sequence[Interval]) -> str:

@@ -10,23 +10,50 @@ import litestar
 from litestar import Request, Response
 from litestar.params import FromPath
 
+from latchwork.sdk.client import Client
 from latchwork.web.catalogue import chosen, say_in
-from latchwork.web.entrance import Entrance, device_of, is_same_origin
+from latchwork.web.entrance import Entrance, device_of
 from latchwork.web.lines import moment_in
-from latchwork.web.look import NO_STORE, SAID, FormRefused, Look, form, page, redirect, said_in, saying
+from latchwork.web.look import HOME, NO_STORE, SAID, FormRefused, Look, form, is_own, page, redirect, said_in, saying
 from latchwork.web.pages import render
 from latchwork.web.passages import zone_of
 from latchwork.web.people import sites
 from latchwork.wire.api.problems import Invalid, LinkOver, Problem, TooManyRequests, Unauthorized
-from latchwork.wire.api.sessions import PasswordChange, PasswordChoice, PasswordReset, SignedIn, SignInDraft
-
-HOME = "/"
+from latchwork.wire.api.sessions import (
+    PasswordChange,
+    PasswordChoice,
+    PasswordReset,
+    PasswordToken,
+    SignedIn,
+    SignInDraft,
+)
 
 
 @litestar.get("/log-in")
-async def log_in_page(request: Request[Any, Any, Any]) -> Response[str]:
-    """The form; `?next=` is where to go afterwards."""
-    return _guest_page(request, "login/log_in.html", next=_own_path(request.query_params.get("next")), email="")
+async def log_in_page(request: Request[Any, Any, Any]) -> Response[Any]:
+    """The form; `?next=` is where to go afterwards, at once for whoever is logged in already.
+
+    Logging in again would end the proofs of all forms that stand open.
+    """
+    next, entrance = _own_path(request.query_params.get("next")), request.app.state.entrance
+    if await entrance.is_in(request):
+        return redirect(next)
+    return await _log_in_page(request, next=next)
+
+
+async def _log_in_page(
+    request: Request[Any, Any, Any], refused: Problem | None = None, next: str = HOME, email: str = ""
+) -> Response[str]:
+    offer = await request.app.state.entrance.guest(request).get_sign_in_offer()
+    return _guest_page(
+        request,
+        "login/log_in.html",
+        refused.status if refused else 200,
+        next=next,
+        email=email,
+        wrong=refused.detail if refused else "",
+        is_offered=offer.is_offered,
+    )
 
 
 @litestar.post("/log-in", status_code=200)
@@ -37,7 +64,7 @@ async def log_in(request: Request[Any, Any, Any]) -> Response[Any]:
     try:
         session = await entrance.log_in(request, email, fields.get("password", ""))
     except (Unauthorized, TooManyRequests) as refused:
-        return _guest_page(request, "login/log_in.html", refused.status, next=next, email=email, wrong=refused.detail)
+        return await _log_in_page(request, refused, next, email)
     return entrance.let_in(redirect(next), session)
 
 
@@ -53,7 +80,7 @@ async def begin_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     try:
         begun = await entrance.guest(request).begin_sign_in(SignInDraft(email))
     except Problem as refused:
-        return _guest_page(request, "login/log_in.html", refused.status, next=next, email=email, wrong=refused.detail)
+        return await _log_in_page(request, refused, next, email)
     return entrance.send_away(_guest_page(request, "login/away.html", url=begun.url), begun.state, next)
 
 
@@ -69,7 +96,7 @@ async def finish_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
         device = device_of(request.headers.get("user-agent", ""))
         session = await entrance.guest(request).finish_sign_in(SignedIn(state, given["code"], device))
     except Problem as refused:
-        return _guest_page(request, "login/log_in.html", refused.status, next=HOME, email="", wrong=refused.detail)
+        return await _log_in_page(request, refused)
     return entrance.let_in(redirect(_own_path(next)), session)
 
 
@@ -97,8 +124,18 @@ async def reset(request: Request[Any, Any, Any]) -> Response[str]:
 
 @litestar.get("/password/{token:str}")
 async def password_page(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
-    """Where the link of an invitation or a reset leads."""
-    return _guest_page(request, "login/password.html", token=token)
+    """Where the link of an invitation or a reset leads; looking does not use it up."""
+    return await _password_page(request, token)
+
+
+async def _password_page(request: Request[Any, Any, Any], token: str, refused: Problem | None = None) -> Response[str]:
+    guest: Client = request.app.state.entrance.guest(request)
+    try:
+        link = await guest.show_password_link(PasswordToken(token))
+    except LinkOver as over:
+        return _guest_page(request, "login/over.html", over.status)
+    status, wrong = (refused.status, refused.detail) if refused else (200, "")
+    return _guest_page(request, "login/password.html", status, token=token, email=link.email, wrong=wrong)
 
 
 @litestar.post("/password/{token:str}", status_code=200)
@@ -108,7 +145,7 @@ async def choose_password(request: Request[Any, Any, Any], token: FromPath[str])
         choice = PasswordChoice(token, fields.get("password", ""))
         await request.app.state.entrance.guest(request).choose_password(choice)
     except (Invalid, LinkOver) as refused:
-        return _guest_page(request, "login/password.html", refused.status, token=token, wrong=refused.detail)
+        return await _password_page(request, token, refused)
     say = say_in(_language(request))
     return saying(redirect("/log-in"), say("password.done"))
 
@@ -123,9 +160,15 @@ async def change_password(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
         await look.cloud.change_password(PasswordChange(fields.get("current", ""), fields.get("password", "")))
-    except Invalid as refused:
+    except (Invalid, TooManyRequests) as refused:
         return await _account(look, refused)
     return look.go("/account", said=look.say("account.changed"))
+
+
+@form("/account/sessions/others/end")
+async def end_other_sessions(look: Look) -> Response[Any]:
+    await look.cloud.end_other_sessions()
+    return look.go("/account", said=look.say("account.others_ended"))
 
 
 @form("/account/sessions/{session_id:int}/end")
@@ -161,7 +204,14 @@ def _language(request: Request[Any, Any, Any]) -> str:
 def _guest_page(request: Request[Any, Any, Any], template: str, status: int = 200, **values: Any) -> Response[str]:
     language = _language(request)
     said = said_in(request)
-    html = render(template, say=say_in(language), language=language, said=said, **{"wrong": "", **values})
+    html = render(
+        template,
+        say=say_in(language),
+        language=language,
+        said=said,
+        is_refused=status >= 400,
+        **{"wrong": "", **values},
+    )
     response = Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
     if said:
         response.delete_cookie(SAID)
@@ -170,15 +220,16 @@ def _guest_page(request: Request[Any, Any, Any], template: str, status: int = 20
 
 async def _guest_form(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The fields of a form of somebody who has no session to prove it with: it came from a page of this host."""
-    if not is_same_origin(request.headers):
+    if is_own(request.headers) is False:
         raise FormRefused
     return {name: str(value) for name, value in (await request.form()).multi_items()}
 
 
 def _own_path(text: str | None) -> str:
     """A path of this website; anything else is the first page."""
-    is_own = text is not None and text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return text if is_own and text is not None else HOME
+    if text is None or not text.startswith("/") or text.startswith(("//", "/\\", "/log-in")) or not text.isprintable():
+        return HOME
+    return text
 
 
 def to_log_in(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -213,5 +264,6 @@ endpoints = [
     choose_password,
     account,
     change_password,
+    end_other_sessions,
     end_session,
 ]

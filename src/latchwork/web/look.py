@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hmac
 import inspect
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,10 +38,13 @@ from latchwork.wire.api.accounts import WhoAmI
 from latchwork.wire.api.problems import Forbidden
 
 NO_STORE: Final = {"cache-control": "no-store"}
+HOME: Final = "/"
 SAID: Final = "latchwork-said"
 """The cookie that carries a sentence to the next page."""
 _ONCE: Final = 16
 """Random bytes of a form's proof."""
+_SECRETS: Final = ("password", "current", "pin", "clientSecret")
+"""Fields of which no page shows what was typed."""
 Handler = Callable[..., Awaitable[Response[Any]]]
 
 
@@ -65,10 +69,19 @@ class Look:
         """Whether their roles allow it somewhere: for what is offered. What is allowed, the API decides."""
         return scope in self.who.scopes
 
+    def may_everywhere(self, scope: str) -> bool:
+        """Whether their roles allow it in the whole organisation."""
+        return scope in self.who.everywhere
+
     @property
     def query(self) -> Mapping[str, str]:
         """The query's fields, the last of each name."""
         return dict(self.request.query_params.items())
+
+    @property
+    def here(self) -> str:
+        """The page that is shown, also where it answers a form of its own."""
+        return page_above(self.request)
 
     @property
     def is_part(self) -> bool:
@@ -89,17 +102,34 @@ class Look:
         sent = ((await self.request.form()).get("csrf"), await self.fields())
         return sha256(repr(sent).encode("utf-8", "replace")).hexdigest()
 
-    async def check_form(self) -> None:
-        """Raises FormRefused unless a page of this session sent it."""
-        token = (await self.request.form()).get("csrf")
-        if not isinstance(token, str) or not is_csrf_of(self.session, token):
+    async def is_form_ours(self) -> bool:
+        """Whether a page of this session sent it."""
+        return is_csrf_of(self.session, await self._proof())
+
+    async def ask_again(self) -> Response[str]:
+        """A form that the same person filled in before they logged in anew: nothing is lost, and nothing done yet.
+
+        Raises FormRefused unless the browser says that a page of this host sent it; a secret is typed again.
+        """
+        fields = await self.fields()
+        is_known = (await self._proof()).startswith(holder(self.who) + "_") and is_own(self.request.headers)
+        if not is_known or any(name in _SECRETS for name, _ in fields):
             raise FormRefused
+        return self.show("again.html", 403, path=self.request.url.path, fields=fields)
+
+    async def _proof(self) -> str:
+        return str((await self.request.form()).get("csrf") or "")
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response[str]:
         """A page: `templates/<template>`, which knows `look` and `say` besides what it is given."""
         said = "" if self.is_part else said_in(self.request)
-        html = render(template, look=self, say=self.say, said=said, **values)
-        response = Response(html, status_code=status, media_type="text/html", headers=NO_STORE)
+        html = render(template, look=self, say=self.say, said=said, is_refused=status >= 400, **values)
+        response = Response(
+            at_what_is_wrong(html) if status >= 400 else html,
+            status_code=status,
+            media_type="text/html",
+            headers=NO_STORE,
+        )
         if said:
             response.delete_cookie(SAID)
         return response
@@ -107,6 +137,26 @@ class Look:
     def go(self, path: str, said: str = "") -> Response[Any]:
         """To another page (303), which says a sentence."""
         return saying(redirect(path), said)
+
+
+def page_above(request: Request[Any, Any, Any]) -> str:
+    """The page on which a form stands, going by their paths: `/people/2` of `/people/2/cards/enrol`."""
+    path = request.url.path
+    while path and not any(page.fullmatch(path) for page in request.app.state.pages):
+        path = path.rpartition("/")[0]
+    return path or HOME
+
+
+_WRONG: Final = re.compile(r"""(<(?:input|select|textarea)\b[^>]*? aria-invalid="true"|class="wrong" role="alert")""")
+
+
+def at_what_is_wrong(html: str) -> str:
+    """Whoever reads a form that came back begins at the first field that is wrong, or at the sentence that says why."""
+    found = sorted(_WRONG.finditer(html), key=lambda match: (not match[0].startswith("<"), match.start()))
+    if not found:
+        return html
+    end = found[0].end()
+    return f"{html[:end]} {'' if found[0][0].startswith('<') else 'tabindex=-1 '}autofocus{html[end:]}"
 
 
 def redirect(path: str) -> Response[Any]:
@@ -133,13 +183,27 @@ async def _text(value: Any) -> str:
     return (await value.read()).decode("utf-8-sig", "replace")
 
 
-def csrf_of(session: str) -> str:
+def is_own(headers: Mapping[str, str]) -> bool | None:
+    """Whether a page of this host sent a form (Sec-Fetch-Site; older browsers: Origin); None: there is no hint."""
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("origin")
+    return None if origin is None else origin.partition("://")[2] == headers.get("host")
+
+
+def holder(who: WhoAmI) -> str:
+    """Somebody, in what their forms carry."""
+    return f"{who.organisation_id}_{who.user_id}"
+
+
+def csrf_of(session: str, who: WhoAmI) -> str:
     """What a form of this session carries: another each time; nobody who does not know the session can make one."""
     once = secrets.token_hex(_ONCE)
-    return once + _proof(session, once)
+    return f"{holder(who)}_{once}{_proof(session, once)}"
 
 
 def is_csrf_of(session: str, token: str) -> bool:
+    token = token.rpartition("_")[2]
     once, proof = token[: 2 * _ONCE], token[2 * _ONCE :]
     return hmac.compare_digest(proof.encode(), _proof(session, once).encode())
 
@@ -165,8 +229,8 @@ def _route(method: Any, path: str, needs: str | None) -> Callable[[Handler], HTT
             request.state.look = look
             if needs is not None and not look.may(needs):
                 raise Forbidden(look.say("frame.not_yours"))
-            if method == "POST":
-                await look.check_form()
+            if method == "POST" and not await look.is_form_ours():
+                return await look.ask_again()
             return await function(look, **values)
 
         hints = inspect.get_annotations(function, eval_str=True)

@@ -12,15 +12,19 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import msgspec
 from litestar import Response
 from litestar.response import Stream
 
 from latchwork.sdk.client import Client
+from latchwork.web.catalogue import Say
+from latchwork.web.differences import Difference, differences
+from latchwork.web.forms import MOMENT
 from latchwork.web.look import NO_STORE, Look, form, page
 from latchwork.web.person_form import PersonForm, by_field, number, read
-from latchwork.web.places import NOWHERE, Places, everything
+from latchwork.web.places import NOWHERE, Places, everything, places
 from latchwork.wire import sheet
-from latchwork.wire.api.people import Role, Term, User, UsersImport
+from latchwork.wire.api.people import Role, Term, User, UserChanged, UsersImport
 from latchwork.wire.api.problems import FieldError, Invalid, Problem
 
 ON_A_PAGE: Final = 50
@@ -52,7 +56,7 @@ def row(user: User, now: float) -> Row:
 
 @page("/people", needs="users:read")
 async def show(look: Look) -> Response[str]:
-    """`?search=` the beginning of any word of the name, `?active=yes|no`, `?cursor=`."""
+    """`?search=` as the API finds people, `?active=yes|no`, `?cursor=`."""
     query = look.query
     search, active = query.get("search", "").strip(), query.get("active", "")
     listing = look.cloud.page_users(
@@ -118,14 +122,30 @@ async def new(look: Look) -> Response[str]:
 
 @form("/people/new", needs="users:write")
 async def add(look: Look) -> Response[Any]:
-    filled = read(await look.fields())
+    fields = await look.fields()
+    filled = read(fields)
     try:
+        await check_email(look, filled.texts["email"], fields)
         filled = replace(filled, chief_id=await chief(look, filled.chief))
         zone = (await sites(look)).zone(filled.home_site)
         user = await look.cloud.add_user(filled.draft(zone, look.say), idempotency_key=await look.once())
     except Problem as refused:
         return await _new(look, filled, refused)
     return look.go(f"/people/{user.id}", said=look.say("people.added", name=user.name))
+
+
+async def check_email(look: Look, email: str, fields: Sequence[tuple[str, str]], own: User | None = None) -> None:
+    """Raises Invalid when somebody else has this e-mail, unless that is meant so. `own`: who has it or gets it.
+
+    Somebody who was made a moment ago may be the same form, sent twice: the API tells.
+    """
+    if not email or ("emailAnyway", "yes") in fields or (own and own.email.casefold() == email.casefold()):
+        return
+    before = time.time() - MOMENT
+    for other in (await look.cloud.page_users(search=email, limit=FOUND)).items:
+        if other.email.casefold() == email.casefold() and other.created_at < before:
+            sentence = look.say("people.email_taken", name=other.name)
+            raise Invalid(errors=[FieldError("email", sentence), FieldError("emailAnyway", sentence)])
 
 
 async def chief(look: Look, typed: str) -> int | None:
@@ -189,12 +209,32 @@ async def _previewed(look: Look, given: str) -> Response[str]:
         detail = refused.errors[0].detail if refused.errors else refused.detail
         return look.show("people/import.html", 400, sheet=given, told=None, wrong=detail)
     lines = [] if told.bad_lines else first_lines(given)
-    return look.show("people/import.html", sheet=given, told=told, lines=lines, wrong="")
+    where = await sites(look) if not told.changes else await places(look.cloud)
+    changes = [overwritten(each, where, look.say) for each in told.changes]
+    return look.show("people/import.html", sheet=given, told=told, lines=lines, changes=changes, wrong="")
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """Somebody who is here already, and what a sheet would change about them."""
+
+    user: User
+    renamed: bool
+    """Perhaps somebody else is meant: the id is theirs, the name is not."""
+    differences: Sequence[Difference]
+
+
+def overwritten(change: UserChanged, where: Places, say: Say) -> Overwritten:
+    was, becomes = (
+        {**msgspec.to_builtins(user), "accessPoints": doors}
+        for user, doors in ((change.before, change.access_points_before), (change.after, change.access_points_after))
+    )
+    return Overwritten(change.before, change.before.name != change.after.name, differences(was, becomes, where, say))
 
 
 def first_lines(given: str) -> list[list[str]]:
     """The header of a sheet and what follows it, as far as a glance needs it; empty lines left out."""
-    lines = csv.reader(io.StringIO(given, newline=""))
+    lines = csv.reader(io.StringIO(given, newline=""), delimiter=sheet.delimiter(given))
     return list(islice((cells for cells in lines if any(cells)), 1 + PREVIEWED))
 
 
@@ -205,7 +245,7 @@ def sheet_error(given: str) -> str:
         return "people.sheet_empty"
     if "\ufffd" in given or "\0" in given:
         return "people.sheet_encoding"
-    return "people.sheet_semicolons" if ";" in header and "," not in header else ""
+    return ""
 
 
 @page("/people/template.csv", needs="organisation:write")

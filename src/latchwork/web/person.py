@@ -18,8 +18,8 @@ from latchwork.web.lines import Moment, moment, moment_in
 from latchwork.web.look import Look, form, page
 from latchwork.web.overtaken import known_in, overtaken
 from latchwork.web.passages import zone_of
+from latchwork.web.people import check_email, choices, row, sites
 from latchwork.web.people import chief as chief_of
-from latchwork.web.people import choices, row, sites
 from latchwork.web.places import Places, everything
 from latchwork.web.standing import Stand, stand_of
 from latchwork.wire.api.passages import CardEnrolmentDraft, DoorOffline, NoCardPresented, Passage
@@ -297,6 +297,7 @@ async def change(look: Look, user_id: int) -> Response[Any]:
     filled = person_form.read(fields, keep=[role for role in known.roles if role not in offered])
     is_asked = any(name == "reportingTo" for name, _ in fields)
     try:
+        await check_email(look, filled.texts["email"], fields, own=known)
         filled = replace(filled, chief_id=await chief_of(look, filled.chief) if is_asked else known.reporting_to)
         patch = filled.patch((await sites(look)).zone(known.home_site_id), look.say, known)
         await look.cloud.change_user(user_id, patch, version=known.version)
@@ -498,9 +499,9 @@ async def remove_pin(look: Look, user_id: int) -> Response[Any]:
 
 @form("/people/{user_id:int}/invite", needs="users:write")
 async def invite(look: Look, user_id: int) -> Response[Any]:
-    """Shows the link this once: it stands in no URL and no cookie."""
+    """Shows the link this once: it stands in no URL and no cookie. The same form sent again makes none."""
     try:
-        invitation = await look.cloud.invite_user(user_id)
+        invitation = await look.cloud.invite_user(user_id, idempotency_key=await look.once())
     except (Invalid, Conflict, Forbidden) as refused:
         return await _page(look, user_id, refused)
     user, where = await look.cloud.get_user(user_id), await sites(look)

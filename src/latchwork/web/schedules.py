@@ -131,7 +131,7 @@ def _read(look: Look, fields: Mapping[str, str]) -> tuple[list[list[Interval]], 
         try:
             days.append(read(fields.get(name, "")))
         except NoHours as unread:
-            errors.append(FieldError(name, look.say(f"schedules.{unread.reason}", part=unread.part)))
+            errors.append(FieldError(name, look.say(f"schedules.{unread.reason}", **unread.values)))
     if errors:
         raise Invalid(errors=errors)
     if not any(days):

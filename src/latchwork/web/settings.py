@@ -155,11 +155,13 @@ async def add_holiday(look: Look, site_id: int) -> Response[Any]:
     days = (await look.cloud.get_holidays(site_id)).dates
     chosen = fields.get("day", "").strip()
     try:
-        text = in_words("date", date.fromisoformat(chosen), look.say)
-        await look.cloud.set_holidays(site_id, Holidays([*days, chosen]))
+        day = date.fromisoformat(chosen)
+        if is_new := day.isoformat() not in days:
+            await look.cloud.set_holidays(site_id, Holidays([*days, day.isoformat()]))
     except (ValueError, Invalid):
         return await _holidays(look, site_id, chosen)
-    return look.go(f"/settings/holidays#site-{site_id}", said=look.say("settings.holiday_added", day=text))
+    said = look.say("settings.holiday_added" if is_new else "settings.holiday_there", day=_said(day, look.say))
+    return look.go(f"/settings/holidays#site-{site_id}", said=said)
 
 
 @form("/settings/holidays/{site_id:int}/remove", needs="permissions:write")
@@ -168,7 +170,9 @@ async def remove_holiday(look: Look, site_id: int) -> Response[Any]:
     days = (await look.cloud.get_holidays(site_id)).dates
     if gone in days:
         await look.cloud.set_holidays(site_id, Holidays([day for day in days if day != gone]))
-    return look.go(f"/settings/holidays#site-{site_id}", said=look.say("settings.holiday_removed", day=gone))
+        text = _said(date.fromisoformat(gone), look.say)
+        return look.go(f"/settings/holidays#site-{site_id}", said=look.say("settings.holiday_removed", day=text))
+    return look.go(f"/settings/holidays#site-{site_id}")
 
 
 async def _holidays(look: Look, wrong_at: int | None = None, typed: str = "") -> Response[str]:
@@ -184,12 +188,12 @@ async def _holidays(look: Look, wrong_at: int | None = None, typed: str = "") ->
     )
 
 
+def _said(day: date, say: Say) -> str:
+    return in_words("date", day, say)
+
+
 def _days(site: Site, dates: list[str], today: date, say: Say) -> SiteDays:
-    days = [
-        Day(text, in_words("date", day, say), day < today)
-        for text in sorted(dates)
-        for day in [date.fromisoformat(text)]
-    ]
+    days = [Day(text, _said(day, say), day < today) for text in sorted(dates) for day in [date.fromisoformat(text)]]
     return SiteDays(site, [day for day in days if not day.is_past], [day for day in days if day.is_past][::-1])
 
 

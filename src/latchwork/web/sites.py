@@ -11,10 +11,10 @@ from zoneinfo import available_timezones
 
 from litestar import Response
 
-from latchwork.web.forms import NOTHING_WRONG, Wrong, decimal, id_of, kept, wrong_of
+from latchwork.web.forms import NOTHING_WRONG, Wrong, check_name, decimal, id_of, kept, wrong_of
 from latchwork.web.look import Look, form, page
 from latchwork.web.overtaken import known_in, overtaken
-from latchwork.web.places import Places, places
+from latchwork.web.places import Places, everything, places
 from latchwork.web.standing import Tag, alarm_tags, link_tag, mode_tags
 from latchwork.wire.api.passages import DoorState
 from latchwork.wire.api.problems import Conflict, Invalid, NotFound, Outdated
@@ -104,6 +104,7 @@ async def new_site(look: Look) -> Response[str]:
 async def add_site(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
+        await _check_site_name(look, fields)
         site = await look.cloud.add_site(SiteDraft(**_site_fields(fields)), idempotency_key=await look.once())
     except Invalid as refused:
         return _site_form(look, None, fields, wrong_of(refused))
@@ -121,6 +122,8 @@ async def change_site(look: Look, site_id: int) -> Response[Any]:
     fields, now = await look.form(), await look.cloud.get_site(site_id)
     known = known_in(fields, now)
     try:
+        if fields.get("name", "").strip() != known.name:
+            await _check_site_name(look, fields, site_id)
         site = await look.cloud.change_site(site_id, SitePatch(**_site_fields(fields)), version=known.version)
     except Invalid as refused:
         return _site_form(look, known, fields, wrong_of(refused))
@@ -139,6 +142,18 @@ async def remove_site(look: Look, site_id: int) -> Response[Any]:
     except Conflict as refused:
         return _site_form(look, found, _site_shown(found), wrong_of(refused))
     return look.go("/doors", said=look.say("doors.site_deleted", name=found.name))
+
+
+async def _check_site_name(look: Look, fields: Mapping[str, str], own: int | None = None) -> None:
+    """Raises Invalid: nobody could tell two sites of one name apart."""
+    sites = await everything(look.cloud.page_sites())
+    check_name(fields.get("name", "").strip(), sites, look.say("doors.site_named_so"), own)
+
+
+async def _check_door_name(look: Look, name: str, site: int, own: int | None = None) -> None:
+    """Raises Invalid: another site may have a front door, too, but no site has two."""
+    doors = await everything(look.cloud.page_access_points(site=site))
+    check_name(name, doors, look.say("doors.named_so"), own)
 
 
 def _site_shown(site: Site) -> dict[str, str]:
@@ -169,6 +184,7 @@ async def add_door(look: Look) -> Response[Any]:
     fields = await look.form()
     try:
         draft = AccessPointDraft(site_id=id_of(fields.get("siteId")) or 0, **_door_fields(look, fields))
+        await _check_door_name(look, draft.name, draft.site_id)
         door = await look.cloud.add_access_point(draft, idempotency_key=await look.once())
     except (Invalid, NotFound) as refused:
         return await _door_form(look, None, fields, wrong_of(refused))
@@ -186,7 +202,10 @@ async def change_door(look: Look, door_id: int) -> Response[Any]:
     fields, now = await look.form(), await look.cloud.get_access_point(door_id)
     known = known_in(fields, now)
     try:
-        patch = AccessPointPatch(**_door_fields(look, fields))
+        given = _door_fields(look, fields)
+        if given["name"] != known.name:
+            await _check_door_name(look, given["name"], now.site_id, door_id)
+        patch = AccessPointPatch(**given)
         changed = await look.cloud.change_access_point(door_id, patch, version=known.version)
     except Invalid as refused:
         return await _door_form(look, known, fields, wrong_of(refused))

@@ -34,7 +34,7 @@ from latchwork.web.visits import (
     state_of,
     suggested,
 )
-from latchwork.wire.api.problems import Conflict, Invalid, NotFound
+from latchwork.wire.api.problems import Conflict, Forbidden, Invalid, NotFound
 from latchwork.wire.api.visitors import Meeting, MeetingDraft, MeetingPatch, MeetingVisitor, VisitLink, VisitorPatch
 
 READ: Final = "visitors:read"
@@ -117,7 +117,7 @@ async def book(look: Look) -> Response[Any]:
     try:
         once = await look.once()
         meeting = await look.cloud.add_meeting(_drafted(draft, where, again, once), idempotency_key=once)
-    except (Invalid, NotFound, Conflict) as refused:
+    except (Invalid, NotFound, Conflict, Forbidden) as refused:
         return _book(look, where, draft.refused(refused.errors or [], refused.detail), again, refused.status)
     mailed = bool(meeting.visitor.email) and (await look.cloud.make_visit_link(meeting.id)).mailed
     said = look.say("visitors.booked_and_mailed" if mailed else "visitors.booked", name=meeting.visitor.name)
@@ -194,7 +194,6 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
         _code(look, meeting, now),
     )
     zone = where.zone(meeting.access_points)
-    longest = meeting.end_time if meeting.pass_seconds is None else min(meeting.end_time, now + meeting.pass_seconds)
     return look.show(
         "visitors/visit.html",
         meeting=meeting,
@@ -205,7 +204,7 @@ async def _visit(look: Look, meeting: Meeting, link: VisitLink | None = None) ->
         is_over=meeting.end_time <= now,
         came=clock(meeting.checked_in_at, zone, now, look.say),
         left=clock(meeting.checked_out_at, zone, now, look.say),
-        at_the_latest=clock(longest, zone, now, look.say),
+        at_the_latest=clock(_longest(meeting, now), zone, now, look.say),
         doors=[
             Door(
                 id=door.access_point_id,
@@ -266,7 +265,7 @@ async def change(look: Look, meeting_id: int) -> Response[Any]:
         if who:
             await look.cloud.change_visitor(meeting.visitor.id, VisitorPatch(**who))
         changed = await look.cloud.change_meeting(meeting_id, _patched(draft, where, meeting))
-    except (Invalid, NotFound, Conflict) as refused:
+    except (Invalid, NotFound, Conflict, Forbidden) as refused:
         return _change(look, meeting, where, draft.refused(refused.errors or [], refused.detail), refused.status)
     said = look.say("visitors.changed" if changed.version != now.version else "visitors.saved")
     return look.go(f"/visitors/{meeting_id}", said=said)
@@ -300,6 +299,41 @@ async def check_out(look: Look, meeting_id: int) -> Response[Any]:
     return await _back(look, meeting_id, look.say("visitors.is_out", name=meeting.visitor.name))
 
 
+async def _sure(look: Look, meeting_id: int, verb: str) -> Response[str]:
+    """Asks before what cannot be undone."""
+    meeting, where = await look.cloud.get_meeting(meeting_id), await _where(look)
+    zone, now = where.zone(meeting.access_points), _now()
+    return look.show(
+        "visitors/sure.html",
+        meeting=meeting,
+        verb=verb,
+        when=span(meeting.start_time, meeting.end_time, zone, look.say),
+        at_the_latest=clock(_longest(meeting, now), zone, now, look.say),
+    )
+
+
+def _longest(meeting: Meeting, now: int) -> int:
+    """Until when a code that was shown just now would open."""
+    return meeting.end_time if meeting.pass_seconds is None else min(meeting.end_time, now + meeting.pass_seconds)
+
+
+@page("/visitors/{meeting_id:int}/end", needs=WRITE)
+async def end_page(look: Look, meeting_id: int) -> Response[str]:
+    return await _sure(look, meeting_id, "end")
+
+
+@page("/visitors/{meeting_id:int}/cancel", needs=WRITE)
+async def cancel_page(look: Look, meeting_id: int) -> Response[str]:
+    return await _sure(look, meeting_id, "cancel")
+
+
+@page("/visitors/{meeting_id:int}/delete-visitor", needs=WRITE)
+async def delete_page(look: Look, meeting_id: int) -> Response[str]:
+    if not look.may_everywhere(WRITE):
+        raise Forbidden(look.say("frame.not_yours"))
+    return await _sure(look, meeting_id, "delete")
+
+
 @form("/visitors/{meeting_id:int}/end", needs=WRITE)
 async def end(look: Look, meeting_id: int) -> Response[Any]:
     await look.cloud.end_meeting(meeting_id)
@@ -314,9 +348,9 @@ async def cancel(look: Look, meeting_id: int) -> Response[Any]:
 
 @form("/visitors/{meeting_id:int}/link", needs=WRITE)
 async def make_link(look: Look, meeting_id: int) -> Response[Any]:
-    """The link is in this answer alone, unless it was mailed."""
+    """The link is in this answer alone, unless it was mailed; the same form sent again makes none, and shows none."""
     meeting = await look.cloud.get_meeting(meeting_id)
-    link = await look.cloud.make_visit_link(meeting_id)
+    link = await look.cloud.make_visit_link(meeting_id, idempotency_key=await look.once())
     if link.mailed:
         return look.go(f"/visitors/{meeting_id}", said=look.say("visitors.mailed", email=meeting.visitor.email))
     return await _visit(look, meeting, link)
@@ -367,8 +401,11 @@ endpoints = [
     change,
     check_in,
     check_out,
+    end_page,
     end,
+    cancel_page,
     cancel,
+    delete_page,
     make_link,
     delete_visitor,
 ]

@@ -18,6 +18,12 @@ UTF_8: Final = "\ufeff"
 """Begins a file, so that spreadsheet programs read it as UTF-8."""
 
 
+def delimiter(text: str) -> str:
+    """What stands between a sheet's columns: a semicolon where spreadsheet programs keep the comma for numbers."""
+    header = text.lstrip(UTF_8 + "\r\n").partition("\n")[0]
+    return ";" if ";" in header and "," not in header else ","
+
+
 def write(rows: Sequence[Sequence[object]]) -> str:
     """Lines that end as RFC 4180 §2.1 says; no cell is a formula."""
     text = io.StringIO(newline="")

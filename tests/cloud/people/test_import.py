@@ -33,7 +33,7 @@ async def test_people_come_in_with_names_of_any_script_and_quoted_cells(alice: C
         "\r\n"
         "王小明,,,,,\n"
     )
-    assert await take(alice, sheet) == {"added": 2, "changed": 0, "badLines": []}
+    assert await take(alice, sheet) == {"added": 2, "changed": 0, "badLines": [], "changes": []}
     zoe, wang = await everybody(alice)
     assert (zoe["name"], zoe["roles"], zoe["joiningDate"]) == (
         'Müller, Zoë "Z"', ["site_admin", "end_user"], "2026-02-03",
@@ -72,7 +72,12 @@ async def test_a_dry_run_lists_every_bad_line_and_the_real_one_refuses_all(alice
     assert response.status_code == 400
     assert len(problem(response)["errors"]) == len(told["badLines"])
     assert await everybody(alice) == []
-    assert await take(alice, "name\r\nGood\r\n", dryRun=True) == {"added": 1, "changed": 0, "badLines": []}
+    assert await take(alice, "name\r\nGood\r\n", dryRun=True) == {
+        "added": 1,
+        "changed": 0,
+        "badLines": [],
+        "changes": [],
+    }
     assert (await db.counts())["users"] == 0
 
 
@@ -129,7 +134,7 @@ async def test_what_is_exported_comes_in_again_and_changes_nothing(alice: Client
     assert rows[1]["accessPoints"] == "1;3"
     assert response.text.startswith(HEADER + "\r\n")
     before, last = await everybody(alice), await alice.last_event()
-    assert await take(alice, response.text) == {"added": 0, "changed": 2, "badLines": []}
+    assert await take(alice, response.text) == {"added": 0, "changed": 2, "badLines": [], "changes": []}
     assert (await everybody(alice), await alice.last_event()) == (before, last)
 
 
@@ -176,7 +181,7 @@ async def test_a_repeated_import_takes_nobody_in_twice_and_answers_the_same(alic
     sheet = {"csv": f"id,name\r\n,Bob\r\n,Ann\r\n{kim},Kim Lee\r\n"}
     key = {"idempotency-key": "once"}
     first = await alice.post("/v1/users/import", sheet, headers=key)
-    assert first == {"added": 2, "changed": 1, "badLines": []}
+    assert first == {"added": 2, "changed": 1, "badLines": [], "changes": []}
     assert await alice.post("/v1/users/import", sheet, headers=key) == first
     assert len(await everybody(alice)) == 3
     other = await alice.call("POST", "/v1/users/import", json={"csv": "name\r\nZoe\r\n"}, headers=key)

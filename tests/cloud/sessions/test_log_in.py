@@ -26,7 +26,7 @@ from oidc_provider_mock import run_server_in_thread
 from tests.sdk.town import CLOUD, Town, living, opened_town
 
 from latchwork.cloud.app import create_app
-from latchwork.cloud.sessions import rules
+from latchwork.cloud.sessions import rules, service
 from latchwork.cloud.sessions.rules import Failures
 from latchwork.sdk.client import Client
 from latchwork.wire.api.passages import DoorModeDraft
@@ -47,6 +47,7 @@ from latchwork.wire.api.sessions import (
     PasswordChange,
     PasswordChoice,
     PasswordReset,
+    PasswordToken,
     SignedIn,
     SignInDraft,
 )
@@ -154,6 +155,15 @@ async def test_one_ends_ones_own_other_session_and_nobody_elses(town: Town) -> N
         await second.end_session(theirs + 1_000)
     await second.end_session(theirs)
     await until_refused(first)
+
+
+async def test_one_ends_all_ones_other_sessions(town: Town) -> None:
+    await employed(town)
+    first, second, here = [await logged_in(town) for _ in range(3)]
+    await here.end_other_sessions()
+    await until_refused(first)
+    await until_refused(second)
+    assert [each.is_current for each in await here.list_sessions()] == [True]
 
 
 @pytest.mark.parametrize("patch", [UserPatch(is_active=False), UserPatch(access_expires_at=1)])
@@ -272,6 +282,30 @@ async def test_the_right_password_forgives(town: Town) -> None:
         assert await logged_in(town)
 
 
+async def test_whoever_guesses_the_password_in_a_session_waits_too(town: Town) -> None:
+    await employed(town)
+    ada = await logged_in(town)
+    for _ in range(2):
+        for _ in range(rules.FREE_FAILURES - 1):
+            with pytest.raises(Invalid):
+                await ada.change_password(PasswordChange("guess", "another long one"))
+        with pytest.raises(Invalid, match="10 to 200"):
+            await ada.change_password(PasswordChange(PASSWORD, "short"))  # right, and so forgiven
+    with pytest.raises(TooManyRequests, match=r"Please wait \d+ seconds?\."):
+        for _ in range(rules.FREE_FAILURES + 2):
+            with pytest.raises(Invalid):
+                await ada.change_password(PasswordChange("guess", "another long one"))
+
+
+def test_a_second_is_one() -> None:
+    assert [service.told(seconds) for seconds in (1, 2, 119, 120)] == [
+        "1 second",
+        "2 seconds",
+        "119 seconds",
+        "2 minutes",
+    ]
+
+
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.booleans(), st.integers(0, 5_000))
 def test_more_failures_never_wait_less_and_nobody_waits_for_ever(here: int, there: int, own: bool, ago: int) -> None:
     now = 1_000_000
@@ -287,9 +321,21 @@ def test_more_failures_never_wait_less_and_nobody_waits_for_ever(here: int, ther
 
 async def test_a_link_works_once(town: Town) -> None:
     _, token = await invited(town)
+    for _ in range(2):
+        assert (await guest(town).show_password_link(PasswordToken(token))).email == EMAIL
     await guest(town).choose_password(PasswordChoice(token, PASSWORD))
     with pytest.raises(LinkOver):
         await guest(town).choose_password(PasswordChoice(token, PASSWORD))
+    with pytest.raises(LinkOver):
+        await guest(town).show_password_link(PasswordToken(token))
+
+
+async def test_an_invitation_that_is_repeated_shows_no_link_and_ends_none(town: Town) -> None:
+    user, _ = await invited(town)
+    alice = town.client(town.alice)
+    first, second = [await alice.invite_user(user, idempotency_key="desk-1") for _ in range(2)]
+    assert (second.url, second.expires_at) == ("", first.expires_at)
+    await guest(town).choose_password(PasswordChoice(first.url.rpartition("/")[2], PASSWORD))
 
 
 async def test_two_who_use_a_link_at_once_are_one(town: Town) -> None:

@@ -38,6 +38,7 @@ async def whoami(by: Annotated[Caller, may(None, within=True)]) -> WhoAmI:
         roles=list(who.user.roles) if who.user else [],
         sites=list(who.user.sites) if who.user else [],
         modules=[name for name in ("visitor", "attendance") if getattr(tenant.organisation, f"{name}_module")],
+        everywhere=sorted(scope for scope in who.scopes if who.reach(scope) is None),
     )
 
 

@@ -59,7 +59,10 @@ async def page_users(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[User]:
-    """Lists users, or those whose name has words that begin so."""
+    """Lists users, or those whose name has words that begin so, or whose e-mail or employee code does.
+
+    Accents and punctuation do not count. Four digits also find a card that ends so.
+    """
     if search is None or not search.strip():
         return await paged(
             limit, cursor, lambda after, n: by.read(lambda c, s: store.page_users(c, s, active, after, n))

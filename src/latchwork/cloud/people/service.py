@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -38,12 +39,16 @@ from latchwork.wire.api.people import (
     Term,
     TermDraft,
     User,
+    UserChanged,
     UserDraft,
     UserPatch,
     UsersImport,
     UsersImported,
 )
-from latchwork.wire.api.problems import MOST_ERRORS, Conflict, FieldError, Invalid
+from latchwork.wire.api.problems import MOST_ERRORS, Conflict, FieldError, Invalid, NotFound
+
+MOST_SHOWN: Final = 100
+"""Users whose changes the preview of an import tells."""
 
 # ------------------------------------------------------------------------------------------------- users
 
@@ -274,15 +279,36 @@ async def import_users(work: Work, asked: UsersImport) -> UsersImported:
     bad = sorted([*bad, *worse], key=lambda one: one.line)
     if bad and not asked.dry_run:
         raise Invalid(errors=[FieldError(f"line {one.line}: {one.column}".rstrip(": "), one.detail) for one in bad])
+    changes: list[UserChanged] = []
     if not bad:
+        before = await _shown(work, rows) if asked.dry_run else []
         await _try(work, asked.dry_run)
         await _take_in(work, rows)
+        if asked.dry_run:
+            changes = _differing(before, await _shown(work, rows))
         await _undo(work, asked.dry_run)
     changed = sum(row.id is not None for row in rows)
     if len(bad) > MOST_ERRORS:
         more = BadLine(bad[MOST_ERRORS].line, "", f"From here on there are {len(bad) - MOST_ERRORS} more errors.")
         bad = [*bad[:MOST_ERRORS], more]
-    return UsersImported(len(rows) - changed, changed, bad)
+    return UsersImported(len(rows) - changed, changed, bad, changes)
+
+
+async def _shown(work: Work, rows: Sequence[spreadsheet.Row]) -> list[tuple[User, list[int]]]:
+    """The users that the first lines name, as they are now, with their doors where the sheet has some."""
+    named = [row for row in rows if row.id is not None][:MOST_SHOWN]
+    users = await store.get_users(work.conn, work.scope, [row.id for row in named if row.id is not None])
+    with_doors = [row.id for row in named if row.id is not None and row.doors is not None]
+    pairs = await store.doors_of(work.conn, work.scope, with_doors)
+    return [(user, sorted(door for id, door in pairs if id == user.id)) for user in users]
+
+
+def _differing(before: Sequence[tuple[User, list[int]]], after: Sequence[tuple[User, list[int]]]) -> list[UserChanged]:
+    return [
+        UserChanged(was, is_now, had, has)
+        for (was, had), (is_now, has) in zip(before, after, strict=True)
+        if (was.version, had) != (is_now.version, has)
+    ]
 
 
 async def _known(work: Work, lines: Sequence[spreadsheet.Line]) -> spreadsheet.Known:
@@ -492,11 +518,19 @@ async def add_card(work: Work, user: int, number: int, is_saams: bool = False) -
     if card is None:
         held = await store.find_card(work.conn, work.scope, number)
         if held is None or held.user_id != user:
-            raise Conflict("This card belongs to somebody else.")
+            raise Conflict(f"This card belongs to {await _holder(work, held)}.")
         return held
     work.touch("person", user)
     events.record(work, "card_assigned", f"user/{user}", data=_card_data(card, holder.name))
     return card
+
+
+async def _holder(work: Work, card: Card | None) -> str:
+    """Whose card it is, as far as whoever asks may know."""
+    try:
+        return (await store.get_user(work.conn, work.scope, card.user_id)).name if card else "somebody else"
+    except NotFound:
+        return "somebody else"
 
 
 async def remove_card(work: Work, user: int, id: int) -> None:

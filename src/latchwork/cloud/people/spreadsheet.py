@@ -1,4 +1,6 @@
-"""People as CSV (RFC 4180): read with every bad line named, and written. Lists in a cell are divided by semicolons.
+"""People as CSV (RFC 4180): read with every bad line named, and written.
+
+Lists in a cell are divided by semicolons; what is read may have spaces or `|` there, and semicolons between columns.
 
 No cell is a formula: `wire.sheet`.
 """
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +22,7 @@ from latchwork.wire.api.people import BadLine, User, UserDraft, UserPatch
 from latchwork.wire.api.problems import FieldError
 
 Cells: TypeAlias = dict[str, str]
+_LIST: Final = re.compile(r"[;|\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,11 @@ def _number(cell: str) -> int | None:
 
 
 def _numbers(cell: str) -> list[int]:
-    return [number for part in cell.split(";") if (number := _number(part.strip())) is not None]
+    return [number for part in _LIST.split(cell) if (number := _number(part)) is not None]
 
 
 def _names(cell: str) -> list[str]:
-    names = [name for part in cell.split(";") if (name := part.strip())]
+    names = [name for name in _LIST.split(cell) if name]
     if unknown := [name for name in names if name not in ROLES]:
         raise ValueError(f"There is no role {unknown[0][:50]}; there are {', '.join(ROLES)}.")
     return names
@@ -111,7 +115,8 @@ def read(text: str) -> tuple[list[Line], list[BadLine]]:
     """The lines with their cells, and those that have not as many as there are columns."""
     lines: list[Line] = []
     bad: list[BadLine] = []
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    lines_of = io.StringIO(text.removeprefix("\ufeff"), newline="")
+    reader = csv.reader(lines_of, delimiter=sheet.delimiter(text), strict=True)
     columns: list[str] | None = None
     start = 1
     try:

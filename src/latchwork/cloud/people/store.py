@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -170,13 +172,28 @@ async def page_users(conn: Connection, scope: Scope, is_active: bool | None, aft
 
 
 async def find_users(
-    conn: Connection, scope: Scope, search: str, is_active: bool | None, after: int, limit: int
+    conn: Connection,
+    scope: Scope,
+    search: str,
+    is_active: bool | None,
+    after: int,
+    limit: int,
+    by_name_alone: bool = False,
 ) -> list[User]:
-    """Users by ascending id whose name has, for each word of a text, a word that begins so.
+    """Users by ascending id whose name has, for each word of a text, a word that begins so, accents aside.
 
+    Or whose e-mail or employee code begins so, punctuation aside; or who have a card that ends with these four digits.
     What many names have is soon met among the next users; what few have, the index of words finds at once.
     """
-    state, asked = _STATES[is_active], (scope.organisation, after, _prefixes(search), limit, scope.sites, scope.chief)
+    state, text = _STATES[is_active], _without_accents(search)
+    code = "" if by_name_alone else _code(text)
+    words = "" if code and _NO_NAME.fullmatch(text.strip()) else _prefixes(text)
+    asked = (scope.organisation, after, words, limit, scope.sites, scope.chief, code)
+    if by_name_alone:
+        state += _BY_NAME_ALONE
+    elif _FOUR_DIGITS.fullmatch(text.strip()):
+        found = await conn.fetch(_FIND.format("users", f"{state} {_OR_BY_CARD.format(state)}"), *asked, int(text))
+        return [_user(row) for row in found]
     near = await conn.fetch(_FIND.format(_NEAR, state), *asked)
     if len(near) < limit:
         near = await conn.fetch(_FIND.format("users", state), *asked)
@@ -185,15 +202,30 @@ async def find_users(
 
 _STATES = {None: "", True: "AND u.deactivated_at IS NULL", False: "AND u.deactivated_at IS NOT NULL"}
 """Only what is asked stands in the statement, so that the plan uses its index."""
+_BY_NAME_ALONE = """
+    AND to_tsvector('simple', regexp_replace(normalize(name, NFKD), '[\\u0300-\\u036f]', '', 'g'))
+        @@ to_tsquery('simple', $3)"""
+"""E-mails and codes stand among the words, too."""
 _NEAR = "(SELECT * FROM users WHERE organisation_id = $1 AND id > $2 ORDER BY id LIMIT 5000)"
 _FIND = f"""
     WITH found AS MATERIALIZED (
         SELECT id FROM {{}} u
-        WHERE organisation_id = $1 AND id > $2 AND words @@ to_tsquery('simple', $3) {{}}
-            AND ($5::integer[] IS NULL OR u.home_site_id = ANY($5) OR u.reporting_to = $6)
+        WHERE organisation_id = $1 AND id > $2 AND words @@ (to_tsquery('simple', $3) || $7::text::tsquery)
+            AND ($5::integer[] IS NULL OR u.home_site_id = ANY($5) OR u.reporting_to = $6) {{}}
     ), first AS MATERIALIZED (SELECT id FROM found ORDER BY id LIMIT $4)
     {_USER} JOIN first USING (id) WHERE u.organisation_id = $1 ORDER BY u.id
 """  # noqa: S608 - our own words
+
+
+_OR_BY_CARD = """
+    UNION SELECT u.id FROM cards c JOIN users u ON u.organisation_id = c.organisation_id AND u.id = c.user_id
+    WHERE c.organisation_id = $1 AND c.number % 10000 = $8 AND c.number >= 10000000 AND u.id > $2
+        AND ($5::integer[] IS NULL OR u.home_site_id = ANY($5) OR u.reporting_to = $6) {}"""
+"""No more of a number than is shown."""
+_FOUR_DIGITS = re.compile(r"[0-9]{4}")
+_NO_NAME = re.compile(r"\S*\d\S*")
+"""One word with a digit in it: the beginnings that punctuation leaves of it would be those of half the names."""
+_MARKS = re.compile("[\u0300-\u036f]")
 
 
 async def all_users(conn: Connection, scope: Scope, skip: int, limit: int) -> tuple[list[User], int]:
@@ -385,6 +417,20 @@ def _user(row: asyncpg.Record) -> User:
         updated_at=row["updated_at"],
         version=row["version"],
     )
+
+
+def _without_accents(text: str) -> str:
+    """As the names' words are stored."""
+    return _MARKS.sub("", unicodedata.normalize("NFKD", text))
+
+
+def _code(search: str) -> str:
+    """A text search query: an e-mail or employee code that begins so, as one word without punctuation.
+
+    Empty where that is the only word of the search, which finds it anyway.
+    """
+    word = re.sub("[^a-z0-9]", "", search.lower())
+    return f"{word}:*" if word and word != search.strip().lower() else ""
 
 
 def _prefixes(search: str) -> str:

@@ -16,18 +16,21 @@ from latchwork.wire.api.sessions import (
     NewSession,
     PasswordChange,
     PasswordChoice,
+    PasswordLink,
     PasswordReset,
+    PasswordToken,
     Session,
     SignedIn,
     SignIn,
     SignInDraft,
+    SignInOffer,
 )
 
 
 @post("/v1/sessions", status=201)
 async def log_in(draft: LogIn, by: Annotated[Anybody, anybody()]) -> NewSession:
     """Logs a person in; wrong passwords make the next attempt from the same network wait, longer and longer."""
-    return await service.log_in(by.database, draft, by.request.app.state.gate.network(by.request), by.now)
+    return await service.log_in(by.database, draft, _network(by), by.now)
 
 
 @get("/v1/sessions")
@@ -42,6 +45,13 @@ async def log_out(by: Annotated[Caller, may(None, within=True)]) -> None:
     """Ends the session that asks."""
     user, session = _live(by)
     await by.change(lambda work: service.end_session(work, user, session))
+
+
+@delete("/v1/sessions/others")
+async def end_other_sessions(by: Annotated[Caller, may(None, within=True)]) -> None:
+    """Ends all of the caller's sessions but the one that asks."""
+    user, session = _live(by)
+    await by.change(lambda work: service.end_other_sessions(work, user, session))
 
 
 @delete("/v1/sessions/{session_id:int}")
@@ -60,8 +70,14 @@ async def get_account(by: Annotated[Caller, may(None, within=True)]) -> Account:
 
 @post("/v1/account/password", status=204)
 async def change_password(draft: PasswordChange, by: Annotated[Caller, may(None, within=True)]) -> None:
-    """Changes the caller's password; their other sessions end."""
-    await service.change_password(by.database, by.scope, by.actor, _live(by), draft, by.now)
+    """Changes the caller's password; their other sessions end. Wrong ones count as they do at a log-in."""
+    await service.change_password(by.database, by.scope, by.actor, _live(by), draft, _network(by), by.now)
+
+
+@post("/v1/account/password-link")
+async def show_password_link(draft: PasswordToken, by: Annotated[Anybody, anybody()]) -> PasswordLink:
+    """Answers whose password the link of an invitation or a reset is for; it stays as it is."""
+    return await service.show_link(by.database, draft.token, by.now)
 
 
 @post("/v1/account/password-by-link", status=204)
@@ -78,6 +94,13 @@ async def reset_password(draft: PasswordReset, by: Annotated[Anybody, anybody()]
     task.add_done_callback(_sending.discard)
 
 
+@get("/v1/sign-ins")
+async def get_sign_in_offer(by: Annotated[Anybody, anybody()]) -> SignInOffer:
+    """Answers whether there is an OpenID provider to sign in with."""
+    async with by.database.connection() as conn:
+        return SignInOffer(await store.has_providers(conn))
+
+
 @post("/v1/sign-ins", status=201)
 async def begin_sign_in(draft: SignInDraft, by: Annotated[Anybody, anybody()]) -> SignIn:
     """Answers where somebody signs in with their organisation's own OpenID provider, by their e-mail's domain."""
@@ -89,8 +112,7 @@ async def begin_sign_in(draft: SignInDraft, by: Annotated[Anybody, anybody()]) -
 async def finish_sign_in(draft: SignedIn, by: Annotated[Anybody, anybody()]) -> NewSession:
     """Logs in whom the provider vouches for: with the state and the code that it sent the browser back with."""
     state = by.request.app.state
-    network = state.gate.network(by.request)
-    return await sign_in.finish(by.database, state.seal, draft, state.settings.public_url, network, by.now)
+    return await sign_in.finish(by.database, state.seal, draft, state.settings.public_url, _network(by), by.now)
 
 
 @get("/v1/organisation/identity-provider")
@@ -121,6 +143,11 @@ _sending: set[asyncio.Task[None]] = set()
 """Kept, for a task that nobody holds may vanish."""
 
 
+def _network(by: Anybody | Caller) -> str:
+    network: str = by.request.app.state.gate.network(by.request)
+    return network
+
+
 def _live(by: Caller) -> tuple[int, int]:
     """User and session of the caller; raises Forbidden for a client."""
     if by.identity.user is None or by.identity.session is None:
@@ -132,11 +159,14 @@ endpoints = [
     log_in,
     list_sessions,
     log_out,
+    end_other_sessions,
     end_session,
     get_account,
     change_password,
+    show_password_link,
     choose_password,
     reset_password,
+    get_sign_in_offer,
     begin_sign_in,
     finish_sign_in,
     get_identity_provider,

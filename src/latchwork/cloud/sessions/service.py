@@ -17,7 +17,7 @@ from latchwork.cloud.sessions import rules, store
 from latchwork.cloud.sessions.model import PREFIX, Credential, Live
 from latchwork.wire.api.events import Actor
 from latchwork.wire.api.problems import Conflict, FieldError, Invalid, LinkOver, NotFound, TooManyRequests, Unauthorized
-from latchwork.wire.api.sessions import LogIn, NewSession, PasswordChange, PasswordChoice
+from latchwork.wire.api.sessions import LogIn, NewSession, PasswordChange, PasswordChoice, PasswordLink
 
 WRONG: Final = "The e-mail or the password is wrong."
 
@@ -29,7 +29,7 @@ async def log_in(database: Database, given: LogIn, network: str, now: int) -> Ne
     """
     if not is_text(given.email, rules.LONGEST_EMAIL) or not is_text(given.device):
         raise Unauthorized(WRONG)
-    email_hash = sha256(given.email.strip().lower().encode()).digest()
+    email_hash = _email_hash(given.email)
     found = await _admitted(database, given.email.strip(), email_hash, network, now)
     if not await hashing.is_right(found.password_hash if found else None, given.password) or found is None:
         raise Unauthorized(WRONG)
@@ -42,13 +42,20 @@ async def _admitted(database: Database, email: str, email_hash: bytes, network: 
         found = await store.find_credential(conn, email)
         here, elsewhere, is_familiar = await store.failures(conn, email_hash, network, found, now)
         if seconds := rules.seconds_to_wait(here, elsewhere, is_familiar, now):
-            raise TooManyRequests(f"Too many wrong passwords. Please wait {_told(seconds)}.", retry_after=seconds)
+            raise TooManyRequests(f"Too many wrong passwords. Please wait {told(seconds)}.", retry_after=seconds)
         await store.add_failure(conn, email_hash, network, now)
     return found
 
 
-def _told(seconds: int) -> str:
-    return f"{seconds} seconds" if seconds < 120 else f"{round(seconds / 60)} minutes"
+def told(seconds: int) -> str:
+    """A time in words."""
+    if seconds >= 120:
+        return f"{round(seconds / 60)} minutes"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"
+
+
+def _email_hash(email: str) -> bytes:
+    return sha256(email.strip().lower().encode()).digest()
 
 
 async def begin(
@@ -100,6 +107,13 @@ async def end_sessions(work: Work, users: Collection[int]) -> None:
     await store.end_sessions(work.conn, work.scope, users)
 
 
+async def end_other_sessions(work: Work, user: int, session: int) -> None:
+    """All of the user's sessions but this one."""
+    await store.end_sessions(work.conn, work.scope, [user], keep=session)
+    await _look_again(work, user)
+    events.record(work, "session_ended", f"user/{user}")
+
+
 async def _look_again(work: Work, user: int) -> None:
     await account_store.add_user_revocations(work.conn, work.scope, [user], 0, work.now + LONGEST_USER_TOKEN)
 
@@ -132,6 +146,15 @@ async def offer_reset(database: Database, email: str, now: int) -> str | None:
     return await database.run(Scope(found.organisation), actor, now, lambda work: invite(work, found.user, found.email))
 
 
+async def show_link(database: Database, token: str, now: int) -> PasswordLink:
+    """Whose password may be chosen with a link, which stays as it is. Raises LinkOver."""
+    async with database.connection() as conn:
+        found = await store.find_link(conn, _digest(token), now)
+    if found is None:
+        raise LinkOver
+    return PasswordLink(found.email)
+
+
 async def choose_password(database: Database, choice: PasswordChoice, now: int) -> None:
     """Sets the password of whoever holds a link, and ends all their sessions. Raises LinkOver, Invalid."""
     digest = _digest(choice.token)
@@ -151,14 +174,29 @@ async def choose_password(database: Database, choice: PasswordChoice, now: int) 
 
 
 async def change_password(
-    database: Database, scope: Scope, actor: Actor, live: tuple[int, int], change: PasswordChange, now: int
+    database: Database,
+    scope: Scope,
+    actor: Actor,
+    live: tuple[int, int],
+    change: PasswordChange,
+    network: str,
+    now: int,
 ) -> None:
-    """Of a user (and session) who is logged in; every other session of theirs ends. Raises Invalid."""
+    """Of a user (and session) who is logged in; every other session of theirs ends.
+
+    Raises Invalid; TooManyRequests for a guesser: a wrong password counts as it does when somebody logs in.
+    """
     user, session = live
     async with database.connection() as conn:
         found = await store.credential_of(conn, scope, user)
-    if found is None or not await hashing.is_right(found.password_hash, change.current_password):
+    if found is None:
+        raise NotFound("You have no log-in any more.")
+    email_hash = _email_hash(found.email)
+    await _admitted(database, found.email, email_hash, network, now)
+    if not await hashing.is_right(found.password_hash, change.current_password):
         raise Invalid(errors=[FieldError("currentPassword", "This is not your password.")])
+    async with database.connection() as conn:
+        await store.forgive(conn, email_hash, network)
     rules.check_password(change.password, found.email)
     password_hash = await hashing.hashed(change.password)
     await database.run(scope, actor, now, lambda work: _set_password(work, user, password_hash, session))

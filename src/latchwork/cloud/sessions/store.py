@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import asyncpg
 
-from latchwork.cloud.kernel.work import Connection, Scope
+from latchwork.cloud.kernel.work import Connection, Retry, Scope
 from latchwork.cloud.sessions.model import Credential, Live, Trust
 from latchwork.cloud.sessions.oidc import UnderWay
 from latchwork.cloud.sessions.rules import FAMILIAR_FOR, FORGET_AFTER, Failures
@@ -19,18 +19,21 @@ from latchwork.wire.api.sessions import Account, Session
 async def keep_account(conn: Connection, scope: Scope, user: int, email: str) -> bool:
     """The user's account is there, with this e-mail; False when another account has it, in any organisation."""
     try:
-        await conn.execute(
+        row = await conn.fetchrow(
             """
-            INSERT INTO accounts (organisation_id, user_id, email) VALUES ($1, $2, $3)
+            INSERT INTO accounts (organisation_id, user_id, email) SELECT $1::integer, $2::integer, $3::text
+            WHERE NOT EXISTS (SELECT 1 FROM accounts
+                WHERE lower(email) = lower($3) AND (organisation_id, user_id) <> ($1, $2))
             ON CONFLICT (organisation_id, user_id) DO UPDATE SET email = EXCLUDED.email
+            RETURNING user_id
             """,
             scope.organisation,
             user,
             email,
         )
-    except asyncpg.UniqueViolationError:
-        return False
-    return True
+    except asyncpg.UniqueViolationError:  # taken in the meantime
+        raise Retry from None
+    return row is not None
 
 
 async def get_account(conn: Connection, scope: Scope, user: int) -> Account:
@@ -310,6 +313,12 @@ async def provider_for(conn: Connection, domain: str) -> Trust | None:
         domain,
     )
     return _trust(row) if row else None
+
+
+async def has_providers(conn: Connection) -> bool:
+    """Whether any organisation has one."""
+    found: bool = await conn.fetchval("SELECT EXISTS (SELECT 1 FROM identity_providers)")
+    return found
 
 
 async def remove_provider(conn: Connection, scope: Scope) -> None:

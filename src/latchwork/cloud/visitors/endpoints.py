@@ -189,7 +189,9 @@ async def list_hosts(by: Annotated[Caller, may("visitors:write", within=True)], 
     if not search.strip():
         return []
     people_rules.check_search(search)
-    found = await by.read(lambda conn, scope: people.find_users(conn, scope, search, True, 0, MOST_HOSTS))
+    found = await by.read(
+        lambda conn, scope: people.find_users(conn, scope, search, True, 0, MOST_HOSTS, by_name_alone=True)
+    )
     return [Host(user.id, user.name) for user in found]
 
 

@@ -24,14 +24,16 @@ _BYTES: Final = 32
 async def make(by: Caller, meeting: int) -> VisitLink:
     """A fresh link; the one before ends. It is mailed where an SMTP server is set and the visitor has an e-mail."""
     token = secrets.token_urlsafe(_BYTES)
-    email = await by.change(lambda work: _make(work, meeting, token))
+    email = await by.create(lambda work: _make(work, meeting, token), _made_already, id_of=lambda _: meeting)
+    if email is None:
+        return VisitLink("", mailed=False)
     state = by.request.app.state
     url = f"{state.settings.public_url}/visit/{token}"
     text = f"You are expected. This page shows where and when, and the code that opens the doors:\n\n{url}\n"
     return VisitLink(url, bool(email) and await state.mail.send(email, "Your visit", text))
 
 
-async def _make(work: Work, id: int, token: str) -> str:
+async def _make(work: Work, id: int, token: str) -> str | None:
     """The visitor's e-mail. Raises Conflict, ModuleOff."""
     visit, house = await store.get_visit_in_house(work.conn, work.scope, id)
     service.check_open(house)
@@ -40,6 +42,10 @@ async def _make(work: Work, id: int, token: str) -> str:
     await store.set_link(work.conn, work.scope, id, _digest(token), work.now)
     events.record(work, "visit_link_made", f"meeting/{id}")
     return visit.meeting.visitor.email
+
+
+async def _made_already(work: Work, id: str) -> None:
+    """Of a repeated request nothing is made and nothing told: only the first answer had the link."""
 
 
 async def show(by: Anybody, signer: Signer, token: str) -> ShownVisit:

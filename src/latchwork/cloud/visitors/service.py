@@ -14,7 +14,7 @@ from latchwork.cloud.visitors import rules, store
 from latchwork.cloud.visitors.model import House, Revocation, Visit
 from latchwork.cloud.visitors.signing import Signer
 from latchwork.wire.api.events import EventType
-from latchwork.wire.api.problems import Conflict, ModuleOff, NotFound
+from latchwork.wire.api.problems import Conflict, Forbidden, ModuleOff, NotFound
 from latchwork.wire.api.visitors import (
     Meeting,
     MeetingDraft,
@@ -44,10 +44,20 @@ async def change_visitor(work: Work, id: int, patch: VisitorPatch) -> Visitor:
     after = msgspec.structs.replace(before, **given(patch))
     if after == before:
         return before
+    await _check_reaches_all(work, id)
     after = msgspec.structs.replace(after, updated_at=work.now)
     await store.change_visitor(work.conn, work.scope, after)
     events.record(work, "visitor_changed", f"visitor/{id}", before=before, after=after)
     return after
+
+
+async def _check_reaches_all(work: Work, id: int) -> None:
+    """What is known of a visitor holds for all of their visits. Raises Forbidden when some to come are out of reach."""
+    if await store.is_expected_elsewhere(work.conn, work.scope, id, work.now):
+        raise Forbidden(
+            "This visitor is also expected where your role does not reach; ask somebody who receives visitors there to"
+            " change name, e-mail and the like."
+        )
 
 
 async def remove_visitor(work: Work, id: int) -> None:
@@ -88,6 +98,7 @@ async def invite(work: Work, signer: Signer, draft: MeetingDraft) -> MeetingWith
     if is_new:
         events.record(work, "visitor_created", f"visitor/{visitor.id}", after=visitor)
     elif before is not None and before != visitor:
+        await _check_reaches_all(work, visitor.id)
         events.record(work, "visitor_changed", f"visitor/{visitor.id}", before=before, after=visitor)
     events.record(work, "meeting_created", f"meeting/{meeting.id}", after=meeting)
     return _with_pass(work.scope, signer, house, meeting, work.now)

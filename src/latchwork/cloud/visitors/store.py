@@ -123,6 +123,21 @@ async def lock_visitor(conn: Connection, scope: Scope, id: int) -> Visitor:
     return _visitor(row)
 
 
+async def is_expected_elsewhere(conn: Connection, scope: Scope, id: int, now: int) -> bool:
+    """Whether a visit of theirs that is not over is out of reach."""
+    found: bool = await conn.fetchval(
+        f"""
+        SELECT EXISTS (SELECT 1 FROM meetings m WHERE m.organisation_id = $1 AND m.visitor_id = $2
+            AND m.end_time > $4 AND NOT coalesce({_meeting_within(3)}, true))
+        """,  # noqa: S608 - constants
+        scope.organisation,
+        id,
+        scope.sites,
+        now,
+    )
+    return found
+
+
 async def find_visitor(conn: Connection, scope: Scope, key: str) -> Visitor | None:
     row = await conn.fetchrow("SELECT * FROM visitors WHERE organisation_id = $1 AND key = $2", scope.organisation, key)
     return _visitor(row) if row else None

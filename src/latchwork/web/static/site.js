@@ -14,7 +14,8 @@ for (const form of document.querySelectorAll("form[data-into]")) {
     const parts = document.createElement("template");
     parts.innerHTML = await answer.text();
     const part = parts.content.getElementById(into);
-    if (part) document.getElementById(into).replaceWith(part);
+    if (answer.redirected || !part) return location.assign(url); // logged out meanwhile
+    document.getElementById(into).replaceWith(part);
     history.replaceState(null, "", url);
   };
   form.addEventListener("input", () => {
@@ -22,6 +23,9 @@ for (const form of document.querySelectorAll("form[data-into]")) {
     timer = setTimeout(ask, 120);
   });
 }
+
+// The answer to a form stands, for Back and reload, where the form stood: nothing is sent again.
+if (document.body.dataset.here) history.replaceState(null, "", document.body.dataset.here);
 
 // On a phone the menu is scrolled sideways: to where one is.
 document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -51,7 +55,7 @@ for (const field of document.querySelectorAll("input[data-suggest]")) {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       const answer = await fetch(field.dataset.suggest + "?" + new URLSearchParams({ search: field.value }));
-      if (!answer.ok) return;
+      if (!answer.ok || answer.redirected) return;
       const parts = document.createElement("template");
       parts.innerHTML = await answer.text();
       field.list.replaceChildren(...parts.content.firstElementChild.children);
@@ -93,18 +97,30 @@ async function renew(part) {
 
 for (const part of document.querySelectorAll("[data-again]")) again(part.id);
 
-// A form is sent once, however often its button is pressed. <form data-busy="Waiting …">: what the button says meanwhile.
+// A form is sent once, however often its button is pressed, until it could be stuck: somebody stopped it, or no answer comes.
+// <form data-busy="Waiting …">: it takes up to half a minute, and what the button says meanwhile.
 document.addEventListener("submit", (event) => {
   const { busy, sent } = event.target.dataset;
   if (event.defaultPrevented || event.target.method !== "post") return;
-  if (sent) event.preventDefault();
+  if (sent) return event.preventDefault();
   event.target.dataset.sent = "yes";
-  if (sent || !busy) return;
+  setTimeout(release, busy ? 40000 : 5000, event.target);
+  if (!busy) return;
+  event.submitter.dataset.says = event.submitter.textContent;
   event.submitter.textContent = busy;
   event.submitter.disabled = true;
 });
 
-addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach((form) => delete form.dataset.sent));
+function release(form) {
+  delete form.dataset.sent;
+  for (const button of form.querySelectorAll("[data-says]")) {
+    button.textContent = button.dataset.says;
+    button.disabled = false;
+    delete button.dataset.says;
+  }
+}
+
+addEventListener("pageshow", () => document.querySelectorAll("[data-sent]").forEach(release));
 
 // <input data-select>: one click selects all of it, to copy.
 document.addEventListener("focusin", (event) => {

@@ -45,6 +45,8 @@ class WhoAmI(msgspec.Struct, frozen=True, rename="camel"):
     """Of a user: the sites whose admin they are."""
     modules: list[str] = []
     """What the organisation has switched on: `visitor`, `attendance`."""
+    everywhere: list[str] = []
+    """Those of `scopes` that hold in the whole organisation."""
 
 
 class Organisation(msgspec.Struct, frozen=True, rename="camel"):

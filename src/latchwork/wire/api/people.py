@@ -258,12 +258,24 @@ class BadLine(msgspec.Struct, frozen=True, rename="camel"):
     detail: str
 
 
+class UserChanged(msgspec.Struct, frozen=True, rename="camel"):
+    """A user as they are, and as a line of an import would make them."""
+
+    before: User
+    after: User
+    access_points_before: list[int] = []
+    access_points_after: list[int] = []
+    """Both empty when the sheet has no such column."""
+
+
 class UsersImported(msgspec.Struct, frozen=True, rename="camel"):
     added: int
     changed: int
     """How many lines name a user that was there, whether or not anything differs."""
     bad_lines: list[BadLine] = []
     """Only with `dryRun`; without it, a bad line refuses the whole import."""
+    changes: list[UserChanged] = []
+    """Only with `dryRun`: the users whom it would make different, the first 100 lines that name one."""
 
 
 class Card(msgspec.Struct, frozen=True, rename="camel"):

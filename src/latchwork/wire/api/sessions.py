@@ -50,9 +50,22 @@ class Invitation(msgspec.Struct, frozen=True, rename="camel"):
     """A link with which a user chooses a password; it works once."""
 
     url: str
+    """Empty in the answer to a repeated request: the first one had it."""
     expires_at: int
     mailed: bool
     """Whether it was sent to the user; otherwise somebody has to hand it over."""
+
+
+class PasswordToken(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`token`: the last part of the link of an invitation or a reset."""
+
+    token: str
+
+
+class PasswordLink(msgspec.Struct, frozen=True, rename="camel"):
+    """Whose password a link is for; asking does not use it up."""
+
+    email: str
 
 
 class PasswordChoice(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -91,6 +104,12 @@ class IdentityProviderDraft(msgspec.Struct, frozen=True, rename="camel", forbid_
     client_id: str
     client_secret: str = ""
     domains: list[str] = []
+
+
+class SignInOffer(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether anybody's organisation has an OpenID provider of its own here."""
+
+    is_offered: bool
 
 
 class SignInDraft(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -128,6 +128,7 @@ class VisitLink(msgspec.Struct, frozen=True, rename="camel"):
     """The visitor's own page, whose link is shown this once. It ends with the meeting, or when a new one is made."""
 
     url: str
+    """Empty in the answer to a repeated request: the first one had it."""
     mailed: bool
     """Whether it was sent to the visitor; otherwise somebody has to hand it over."""
 
