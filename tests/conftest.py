@@ -24,6 +24,11 @@ _ROOM = 1 << 30
 """Bytes that must be free in memory for databases to be kept there: each takes ten million."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `pytest -n auto`: tests wait for clocks, doors and browsers about as long as they compute."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 def forget_cluster(folder: Path) -> None:
     """Remove what a test's data folder left below /var/lib when the tests run as root."""
     pointer = folder / "postgresql.location"

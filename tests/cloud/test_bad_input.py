@@ -331,7 +331,7 @@ async def test_a_card_that_somebody_else_has_stays_theirs(alice: Client, charlie
     eve = (await alice.post("/v1/users", {"name": "Eve"}))["id"]
     async with nothing_changes(db):
         answer = problem(await alice.call("POST", f"/v1/users/{eve}/cards", json={"number": 4711}))
-        assert (answer["status"], answer["detail"]) == (409, "This card belongs to somebody else.")
+        assert (answer["status"], answer["detail"]) == (409, "This card belongs to Bob.")
     charlies = (await charlie.post("/v1/users", {"name": "Charlie"}))["id"]
     assert (await charlie.post(f"/v1/users/{charlies}/cards", {"number": 4711}))["lastDigits"] == "11"
 
