@@ -39,7 +39,7 @@ check: setup
 	.venv/bin/lint-imports
 
 test: check
-	.venv/bin/pytest -n auto $(ARGS)
+	.venv/bin/pytest -n auto --dist loadgroup $(ARGS)
 
 generate: setup
 	.venv/bin/python docs/generate.py

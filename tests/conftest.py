@@ -10,23 +10,42 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import argon2
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from latchwork.cloud.accounts import hashing
 from latchwork.cloud.kernel.migrate import migrate
 from latchwork.cloud.kernel.postgres import embedded
 
 _TEMPLATE = "migrated"
+_SHARING = {"browser", "demo", "docs", "example"}
 _numbers = itertools.count(1)
 _MEMORY = Path("/dev/shm")
 _ROOM = 1 << 30
 """Bytes that must be free in memory for databases to be kept there: each takes ten million."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Of `pytest -n auto`: tests wait for clocks, doors and browsers about as long as they compute."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a demo or a browser of their module go to one worker: others would start the same again."""
+    for item in items:
+        if item.path.parent.name in _SHARING:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_hashes() -> Iterator[None]:
+    """Passwords and secrets are hashed as they are in earnest, only not a twentieth of a second long each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "_hasher", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield
 
 
 def forget_cluster(folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -64,6 +66,15 @@ async def test_a_client_authenticates_by_basic_or_in_the_body(alice: Client) -> 
         assert body["token_type"] == "Bearer"
         assert body["expires_in"] == 86_400
         assert set(body["scope"].split()) == {"sites:read", "sites:write"}
+
+
+def test_a_secret_is_hashed_at_the_cost_that_the_standard_advises() -> None:
+    """RFC 9106, section 4, the second recommended option; in a process of its own, since tests hash quicker."""
+    program = (
+        "import asyncio; from latchwork.cloud.accounts.hashing import hashed; print(asyncio.run(hashed('secret')))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 async def test_a_client_says_when_it_was_last_used_without_a_note_for_each_token(alice: Client, db: Conn) -> None:
