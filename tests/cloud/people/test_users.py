@@ -85,6 +85,40 @@ async def test_search_takes_the_beginning_of_each_word(alice: Client) -> None:
     assert (await alice.call("GET", "/v1/users", params={"search": "x\0y"})).status_code in (200, 400)
 
 
+async def test_who_stands_behind_thousands_is_found_and_by_no_index_that_reads_them_all(
+    alice: Client, charlie: Client, db: Conn
+) -> None:
+    kim, _ = await user(alice, "Kim First"), await charlie.post("/v1/users", {"name": "Zoe Charlie"})
+    columns = """organisation_id, home_site_id, email, phone, employee_code, roles, admin_of_sites, terms, joining_date,
+        probation_period, gender, access, pin_salt, pin_hash, created_at, updated_at"""
+    copied = f"INSERT INTO users (name, {columns}) SELECT 'Kim ' || n, {columns} FROM users, generate_series(1, 5000) n"
+    await db.fetch(f"{copied} WHERE id = $1 ORDER BY n", kim)
+    zoe, ann = await user(alice, "Zoe Last"), await user(alice, "Ann Kim")
+
+    async def page(**params: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = await alice.get("/v1/users", params=params)
+        return answer
+
+    assert [one["id"] for one in (await page(search="zoe"))["items"]] == [zoe]
+    assert [one["id"] for one in (await page(search="kim ann"))["items"]] == [ann]
+    found, cursor = 0, None
+    while found == 0 or cursor:
+        kims = await page(search="kim", limit=200, **({"cursor": cursor} if cursor else {}))
+        found, cursor = found + len(kims["items"]), kims.get("nextCursor")
+    assert (found, kims["items"][-1]["id"]) == (5002, ann)
+
+    conn = await asyncpg.connect(alice.cloud.dsn)
+    try:
+        await conn.execute("ANALYZE users")
+        await conn.execute("SET plan_cache_mode = force_generic_plan")
+        parameters = "integer, bigint, text, integer, integer[], bigint, text"
+        await conn.execute(f"PREPARE find ({parameters}) AS {store._FIND.format('users', '')}")
+        plan = await conn.fetch("EXPLAIN EXECUTE find (1, 0, 'zoe:*', 51, NULL, NULL, '')")
+        assert ("users_by_word" in str(plan), "BitmapAnd" in str(plan)) == (True, False), plan
+    finally:
+        await conn.close()
+
+
 @pytest.mark.parametrize(
     "fields",
     [
