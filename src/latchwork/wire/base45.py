@@ -30,13 +30,21 @@ def decode(text: str) -> bytes:
     if _OUTSIDE in values:
         raise ValueError("a character that is not of the base45 alphabet")
     triples, rest = divmod(len(values), 3)
-    numbers = [a + 45 * b + 2025 * c for a, b, c in zip(values[::3], values[1::3], values[2::3], strict=False)]
-    try:
-        data = struct.pack(f">{triples}H", *numbers)
-    except struct.error as error:
-        raise ValueError("a base45 group above 65535") from error
+    low, middle, high = (_spread(values[digit : 3 * triples : 3]) for digit in range(3))
+    groups = (low + 45 * middle + 2025 * high).to_bytes(3 * triples, "big")
+    if any(groups[::3]):
+        raise ValueError("a base45 group above 65535")
+    data = bytearray(2 * triples)
+    data[::2], data[1::2] = groups[1::3], groups[2::3]
     if rest == 0:
-        return data
+        return bytes(data)
     if rest == 1:
         raise ValueError("a base45 character is left over")
-    return data + bytes([values[-2] + 45 * values[-1]])
+    return bytes(data) + bytes([values[-2] + 45 * values[-1]])
+
+
+def _spread(digits: bytes) -> int:
+    """One number with three bytes for each digit: all groups are computed at once, and none reaches into the next."""
+    spread = bytearray(3 * len(digits))
+    spread[2::3] = digits
+    return int.from_bytes(spread, "big")
