@@ -34,13 +34,13 @@ def decode(text: str) -> bytes:
     groups = (low + 45 * middle + 2025 * high).to_bytes(3 * triples, "big")
     if any(groups[::3]):
         raise ValueError("a base45 group above 65535")
-    data = bytearray(2 * triples)
-    data[::2], data[1::2] = groups[1::3], groups[2::3]
-    if rest == 0:
-        return bytes(data)
     if rest == 1:
         raise ValueError("a base45 character is left over")
-    return bytes(data) + bytes([values[-2] + 45 * values[-1]])
+    data = bytearray(2 * triples)
+    data[::2], data[1::2] = groups[1::3], groups[2::3]
+    if rest:
+        data.append(values[-2] + 45 * values[-1])
+    return bytes(data)
 
 
 def _spread(digits: bytes) -> int:

@@ -206,9 +206,9 @@ _BY_NAME_ALONE = """
     AND to_tsvector('simple', regexp_replace(normalize(name, NFKD), '[\\u0300-\\u036f]', '', 'g'))
         @@ to_tsquery('simple', $3)"""
 """E-mails and codes stand among the words, too."""
-_NEAR = "(SELECT * FROM users WHERE organisation_id = $1 AND id > $2 ORDER BY id LIMIT 5000)"
-_ARE_FARTHER = """
-    SELECT exists (SELECT FROM users WHERE organisation_id = $1 AND id > $2 ORDER BY id OFFSET 5000 LIMIT 1)"""
+_NEXT = "FROM users WHERE organisation_id = $1 AND id > $2 ORDER BY id"
+_NEAR = f"(SELECT * {_NEXT} LIMIT 5000)"
+_ARE_FARTHER = f"SELECT exists (SELECT {_NEXT} OFFSET 5000 LIMIT 1)"
 _FIND = f"""
     WITH found AS MATERIALIZED (
         SELECT id FROM {{}} u
